@@ -1,0 +1,1 @@
+//! Dockerfile builds: operations, lowering, cache, history.

@@ -1,0 +1,1 @@
+//! The Compose model and the keeper of a running stack.

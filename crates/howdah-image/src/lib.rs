@@ -1,0 +1,1 @@
+//! Digests, content store, overlay snapshots, layers and the registry client.

@@ -1,0 +1,1 @@
+//! PID 1: spawn, forward signals, reap, restart, drain.

@@ -1,0 +1,1 @@
+//! One container: specification, cgroups, network, logs, over libcontainer.

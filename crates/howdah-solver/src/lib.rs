@@ -1,0 +1,1 @@
+//! A generic solver of directed acyclic graphs with cache keys.

@@ -1,0 +1,113 @@
+//! The commands, one file each, and what they share: where things live, and how a failure is told.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Options every command takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct GlobalArgs {
+    /// Where images, snapshots and volumes are kept [default: /var/lib/howdah, else $XDG_DATA_HOME/howdah].
+    #[arg(long, global = true, env = "HOWDAH_ROOT", value_name = "DIR", hide_env_values = true)]
+    root: Option<PathBuf>,
+}
+
+/// Where this process's state lives; the only place that reads the environment for it.
+#[derive(Debug)]
+pub(crate) struct Context {
+    root: PathBuf,
+    runtime_directory: PathBuf,
+}
+
+impl Context {
+    /// Resolves the directories of DESIGN section 2: the store's root, and the directory of sockets and locks.
+    pub(crate) fn from_environment(global: GlobalArgs) -> Self {
+        let is_root = rustix::process::geteuid().is_root();
+        let explicit = global.root.is_some();
+        let root = global.root.unwrap_or_else(|| {
+            if is_root { PathBuf::from("/var/lib/howdah") } else { user_directory("XDG_DATA_HOME", ".local/share") }
+        });
+        let runtime = if is_root {
+            PathBuf::from("/run/howdah")
+        } else {
+            user_directory("XDG_RUNTIME_DIR", ".cache")
+        };
+        // A store kept apart keeps its sockets and containers apart too.
+        let runtime_directory = if explicit && root != Path::new("/var/lib/howdah") {
+            let name = root.to_string_lossy().trim_matches('/').replace('/', "-");
+            runtime.join("roots").join(name)
+        } else {
+            runtime
+        };
+        Self { root, runtime_directory }
+    }
+
+    /// The store's root directory.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The directory of sockets, locks and container state; gone after a reboot.
+    pub(crate) fn runtime_directory(&self) -> &Path {
+        &self.runtime_directory
+    }
+}
+
+fn user_directory(variable: &str, below_home: &str) -> PathBuf {
+    std::env::var_os(variable)
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(below_home)))
+        .unwrap_or_else(std::env::temp_dir)
+        .join("howdah")
+}
+
+/// A failed command: what failed, what to do next, and the exit code that says so.
+#[derive(Debug)]
+pub(crate) struct CommandError {
+    message: String,
+    causes: Vec<String>,
+    hint: Option<String>,
+    code: u8,
+}
+
+impl CommandError {
+    /// A failure told in the command's own words. Exit code 1.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), causes: Vec::new(), hint: None, code: 1 }
+    }
+
+    /// What to do next, in one sentence.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Another exit code than 1: 2 for wrong usage, 125 to 127 as `docker run` has them.
+    pub(crate) fn code(mut self, code: u8) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// Prints the failure once, on stderr, and gives its exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        anstream::eprintln!("\u{1b}[1;31merror\u{1b}[0m: {}", self.message);
+        for cause in &self.causes {
+            anstream::eprintln!("  caused by: {cause}");
+        }
+        if let Some(hint) = &self.hint {
+            anstream::eprintln!("\u{1b}[1;36mhint\u{1b}[0m: {hint}");
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+impl<E: std::error::Error> From<E> for CommandError {
+    fn from(error: E) -> Self {
+        let mut causes = Vec::new();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            causes.push(cause.to_string());
+            source = cause.source();
+        }
+        Self { message: error.to_string(), causes, hint: None, code: 1 }
+    }
+}
