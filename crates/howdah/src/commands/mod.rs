@@ -31,10 +31,12 @@ impl Context {
         } else {
             user_directory("XDG_RUNTIME_DIR", ".cache")
         };
-        // A store kept apart keeps its sockets and containers apart too.
-        let runtime_directory = if explicit && root != Path::new("/var/lib/howdah") {
-            let name = root.to_string_lossy().trim_matches('/').replace('/', "-");
-            runtime.join("roots").join(name)
+        // A store kept apart keeps its sockets and containers apart too. Its name is a hash, because a socket's path
+        // has at most 107 bytes (unix(7)).
+        let runtime_directory = if explicit {
+            let absolute = std::path::absolute(&root).unwrap_or_else(|_| root.clone());
+            let hash = blake3::hash(absolute.as_os_str().as_encoded_bytes()).to_hex();
+            runtime.join(&hash[..12])
         } else {
             runtime
         };

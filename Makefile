@@ -1,0 +1,56 @@
+# The project's only command surface. `make up` and `make test` need Debian 12, root and Rust; they install the rest.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+EXAMPLE := examples/invoices
+TARGET := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+RELEASE := target/$(TARGET)/release/howdah
+HOWDAH := $(CURDIR)/$(RELEASE)
+# As root no sudo is needed, and a fresh Debian has none.
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+# What the build links (a C compiler, libseccomp) and what the program runs (nft, mmdebstrap).
+PACKAGES := build-essential pkg-config libseccomp-dev ca-certificates nftables mmdebstrap iproute2 procps
+# What only the tests drive: a small root filesystem, a registry, an independent reader of images, Docker, HTTP clients.
+TEST_PACKAGES := busybox-static docker-registry skopeo docker.io curl jq
+
+.PHONY: help deps deps-test build install up down test check bench clean
+
+help: ## Show the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+deps: ## Install what building and running need
+	@.ci/packages $(PACKAGES)
+
+deps-test: deps
+	@.ci/packages $(TEST_PACKAGES)
+
+build: deps ## Build the release binary
+	cargo build --release --locked -p howdah
+
+install: build ## Install it as /usr/local/bin/howdah
+	$(SUDO) install -m 755 $(RELEASE) /usr/local/bin/howdah
+
+up: build ## Build the example's images and run its stack until healthy
+	$(SUDO) $(HOWDAH) image bootstrap debian:bookworm-slim
+	$(SUDO) $(HOWDAH) image bootstrap howdah
+	cd $(EXAMPLE) && { [ -e .env ] || cp .env.example .env; } && $(SUDO) $(HOWDAH) up -d
+
+down: ## Stop the example's stack; its volumes stay
+	cd $(EXAMPLE) && $(SUDO) $(HOWDAH) down
+
+test: deps-test ## Run every test: pure, command line, and end to end with real containers (root)
+	cargo test --workspace --locked
+
+check: deps ## Formatting, lints, documentation
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
+
+bench: deps-test ## Time the example's builds beside Docker's BuildKit
+	cargo bench --locked -p howdah --bench build
+
+clean: ## Remove what was built here (not the store in /var/lib/howdah)
+	cargo clean
