@@ -62,9 +62,9 @@ impl<O> Vertex<O> {
     pub(crate) fn content_key(&self, contents: &[Key]) -> Key {
         let mut recipe = Recipe::new("content", 1);
         recipe.key("digest", &self.digest);
-        contents.iter().for_each(|content| {
+        for content in contents {
             recipe.key("input", content);
-        });
+        }
         recipe.finish().0
     }
 }

@@ -1,4 +1,4 @@
-//! A generic solver of directed acyclic graphs with cache keys, after BuildKit's `solver/types.go`.
+//! A generic solver of directed acyclic graphs with cache keys, after `solver/types.go` of moby/buildkit.
 //!
 //! A [`Graph`] holds vertices: an operation, the digest of what it does, and the vertices it reads. Equal vertices
 //! are one. [`solve`] brings the wanted vertices to their outputs: looked up by definition first, then by the content
@@ -10,6 +10,8 @@ mod graph;
 mod key;
 mod schedule;
 mod solve;
+#[cfg(test)]
+mod tests;
 
 use std::error::Error;
 

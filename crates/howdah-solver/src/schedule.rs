@@ -146,9 +146,9 @@ mod tests {
         assert_eq!(schedule.start_next(), Some(runs[2]));
         schedule.finish(copy);
         assert_eq!(schedule.start_next(), Some(last));
-        [runs[1], runs[2], last]
-            .into_iter()
-            .for_each(|id| schedule.finish(id));
+        for id in [runs[1], runs[2], last] {
+            schedule.finish(id);
+        }
         assert!(!schedule.is_running());
     }
 

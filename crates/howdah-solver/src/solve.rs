@@ -258,27 +258,28 @@ where
         }
         let mut keys = vec![*vertex.key()];
         keys.extend(self.content_key(vertex, inputs)?);
-        if !vertex.ignore_cache && keys.len() > 1 {
-            if let Some(output) = self.find_one(&keys[1])? {
-                self.cache.save(&keys[..1], &output)?;
-                return Ok(Some(Resolved {
-                    output,
-                    resolution: Resolution::Hit(Hit::Content),
-                    cacheable,
-                }));
-            }
+        if !vertex.ignore_cache
+            && let Some(content_key) = keys.get(1)
+            && let Some(output) = self.find_one(content_key)?
+        {
+            self.cache.save(&keys[..1], &output)?;
+            return Ok(Some(Resolved {
+                output,
+                resolution: Resolution::Hit(Hit::Content),
+                cacheable,
+            }));
         }
         let Some(_guard) = self.cache.lock(vertex.key(), stop)? else {
             return Ok(None);
         };
-        if !vertex.ignore_cache {
-            if let Some(output) = self.find_one(vertex.key())? {
-                return Ok(Some(Resolved {
-                    output,
-                    resolution: Resolution::Hit(Hit::Elsewhere),
-                    cacheable,
-                }));
-            }
+        if !vertex.ignore_cache
+            && let Some(output) = self.find_one(vertex.key())?
+        {
+            return Ok(Some(Resolved {
+                output,
+                resolution: Resolution::Hit(Hit::Elsewhere),
+                cacheable,
+            }));
         }
         self.execute(id, inputs, &keys, stop).map(Some)
     }
