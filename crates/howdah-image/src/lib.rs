@@ -1,1 +1,21 @@
 //! Digests, content store, overlay snapshots, layers and the registry client.
+//!
+//! Everything lives below one root directory (see [`Store`]): immutable blobs, unpacked snapshots that serve as overlay
+//! lower directories, and one SQLite database. Nothing here prints, and nothing needs a daemon.
+
+pub mod archive;
+pub mod bootstrap;
+mod config;
+mod digest;
+mod image;
+pub mod layer;
+mod reference;
+pub mod registry;
+mod store;
+
+pub use config::{ContainerConfig, Healthcheck, History, ImageConfig, RootFs, host_architecture};
+pub use digest::{Digest, DigestReader, DigestWriter, ParseDigestError};
+pub use image::{Image, ImageId, ImageSummary, Layer, ParseSnapshotIdError, SnapshotId};
+pub use reference::{ParseReferenceError, Reference};
+pub use registry::{Registry, RegistryError, RegistryOptions, Transfer};
+pub use store::{Database, Staging, Store, StoreError};

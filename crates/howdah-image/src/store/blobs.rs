@@ -1,0 +1,92 @@
+//! Blobs: immutable files named by the SHA-256 of their bytes.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use super::{Store, StoreError, Temporary};
+use crate::{Digest, DigestWriter};
+
+impl Store {
+    pub(crate) fn blob_path(&self, digest: &Digest) -> PathBuf {
+        self.root().join("blobs/sha256").join(digest.hex())
+    }
+
+    pub(crate) fn has_blob(&self, digest: &Digest) -> bool {
+        self.blob_path(digest).is_file()
+    }
+
+    pub(crate) fn open_blob(&self, digest: &Digest) -> Result<File, StoreError> {
+        let path = self.blob_path(digest);
+        fs_err::File::open(&path)
+            .map(fs_err::File::into_file)
+            .map_err(StoreError::io("open the blob", &path))
+    }
+
+    /// Starts a new blob, whose name is known when it is complete.
+    pub(crate) fn write_blob(&self) -> Result<BlobWriter, StoreError> {
+        let directory = Temporary::new(&self.temporary_directory())?;
+        let path = directory.path().join("blob");
+        let file = fs_err::File::create_new(&path)
+            .map_err(StoreError::io("create", &path))?
+            .into_file();
+        let writer = DigestWriter::new(BufWriter::with_capacity(256 << 10, file));
+        Ok(BlobWriter {
+            store: self.clone(),
+            path,
+            writer,
+            _directory: directory,
+        })
+    }
+}
+
+/// A blob in the making; dropped without a commit it leaves nothing.
+#[derive(Debug)]
+pub(crate) struct BlobWriter {
+    store: Store,
+    path: PathBuf,
+    writer: DigestWriter<BufWriter<File>>,
+    // Holds and at last removes the file's directory.
+    _directory: Temporary,
+}
+
+impl BlobWriter {
+    /// Where the bytes are until the commit.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Puts the blob in its place if it has the digest that was announced, or any if none was.
+    pub(crate) fn commit(self, expected: Option<&Digest>) -> Result<(Digest, u64), StoreError> {
+        let error = |action| StoreError::io(action, &self.path);
+        let (buffer, found, size) = self.writer.finish();
+        let file = buffer
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)
+            .map_err(error("write"))?;
+        if let Some(expected) = expected.filter(|expected| **expected != found) {
+            return Err(StoreError::DigestMismatch {
+                expected: *expected,
+                found,
+            });
+        }
+        file.sync_all().map_err(error("sync"))?;
+        let target = self.store.blob_path(&found);
+        fs_err::rename(&self.path, &target).map_err(StoreError::io("write the blob", &target))?;
+        let directory = self.store.root().join("blobs/sha256");
+        fs_err::File::open(&directory)
+            .and_then(|directory| directory.sync_all())
+            .map_err(StoreError::io("sync", &directory))?;
+        Ok((found, size))
+    }
+}
+
+impl Write for BlobWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.writer.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}

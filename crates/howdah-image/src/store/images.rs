@@ -1,0 +1,327 @@
+//! Images and their names in the database.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::{Store, StoreError};
+use crate::{Image, ImageConfig, ImageId, ImageSummary, Layer, Reference, SnapshotId};
+
+pub(super) const MIGRATIONS: &[&str] = &["
+    -- config: the document as received, or as we first wrote it. layers: JSON, lists of snapshot ids.
+    CREATE TABLE images (id TEXT PRIMARY KEY, config TEXT NOT NULL, layers TEXT NOT NULL) STRICT;
+    CREATE TABLE tags (reference TEXT PRIMARY KEY, image TEXT NOT NULL REFERENCES images ON DELETE CASCADE) STRICT;
+    CREATE INDEX tags_image ON tags (image);
+    -- Under which manifest digests registries have an image: `registry/repository@sha256:...`.
+    CREATE TABLE manifests (reference TEXT PRIMARY KEY, image TEXT NOT NULL REFERENCES images ON DELETE CASCADE) STRICT;
+    CREATE INDEX manifests_image ON manifests (image);
+    CREATE TABLE snapshot_sizes (snapshot TEXT PRIMARY KEY, size INTEGER NOT NULL) STRICT;
+    -- One row for each way a layer was ever packed or received; see store/layers.rs for the key's recipe.
+    CREATE TABLE layers (key TEXT PRIMARY KEY, diff_id TEXT NOT NULL) STRICT;
+    CREATE TABLE layer_blobs (
+        diff_id TEXT NOT NULL, compression TEXT NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL,
+        PRIMARY KEY (diff_id, compression)
+    ) STRICT;
+"];
+
+/// Shorter prefixes of an image id are not looked up.
+const SHORTEST_PREFIX: usize = 2;
+
+impl Store {
+    /// Records an image over snapshots that are in the store already. The same content gives the same image.
+    pub fn save_image(&self, config: ImageConfig, layers: Vec<Layer>) -> Result<Image, StoreError> {
+        let document = serde_json::to_string(&config).map_err(|source| StoreError::Config {
+            id: "to be saved".to_owned(),
+            source,
+        })?;
+        self.save_document(&document, config, layers)
+    }
+
+    /// Like [`save_image`](Self::save_image) with the configuration as it was received, so that it leaves again unchanged.
+    pub(crate) fn save_document(
+        &self,
+        document: &str,
+        config: ImageConfig,
+        layers: Vec<Layer>,
+    ) -> Result<Image, StoreError> {
+        if let Some(missing) = layers
+            .iter()
+            .flat_map(|layer| &layer.snapshots)
+            .find(|id| !self.has_snapshot(id))
+        {
+            return Err(StoreError::NoSnapshot(missing.clone()));
+        }
+        let error = |source| StoreError::Config {
+            id: "to be saved".to_owned(),
+            source,
+        };
+        let id = ImageId::of(&config, &layers).map_err(error)?;
+        let layers_text = serde_json::to_string(&layers).map_err(error)?;
+        self.database().with(|connection| {
+            // A document with diff ids replaces one without: it spares packing the layers to find them.
+            connection.execute(
+                "INSERT INTO images (id, config, layers) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (id) DO UPDATE SET config = excluded.config WHERE ?4",
+                params![
+                    id.to_string(),
+                    document,
+                    layers_text,
+                    !config.rootfs.diff_ids.is_empty()
+                ],
+            )
+        })?;
+        Ok(Image { id, config, layers })
+    }
+
+    /// Names an image; another image that had the name loses it.
+    pub fn tag(&self, id: &ImageId, reference: &Reference) -> Result<(), StoreError> {
+        self.database().with(|connection| {
+            connection.execute(
+                "INSERT OR REPLACE INTO tags (reference, image) VALUES (?1, ?2)",
+                params![reference.to_string(), id.to_string()],
+            )
+        })?;
+        Ok(())
+    }
+
+    /// Takes a name away. Says whether there was one.
+    pub fn untag(&self, reference: &Reference) -> Result<bool, StoreError> {
+        let removed = self.database().with(|connection| {
+            connection.execute(
+                "DELETE FROM tags WHERE reference = ?1",
+                [reference.to_string()],
+            )
+        })?;
+        Ok(removed > 0)
+    }
+
+    /// Forgets an image and all its names. Its snapshots stay: the build cache may stand on them.
+    pub fn remove_image(&self, id: &ImageId) -> Result<(), StoreError> {
+        self.database().with(|connection| {
+            connection.execute("DELETE FROM images WHERE id = ?1", [id.to_string()])
+        })?;
+        Ok(())
+    }
+
+    /// Remembers that a registry has this image under this manifest digest.
+    pub(crate) fn record_manifest(
+        &self,
+        id: &ImageId,
+        pinned: &Reference,
+    ) -> Result<(), StoreError> {
+        self.database().with(|connection| {
+            connection.execute(
+                "INSERT OR REPLACE INTO manifests (reference, image) VALUES (?1, ?2)",
+                params![pinned.to_string(), id.to_string()],
+            )
+        })?;
+        Ok(())
+    }
+
+    /// The image with this name, this id, or the only one whose id begins so.
+    pub fn find_image(&self, name: &str) -> Result<Option<Image>, StoreError> {
+        if let Ok(reference) = name.parse::<Reference>()
+            && let Some(row) = self
+                .database()
+                .with(|connection| find_by_reference(connection, &reference))?
+        {
+            return row.into_image().map(Some);
+        }
+        let prefix = name.strip_prefix("sha256:").unwrap_or(name);
+        let is_hex = prefix
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if !is_hex || prefix.len() < SHORTEST_PREFIX || prefix.len() > 64 {
+            return Ok(None);
+        }
+        let mut rows = self
+            .database()
+            .with(|connection| find_by_prefix(connection, prefix))?;
+        match rows.len() {
+            0 => Ok(None),
+            1 => rows.remove(0).into_image().map(Some),
+            _ => Err(StoreError::AmbiguousId(prefix.to_owned())),
+        }
+    }
+
+    /// The configuration document of an image, byte for byte as received.
+    pub(crate) fn image_document(&self, id: &ImageId) -> Result<Option<String>, StoreError> {
+        self.database().with(|connection| {
+            connection
+                .query_row(
+                    "SELECT config FROM images WHERE id = ?1",
+                    [id.to_string()],
+                    |row| row.get(0),
+                )
+                .optional()
+        })
+    }
+
+    /// All images, newest first.
+    pub fn images(&self) -> Result<Vec<ImageSummary>, StoreError> {
+        let (rows, mut tags, mut manifests) = self.database().with(|connection| {
+            let mut statement = connection.prepare("SELECT id, config, layers FROM images")?;
+            let rows: Vec<ImageRow> = statement
+                .query_map([], ImageRow::read)?
+                .collect::<Result<_, _>>()?;
+            Ok((
+                rows,
+                names_by_image(connection, "tags")?,
+                names_by_image(connection, "manifests")?,
+            ))
+        })?;
+        let mut summaries = rows
+            .into_iter()
+            .map(|row| {
+                let references = tags.remove(&row.id).unwrap_or_default();
+                let digests = manifests.remove(&row.id).unwrap_or_default();
+                let image = row.into_image()?;
+                let size = self.image_size(&image)?;
+                Ok(ImageSummary {
+                    id: image.id,
+                    references,
+                    digests,
+                    created: image.config.created,
+                    size,
+                })
+            })
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        summaries.sort_by(|a, b| {
+            b.created
+                .cmp(&a.created)
+                .then_with(|| a.references.cmp(&b.references))
+        });
+        Ok(summaries)
+    }
+
+    /// An image's names and the names with digest under which registries have it.
+    pub fn names(&self, id: &ImageId) -> Result<(Vec<Reference>, Vec<Reference>), StoreError> {
+        let id = id.to_string();
+        self.database().with(|connection| {
+            let tags = names_by_image(connection, "tags")?.remove(&id);
+            let manifests = names_by_image(connection, "manifests")?.remove(&id);
+            Ok((tags.unwrap_or_default(), manifests.unwrap_or_default()))
+        })
+    }
+
+    /// The sum of the sizes of all files of all layers.
+    pub fn image_size(&self, image: &Image) -> Result<u64, StoreError> {
+        image
+            .layers
+            .iter()
+            .map(|layer| self.layer_size(layer))
+            .sum()
+    }
+
+    /// The sum of the sizes of a layer's files.
+    pub fn layer_size(&self, layer: &Layer) -> Result<u64, StoreError> {
+        layer
+            .snapshots
+            .iter()
+            .map(|snapshot| self.snapshot_size(snapshot))
+            .sum()
+    }
+
+    /// Counted on first use and remembered, because sealing must not walk the tree.
+    fn snapshot_size(&self, id: &SnapshotId) -> Result<u64, StoreError> {
+        let known = self.database().with(|connection| {
+            connection
+                .query_row(
+                    "SELECT size FROM snapshot_sizes WHERE snapshot = ?1",
+                    [id.as_str()],
+                    |row| row.get::<_, i64>(0),
+                )
+                .optional()
+        })?;
+        if let Some(size) = known {
+            return Ok(size.unsigned_abs());
+        }
+        let path = self.snapshot_path(id);
+        let size = crate::layer::tree_size(&path).map_err(StoreError::io("measure", &path))?;
+        self.database().with(|connection| {
+            connection.execute(
+                "INSERT OR REPLACE INTO snapshot_sizes (snapshot, size) VALUES (?1, ?2)",
+                params![id.as_str(), i64::try_from(size).unwrap_or(i64::MAX)],
+            )
+        })?;
+        Ok(size)
+    }
+
+    /// Whether the configuration has a digest for each layer.
+    pub(crate) fn has_all_diff_ids(image: &Image) -> bool {
+        image.config.rootfs.diff_ids.len() == image.layers.len()
+    }
+}
+
+struct ImageRow {
+    id: String,
+    config: String,
+    layers: String,
+}
+
+impl ImageRow {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: row.get(0)?,
+            config: row.get(1)?,
+            layers: row.get(2)?,
+        })
+    }
+
+    fn into_image(self) -> Result<Image, StoreError> {
+        let error = |source| StoreError::Config {
+            id: self.id.clone(),
+            source,
+        };
+        Ok(Image {
+            id: serde_json::from_value(serde_json::Value::String(self.id.clone()))
+                .map_err(error)?,
+            config: serde_json::from_str(&self.config).map_err(error)?,
+            layers: serde_json::from_str(&self.layers).map_err(error)?,
+        })
+    }
+}
+
+fn find_by_reference(
+    connection: &Connection,
+    reference: &Reference,
+) -> rusqlite::Result<Option<ImageRow>> {
+    // A name with a digest means that manifest, whatever its tag says now (as Docker has it).
+    let (table, name) = match reference.digest() {
+        Some(digest) => ("manifests", reference.with_digest(*digest)),
+        None => ("tags", reference.clone()),
+    };
+    let query = format!(
+        "SELECT id, config, layers FROM images JOIN {table} ON image = id WHERE reference = ?1"
+    );
+    connection
+        .prepare_cached(&query)?
+        .query_row([name.to_string()], ImageRow::read)
+        .optional()
+}
+
+fn find_by_prefix(connection: &Connection, prefix: &str) -> rusqlite::Result<Vec<ImageRow>> {
+    // A range instead of LIKE, so that the primary key's index is used; `g` sorts after all hex digits.
+    let mut statement = connection.prepare_cached(
+        "SELECT id, config, layers FROM images WHERE id >= ?1 AND id < ?2 LIMIT 2",
+    )?;
+    let range = [format!("sha256:{prefix}"), format!("sha256:{prefix}g")];
+    statement.query_map(range, ImageRow::read)?.collect()
+}
+
+fn names_by_image(
+    connection: &Connection,
+    table: &str,
+) -> rusqlite::Result<BTreeMap<String, Vec<Reference>>> {
+    let mut statement = connection.prepare(&format!(
+        "SELECT image, reference FROM {table} ORDER BY reference"
+    ))?;
+    let mut names: BTreeMap<String, Vec<Reference>> = BTreeMap::new();
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if let Ok(reference) = row.get::<_, String>(1)?.parse() {
+            names.entry(row.get(0)?).or_default().push(reference);
+        }
+    }
+    Ok(names)
+}

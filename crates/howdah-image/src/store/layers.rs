@@ -1,0 +1,131 @@
+//! What is known of layers outside the store: their diff ids, and the blobs that hold them.
+
+use rusqlite::{OptionalExtension as _, params};
+
+use super::{Store, StoreError};
+use crate::{Digest, Layer, SnapshotId};
+
+/// How a layer's tar is compressed in a blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Compression {
+    None,
+    Gzip,
+    Zstd,
+}
+
+impl Compression {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        }
+    }
+
+    /// The OCI media type of such a layer (image specification, `layer.md`).
+    pub(crate) const fn media_type(self) -> &'static str {
+        match self {
+            Self::None => "application/vnd.oci.image.layer.v1.tar",
+            Self::Gzip => "application/vnd.oci.image.layer.v1.tar+gzip",
+            Self::Zstd => "application/vnd.oci.image.layer.v1.tar+zstd",
+        }
+    }
+}
+
+/// A blob that holds a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LayerBlob {
+    pub(crate) diff_id: Digest,
+    pub(crate) compression: Compression,
+    pub(crate) digest: Digest,
+    pub(crate) size: u64,
+}
+
+impl Store {
+    /// The diff id a layer had when it was received or last packed with the same clamp of times.
+    pub(crate) fn layer_diff_id(
+        &self,
+        layer: &Layer,
+        epoch: Option<i64>,
+    ) -> Result<Option<Digest>, StoreError> {
+        // A received layer has its name from its diff id, and leaves as it came, whatever the clamp.
+        if let [snapshot] = layer.snapshots.as_slice()
+            && let Some(diff_id) = self.recorded_diff_id(&key(layer, None))?
+            && SnapshotId::from(&diff_id) == *snapshot
+        {
+            return Ok(Some(diff_id));
+        }
+        self.recorded_diff_id(&key(layer, epoch))
+    }
+
+    fn recorded_diff_id(&self, key: &str) -> Result<Option<Digest>, StoreError> {
+        let text: Option<String> = self.database().with(|connection| {
+            connection
+                .prepare_cached("SELECT diff_id FROM layers WHERE key = ?1")?
+                .query_row([key], |row| row.get(0))
+                .optional()
+        })?;
+        Ok(text.and_then(|text| text.parse().ok()))
+    }
+
+    /// A blob of the layer in one of these compressions, in this order of preference, that is still in the store.
+    pub(crate) fn layer_blob(
+        &self,
+        diff_id: Digest,
+        wanted: &[Compression],
+    ) -> Result<Option<LayerBlob>, StoreError> {
+        for &compression in wanted {
+            let row: Option<(String, i64)> = self.database().with(|connection| {
+                connection
+                    .prepare_cached("SELECT digest, size FROM layer_blobs WHERE diff_id = ?1 AND compression = ?2")?
+                    .query_row((diff_id.to_string(), compression.name()), |row| Ok((row.get(0)?, row.get(1)?)))
+                    .optional()
+            })?;
+            let Some((digest, size)) = row else { continue };
+            let Ok(digest) = digest.parse() else { continue };
+            if self.has_blob(&digest) {
+                return Ok(Some(LayerBlob {
+                    diff_id,
+                    compression,
+                    digest,
+                    size: size.unsigned_abs(),
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(crate) fn record_diff_id(
+        &self,
+        layer: &Layer,
+        epoch: Option<i64>,
+        diff_id: Digest,
+    ) -> Result<(), StoreError> {
+        self.database().with(|connection| {
+            connection.execute(
+                "INSERT OR REPLACE INTO layers (key, diff_id) VALUES (?1, ?2)",
+                params![key(layer, epoch), diff_id.to_string()],
+            )
+        })?;
+        Ok(())
+    }
+
+    pub(crate) fn record_layer_blob(&self, blob: &LayerBlob) -> Result<(), StoreError> {
+        let size = i64::try_from(blob.size).unwrap_or(i64::MAX);
+        self.database().with(|connection| {
+            connection.execute(
+                "INSERT OR REPLACE INTO layer_blobs (diff_id, compression, digest, size) VALUES (?1, ?2, ?3, ?4)",
+                params![blob.diff_id.to_string(), blob.compression.name(), blob.digest.to_string(), size],
+            )
+        })?;
+        Ok(())
+    }
+}
+
+/// The layer's name in the database. Recipe 1: everything that decides the bytes of its tar, which are the snapshots
+/// and the clamp of times. Not in the key: the compression.
+fn key(layer: &Layer, epoch: Option<i64>) -> String {
+    let snapshots: Vec<&str> = layer.snapshots.iter().map(SnapshotId::as_str).collect();
+    let epoch = epoch.map_or_else(|| "-".to_owned(), |epoch| epoch.to_string());
+    Digest::of(format!("1\n{epoch}\n{}", snapshots.join("\n"))).hex()
+}

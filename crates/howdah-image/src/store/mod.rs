@@ -1,0 +1,106 @@
+//! The store: blobs, snapshots and the database below one root, whole after `kill -9` at any instant.
+//!
+//! Objects are made below `tmp/` and appear by rename. What a dead process left in `tmp/` is removed by the next
+//! [`Store::open`]; a lock on each entry tells the dead from the living.
+
+mod blobs;
+mod database;
+mod durability;
+mod error;
+mod images;
+mod layers;
+mod staging;
+mod temporary;
+
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::SnapshotId;
+
+pub(crate) use blobs::BlobWriter;
+pub use database::Database;
+pub(crate) use durability::settle;
+pub use error::StoreError;
+pub(crate) use layers::{Compression, LayerBlob};
+pub use staging::Staging;
+pub(crate) use temporary::{Temporary, random_bytes};
+
+/// Snapshots keep set-user-id programs and every owner's files, so nobody but the store's owner may look inside.
+const DIRECTORY_MODE: u32 = 0o700;
+const LAYOUT: [&str; 4] = ["blobs/sha256", "snapshots", "tmp", "unsettled"];
+
+/// A handle on the store; clones share one database connection.
+#[derive(Debug, Clone)]
+pub struct Store(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    root: PathBuf,
+    database: Database,
+}
+
+impl Store {
+    /// Opens the store at `root`, makes its layout when it is new, and removes what dead processes left in `tmp/`.
+    pub fn open(root: &Path) -> Result<Self, StoreError> {
+        let root = std::path::absolute(root).map_err(StoreError::io("find", root))?;
+        let store = Self(Arc::new(Inner {
+            database: Database::new(root.join("howdah.db")),
+            root,
+        }));
+        store.make_layout()?;
+        store.database().migrate("image", images::MIGRATIONS)?;
+        temporary::reap(&store.temporary_directory())?;
+        durability::forget_lost(&store)?;
+        Ok(store)
+    }
+
+    /// The directory everything is below.
+    pub fn root(&self) -> &Path {
+        &self.0.root
+    }
+
+    /// The database, in which other parts keep their own tables.
+    pub fn database(&self) -> &Database {
+        &self.0.database
+    }
+
+    /// Where the sealed tree `id` is, or would be: an overlay lower with character devices 0:0 as whiteouts and
+    /// `trusted.overlay.opaque`.
+    pub fn snapshot_path(&self, id: &SnapshotId) -> PathBuf {
+        self.0.root.join("snapshots").join(id.as_str())
+    }
+
+    /// Whether the sealed tree `id` is here.
+    pub fn has_snapshot(&self, id: &SnapshotId) -> bool {
+        self.snapshot_path(id).is_dir()
+    }
+
+    /// A fresh pair of overlay `upper` and `work` directories, on the same filesystem as the snapshots.
+    pub fn stage(&self) -> Result<Staging, StoreError> {
+        Staging::new(self.clone())
+    }
+
+    pub(crate) fn temporary_directory(&self) -> PathBuf {
+        self.0.root.join("tmp")
+    }
+
+    fn make_layout(&self) -> Result<(), StoreError> {
+        for name in LAYOUT {
+            let path = self.0.root.join(name);
+            if !path.is_dir() {
+                make_private_directory(&path)
+                    .map_err(StoreError::io("make the directory", &path))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn make_private_directory(path: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(DIRECTORY_MODE)
+        .create(path)
+}
