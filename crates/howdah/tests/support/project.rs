@@ -68,13 +68,14 @@ impl Project {
     pub(crate) fn create_invoice(&self, description: &str) -> String {
         let form = self.web("/invoices/create", &[]);
         let token = between(&form, "name=\"_token\" value=\"", "\"").expect("the form has a CSRF token");
-        let customer = between(&form, "<option value=\"", "\"").filter(|value| !value.is_empty()).unwrap_or("1");
         self.web(
             "/invoices",
             &[
                 "--data-urlencode", &format!("_token={token}"),
-                "--data-urlencode", &format!("customer_id={customer}"),
+                "--data-urlencode", "customer_id=1",
+                "--data-urlencode", "issued_on=2030-01-01",
                 "--data-urlencode", "due_on=2030-01-31",
+                "--data-urlencode", "tax_basis_points=0",
                 "--data-urlencode", &format!("lines[0][description]={description}"),
                 "--data-urlencode", "lines[0][quantity]=2",
                 "--data-urlencode", "lines[0][unit_price]=12.50",

@@ -1,0 +1,36 @@
+//! The example from source tree to running stack, by the real binary: real containers, PostgreSQL, Redis, mail catcher, Docker.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod confinement;
+mod images;
+mod rebuild;
+mod stack;
+mod stop;
+
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use support::project::Project;
+
+// The stacks would fit side by side, but two cores would not give each of them its health checks in time.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// The example, alone on the machine while the test runs.
+pub(crate) struct Scene {
+    pub(crate) project: Project,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Scene {
+    pub(crate) fn new(name: &str) -> Self {
+        let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        Self { project: Project::new(name, &root()), _alone: alone }
+    }
+}
+
+/// One store for all tests, kept between runs: the first run pays for the packages, as a developer's does.
+pub(crate) fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("howdah-root")
+}
