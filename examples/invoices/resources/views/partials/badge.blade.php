@@ -1,0 +1,1 @@
+<span class="badge {{ $state->value }}">{{ $state->label() }}</span>

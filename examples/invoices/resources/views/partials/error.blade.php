@@ -1,0 +1,3 @@
+@error($field)
+    <p class="error">{{ $message }}</p>
+@enderror
