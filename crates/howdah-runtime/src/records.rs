@@ -1,0 +1,190 @@
+//! The state directory: one directory a container, written by its helper, read by everyone.
+//!
+//! ```text
+//! containers/<id>/record.json   who the helper is, which process the container's first is
+//!                 exit.json     how it ended
+//!                 bundle/       OCI bundle: config.json, and the files mounted on /etc
+//!                 libcontainer/ libcontainer's own state
+//! ```
+
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::process::ProcessName;
+use crate::{Exit, Usage};
+
+/// What is known of a container while it runs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// The process that keeps the container.
+    pub(crate) helper: ProcessName,
+    /// The container dies with the caller and leaves no record.
+    pub(crate) attached: bool,
+    pub(crate) started: Option<Started>,
+}
+
+/// What is known once the program has been executed.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Started {
+    pub(crate) process: ProcessName,
+    pub(crate) at: Timestamp,
+}
+
+/// One container's directory.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) id: String,
+    directory: PathBuf,
+}
+
+impl Entry {
+    pub(crate) fn new(state: &Path, id: &str) -> Self {
+        Self { id: id.to_owned(), directory: state.join("containers").join(id) }
+    }
+
+    /// All containers below a state directory.
+    pub(crate) fn all(state: &Path) -> io::Result<Vec<Self>> {
+        let entries = match fs_err::read_dir(state.join("containers")) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            if let Ok(id) = entry?.file_name().into_string() {
+                found.push(Self::new(state, &id));
+            }
+        }
+        found.sort_by(|left, right| left.id.cmp(&right.id));
+        Ok(found)
+    }
+
+    /// Claims the id: fails with [`io::ErrorKind::AlreadyExists`] when there is such a container.
+    pub(crate) fn create(&self) -> io::Result<()> {
+        if let Some(parent) = self.directory.parent() {
+            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+        }
+        std::fs::DirBuilder::new().mode(0o700).create(&self.directory)?;
+        fs_err::create_dir(self.bundle())?;
+        fs_err::create_dir(self.rootfs())
+    }
+
+    pub(crate) fn exists(&self) -> bool {
+        self.directory.exists()
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub(crate) fn bundle(&self) -> PathBuf {
+        self.directory.join("bundle")
+    }
+
+    /// Mount point of the root filesystem; mounted only in the container's own mount namespace.
+    pub(crate) fn rootfs(&self) -> PathBuf {
+        self.directory.join("rootfs")
+    }
+
+    /// Where libcontainer keeps its state.
+    pub(crate) fn libcontainer(&self) -> PathBuf {
+        self.directory.join("libcontainer")
+    }
+
+    pub(crate) fn record(&self) -> io::Result<Option<Record>> {
+        read(&self.directory.join("record.json"))
+    }
+
+    pub(crate) fn write_record(&self, record: &Record) -> io::Result<()> {
+        write(&self.directory.join("record.json"), record)
+    }
+
+    pub(crate) fn exit(&self) -> io::Result<Option<Exit>> {
+        read(&self.directory.join("exit.json"))
+    }
+
+    pub(crate) fn write_exit(&self, exit: &Exit) -> io::Result<()> {
+        write(&self.directory.join("exit.json"), exit)
+    }
+
+    /// The record of a container whose helper was killed and could not tell how it ended.
+    pub(crate) fn write_lost(&self, started: Option<Started>) -> io::Result<Exit> {
+        let finished = Timestamp::now();
+        let started = started.map_or(finished, |started| started.at);
+        let exit = Exit { code: 137, oom_killed: false, started, finished, usage: Usage::default() };
+        self.write_exit(&exit)?;
+        Ok(exit)
+    }
+
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        match fs_err::remove_dir_all(&self.directory) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether an id is fit to be a file name and a control group's name; Docker's rule for container names.
+pub(crate) fn is_valid_id(id: &str) -> bool {
+    let mut bytes = id.bytes();
+    bytes.next().is_some_and(|byte| byte.is_ascii_alphanumeric())
+        && id.len() <= 128
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
+    match fs_err::read(path) {
+        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Replaces a file so that a reader, or a successor after a crash, sees the old or the new content and nothing between.
+pub(crate) fn write<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
+    write_bytes(path, &serde_json::to_vec(value)?)
+}
+
+pub(crate) fn write_bytes(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension(format!("tmp{}", std::process::id()));
+    let mut file = fs_err::File::create(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    drop(file);
+    fs_err::rename(&temporary, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_that_could_leave_the_directory_are_refused() {
+        for id in ["", ".", "..", "a/b", "-a", "_a", "a b", "a\0", &"a".repeat(129)] {
+            assert!(!is_valid_id(id), "{id:?}");
+        }
+        for id in ["a", "web-1", "0.a_b"] {
+            assert!(is_valid_id(id), "{id:?}");
+        }
+    }
+
+    #[test]
+    fn an_id_is_claimed_once_and_its_exit_is_kept() {
+        let state = tempfile::tempdir().unwrap();
+        let entry = Entry::new(state.path(), "web");
+        entry.create().unwrap();
+        assert_eq!(entry.create().unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert!(entry.exit().unwrap().is_none());
+        let exit = entry.write_lost(None).unwrap();
+        assert_eq!(entry.exit().unwrap(), Some(exit));
+        assert_eq!(Entry::all(state.path()).unwrap().len(), 1);
+        entry.remove().unwrap();
+        entry.remove().unwrap();
+        assert!(Entry::all(state.path()).unwrap().is_empty());
+    }
+}
