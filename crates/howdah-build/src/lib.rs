@@ -1,1 +1,5 @@
 //! Dockerfile builds: operations, lowering, cache, history.
+
+mod context;
+mod tree;
+mod view;

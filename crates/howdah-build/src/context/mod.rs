@@ -1,0 +1,9 @@
+//! The build context: a directory of the user, walked once and read only where it changed.
+
+mod content;
+mod scan;
+mod stat;
+
+pub(crate) use content::{digest_file, extended_attributes};
+pub(crate) use scan::{Exclusion, Scan};
+pub(crate) use stat::{Stat, StatCache};

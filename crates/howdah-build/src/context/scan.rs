@@ -1,0 +1,255 @@
+//! The walk: parallel, pruned by `.dockerignore`, and reading only what changed.
+
+use std::io;
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rayon::prelude::*;
+
+use super::content::digest_file;
+use super::stat::{Stat, StatCache};
+use crate::tree::{self, Entry, Kind, Tree, TreePath};
+use crate::view;
+
+/// What becomes of a file of the context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exclusion {
+    /// It belongs to the context.
+    Kept,
+    /// It does not, but something below it may.
+    Dropped,
+    /// It does not, nor does anything below it.
+    Pruned,
+}
+
+/// Decides by path, and whether it is a directory.
+pub(crate) type Rule<'a> = &'a (dyn Fn(&[u8], bool) -> Exclusion + Sync);
+
+/// A context as it was at one moment.
+#[derive(Debug)]
+pub(crate) struct Scan {
+    root: Arc<Path>,
+    /// In the order of [`tree::compare`]; every regular file has its digest. The root itself comes first.
+    entries: Vec<Entry>,
+    /// The topmost paths that are left out.
+    excluded: Vec<TreePath>,
+    /// How many files had to be read.
+    pub(crate) files_read: usize,
+}
+
+/// What one walk of a directory gives.
+#[derive(Default)]
+struct Found {
+    entries: Vec<(Entry, Stat)>,
+    excluded: Vec<TreePath>,
+}
+
+impl Scan {
+    /// Walks `root` and reads the files that `known` does not have. The second value is the cache to keep, if it
+    /// differs from `known`.
+    pub(crate) fn new(root: &Path, rule: Rule<'_>, known: &StatCache) -> io::Result<(Scan, Option<StatCache>)> {
+        let started = SystemTime::now();
+        let root: Arc<Path> = root.into();
+        let metadata = fs_err::metadata(&root)?;
+        let mut found = walk(&root, &[], rule)?;
+        let top = view::entry(TreePath::new(), Arc::clone(&root), &metadata)?;
+        found.entries.insert(0, (top, Stat::new(&metadata)));
+        let mut cursor = known.cursor();
+        for (entry, stat) in found.entries.iter_mut().filter(|(entry, _)| entry.kind == Kind::File) {
+            entry.digest = cursor.find(&entry.path, stat);
+        }
+        let mut changed: Vec<&mut Entry> = found
+            .entries
+            .iter_mut()
+            .map(|(entry, _)| entry)
+            .filter(|entry| entry.kind == Kind::File && entry.digest.is_none())
+            .collect();
+        changed.par_iter_mut().try_for_each(|entry| {
+            entry.digest = Some(digest_file(&entry.real(), entry.size)?);
+            Ok::<(), io::Error>(())
+        })?;
+        let files_read = changed.len();
+        let cache = cache(&found, started);
+        let cache = (files_read > 0 || cache.len() != known.len()).then_some(cache);
+        let entries = found.entries.into_iter().map(|(entry, _)| entry).collect();
+        Ok((Scan { root, entries, excluded: found.excluded, files_read }, cache))
+    }
+
+    /// The directory.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The topmost paths that `.dockerignore` leaves out.
+    pub(crate) fn excluded(&self) -> &[TreePath] {
+        &self.excluded
+    }
+
+    fn position(&self, path: &[u8]) -> Result<usize, usize> {
+        self.entries.binary_search_by(|entry| tree::compare(&entry.path, path))
+    }
+
+    fn slice_below(&self, directory: &[u8]) -> &[Entry] {
+        let Ok(start) = self.position(directory) else { return &[] };
+        let rest = &self.entries[start + 1..];
+        let is_below = |entry: &Entry| {
+            directory.is_empty() || entry.path.strip_prefix(directory).is_some_and(|rest| rest.starts_with(b"/"))
+        };
+        &rest[..rest.partition_point(is_below)]
+    }
+}
+
+impl Tree for Scan {
+    fn entry(&self, path: &[u8]) -> io::Result<Option<Entry>> {
+        Ok(self.position(path).ok().map(|index| self.entries[index].clone()))
+    }
+
+    fn names(&self, directory: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+        let names = self.slice_below(directory).iter().filter_map(|entry| {
+            let (parent, name) = tree::split(&entry.path)?;
+            (parent == directory).then(|| name.to_vec())
+        });
+        Ok(names.collect())
+    }
+
+    fn below(&self, directory: &[u8]) -> io::Result<Vec<Entry>> {
+        Ok(self.slice_below(directory).to_vec())
+    }
+}
+
+fn cache(found: &Found, read: SystemTime) -> StatCache {
+    let mut cache = StatCache::default();
+    for (entry, stat) in &found.entries {
+        if let Some(digest) = entry.digest {
+            cache.remember(&entry.path, *stat, digest, read);
+        }
+    }
+    cache
+}
+
+/// One directory and everything below it; subdirectories in parallel.
+fn walk(root: &Arc<Path>, directory: &[u8], rule: Rule<'_>) -> io::Result<Found> {
+    let mut children = Vec::new();
+    for child in fs_err::read_dir(root.join(tree::as_path(directory)))? {
+        let child = child?;
+        children.push((tree::join(directory, &child.file_name().into_vec()), child));
+    }
+    children.sort_unstable_by(|left, right| left.0.cmp(&right.0));
+    let parts = children.into_par_iter().with_min_len(16).map(|(path, child)| visit(root, path, &child, rule));
+    let parts: Vec<Found> = parts.collect::<io::Result<_>>()?;
+    let mut all = Found { entries: Vec::with_capacity(parts.iter().map(|part| part.entries.len()).sum()), excluded: Vec::new() };
+    for part in parts {
+        all.entries.extend(part.entries);
+        all.excluded.extend(part.excluded);
+    }
+    Ok(all)
+}
+
+fn visit(root: &Arc<Path>, path: TreePath, child: &fs_err::DirEntry, rule: Rule<'_>) -> io::Result<Found> {
+    let file_type = child.file_type()?;
+    // A socket is the other end of a program that runs now; nothing can be copied of it.
+    if file_type.is_socket() {
+        return Ok(Found::default());
+    }
+    let exclusion = rule(&path, file_type.is_dir());
+    if exclusion == Exclusion::Pruned {
+        return Ok(Found { entries: Vec::new(), excluded: vec![path] });
+    }
+    let metadata = match child.metadata() {
+        Ok(metadata) => metadata,
+        // Gone since the directory was read.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::default()),
+        Err(error) => return Err(error),
+    };
+    let mut found = if file_type.is_dir() { walk(root, &path, rule)? } else { Found::default() };
+    if exclusion == Exclusion::Dropped {
+        // A directory is there as long as something in it is.
+        if found.entries.is_empty() {
+            return Ok(Found { entries: Vec::new(), excluded: vec![path] });
+        }
+    }
+    let entry = view::entry(path, Arc::clone(root), &metadata)?;
+    found.entries.insert(0, (entry, Stat::new(&metadata)));
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keep(_: &[u8], _: bool) -> Exclusion {
+        Exclusion::Kept
+    }
+
+    fn context() -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, content) in [("app/a.php", "a"), ("app/sub/b.php", "b"), ("app.php", "c"), ("node_modules/x/y", "d")] {
+            let path = directory.path().join(name);
+            fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+            fs_err::write(path, content).unwrap();
+        }
+        std::os::unix::fs::symlink("app.php", directory.path().join("link")).unwrap();
+        directory
+    }
+
+    fn paths(scan: &Scan) -> Vec<String> {
+        scan.entries.iter().map(|entry| String::from_utf8_lossy(&entry.path).into_owned()).collect()
+    }
+
+    /// Puts the times of all files an hour back, so that nothing is racy.
+    fn age(directory: &Path) {
+        for entry in walk(&directory.into(), &[], &keep).unwrap().entries {
+            let hour_ago = SystemTime::now() - std::time::Duration::from_secs(3600);
+            if entry.0.kind == Kind::File {
+                fs_err::File::options().write(true).open(entry.0.real()).unwrap().set_modified(hour_ago).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn walks_in_order_and_prunes() {
+        let directory = context();
+        let rule = |path: &[u8], _: bool| if path == b"node_modules" { Exclusion::Pruned } else { Exclusion::Kept };
+        let (scan, _) = Scan::new(directory.path(), &rule, &StatCache::default()).unwrap();
+        assert_eq!(paths(&scan), ["", "app", "app/a.php", "app/sub", "app/sub/b.php", "app.php", "link"]);
+        assert_eq!(scan.excluded(), [b"node_modules"]);
+        assert_eq!(scan.names(b"app").unwrap(), [&b"a.php"[..], b"sub"]);
+        assert_eq!(scan.below(b"app").unwrap().len(), 3);
+        assert_eq!(scan.entry(b"link").unwrap().unwrap().kind, Kind::Symlink(b"app.php".to_vec()));
+        assert!(scan.entry(b"none").unwrap().is_none());
+    }
+
+    #[test]
+    fn a_dropped_directory_stays_for_what_is_kept_in_it() {
+        let directory = context();
+        let rule = |path: &[u8], _: bool| if path.ends_with(b"b.php") { Exclusion::Kept } else { Exclusion::Dropped };
+        let (scan, _) = Scan::new(directory.path(), &rule, &StatCache::default()).unwrap();
+        assert_eq!(paths(&scan), ["", "app", "app/sub", "app/sub/b.php"]);
+    }
+
+    #[test]
+    fn reads_only_what_changed() {
+        let directory = context();
+        age(directory.path());
+        // The change time cannot be put back, so the first cache may be empty; wait for the clock, not for luck.
+        let scan = |known: &StatCache| Scan::new(directory.path(), &keep, known).unwrap();
+        let (mut known, started) = (StatCache::default(), SystemTime::now());
+        while known.len() < 4 {
+            assert!(started.elapsed().unwrap().as_secs() < 30);
+            known = scan(&StatCache::default()).1.unwrap();
+        }
+        let (again, unchanged) = scan(&known);
+        assert_eq!((again.files_read, unchanged), (0, None));
+        fs_err::write(directory.path().join("app/a.php"), "changed").unwrap();
+        let (third, cache) = scan(&known);
+        assert_eq!(third.files_read, 1);
+        assert_ne!(third.entry(b"app/a.php").unwrap().unwrap().digest, again.entry(b"app/a.php").unwrap().unwrap().digest);
+        // Just written, so not trusted yet.
+        assert_eq!(cache.unwrap().len(), 3);
+        fs_err::remove_file(directory.path().join("app.php")).unwrap();
+        assert!(scan(&known).1.is_some());
+    }
+}
