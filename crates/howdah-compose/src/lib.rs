@@ -1,1 +1,8 @@
 //! The Compose model and the keeper of a running stack.
+//!
+//! [`load`] reads a project as Docker Compose v2 does. Nothing here prints or reads the environment: the binary passes
+//! both in and words what comes out.
+
+mod model;
+
+pub use model::*;
