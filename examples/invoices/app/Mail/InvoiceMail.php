@@ -21,8 +21,8 @@ final class InvoiceMail extends Mailable
         return $this
             ->subject("Invoice {$this->document->number} from {$this->document->seller->name}")
             ->replyTo($this->document->seller->email, $this->document->seller->name)
-            ->view('emails.invoice', ['body' => $html->render($this->document)])
-            ->text('emails.invoice-text', ['body' => $text->render($this->document)])
+            ->view('emails.invoice', ['html' => $html->render($this->document)])
+            ->text('emails.invoice-text', ['text' => $text->render($this->document)])
             ->attachData(
                 $pdf->render($this->document),
                 "{$this->document->number}.pdf",

@@ -9,7 +9,7 @@
             Dear {{ $document->buyer->name }},<br>
             please find your invoice attached. It is due on <strong>{{ $document->dueOn->format('j F Y') }}</strong>.
         </p>
-        {!! $body !!}
+        {!! $html !!}
     </div>
 </body>
 </html>
