@@ -14,7 +14,10 @@ pub struct Span {
 impl Span {
     /// The range from `start` to `end`; an `end` before `start` makes an empty span.
     pub fn new(start: usize, end: usize) -> Span {
-        Span { start, end: end.max(start) }
+        Span {
+            start,
+            end: end.max(start),
+        }
     }
 
     /// The bytes as a range, for slicing the text that was parsed.
@@ -24,9 +27,17 @@ impl Span {
 
     /// The lines this span touches in `text`.
     pub fn lines(self, text: &str) -> Lines {
-        let newlines = |to: usize| text.as_bytes()[..to.min(text.len())].iter().filter(|&&byte| byte == b'\n').count();
+        let newlines = |to: usize| {
+            text.as_bytes()[..to.min(text.len())]
+                .iter()
+                .filter(|&&byte| byte == b'\n')
+                .count()
+        };
         let last_byte = self.end.saturating_sub(1).max(self.start);
-        Lines { first: newlines(self.start) + 1, last: newlines(last_byte) + 1 }
+        Lines {
+            first: newlines(self.start) + 1,
+            last: newlines(last_byte) + 1,
+        }
     }
 }
 

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::Word;
-use crate::Fault;
 
 /// `NAME=value` of `ENV` and `LABEL`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,9 +25,9 @@ pub struct Arg {
 /// One argument of an `ARG`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArgValue {
-    /// The name; expands.
+    /// The name; does not expand.
     pub name: Word,
-    /// The default; expands. `ARG name` has none, `ARG name=` has an empty one.
+    /// The default; expands (see [`super::Command::expand`]). `ARG name` has none, `ARG name=` has an empty one.
     pub default: Option<Word>,
     /// The comment right above that begins with the argument's name: its description.
     pub comment: Option<String>,
@@ -92,11 +91,4 @@ pub struct Probe {
 pub struct Onbuild {
     /// What the image's configuration keeps: the instruction with its heredocs. [`crate::parse_trigger`] reads it again.
     pub expression: String,
-}
-
-impl Expose {
-    /// Reads the ports; call it on an expanded instruction.
-    pub fn ranges(&self) -> Result<Vec<PortRange>, Fault> {
-        Ok(Vec::new())
-    }
 }

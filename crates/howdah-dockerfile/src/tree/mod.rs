@@ -4,9 +4,14 @@ mod config;
 mod files;
 mod run;
 
-pub use config::{Arg, ArgValue, CommandLine, Expose, Healthcheck, Onbuild, Pair, PortRange, Probe};
+pub use config::{
+    Arg, ArgValue, CommandLine, Expose, Healthcheck, Onbuild, Pair, PortRange, Probe,
+};
 pub use files::{Add, Copy, Files, Heredoc};
-pub use run::{Bind, Cache, Mount, MountKind, Network, Run, RunBody, RunMount, Secret, Security, Sharing, Ssh, Tmpfs};
+pub use run::{
+    Bind, Cache, Mount, MountKind, Network, Run, RunBody, RunMount, Secret, Security, Sharing, Ssh,
+    Tmpfs,
+};
 
 use crate::{Fault, Lines, Span};
 
