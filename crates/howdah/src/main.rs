@@ -19,6 +19,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Health(commands::health::Args),
+    Supervise(commands::supervise::Args),
 }
 
 fn main() -> ExitCode {
@@ -30,6 +32,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(_context: &Context, command: Command) -> Result<ExitCode, CommandError> {
-    match command {}
+fn run(context: &Context, command: Command) -> Result<ExitCode, CommandError> {
+    match command {
+        Command::Health(args) => commands::health::run(context, args),
+        // Forks, and changes its signal mask: no thread exists, because none is started before a command runs.
+        Command::Supervise(args) => commands::supervise::run(context, args),
+    }
 }

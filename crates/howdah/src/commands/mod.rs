@@ -1,5 +1,8 @@
 //! The commands, one file each, and what they share: where things live, and how a failure is told.
 
+pub(crate) mod health;
+pub(crate) mod supervise;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
