@@ -1,9 +1,18 @@
-//! Images as one tar file that is both an OCI layout and a Docker archive, as Docker 25 and later write it.
+//! Images as one tar file that is both an OCI layout (`image-layout.md`) and a Docker archive (`docker save`), as
+//! Docker 25 and later write it. Reading takes either form, and an OCI layout in a directory.
 
-use std::io::{Read, Write};
+mod docker;
+mod load;
+mod save;
+mod source;
 
-use crate::layer::PackOptions;
-use crate::{Image, Reference, Store, StoreError};
+use std::io;
+
+use crate::layer::LayerError;
+use crate::{Image, Reference, StoreError};
+
+pub use load::{load, load_directory};
+pub use save::save;
 
 /// An image and the names it has in an archive.
 #[derive(Debug, Clone)]
@@ -17,6 +26,55 @@ pub struct NamedImage {
 /// An archive that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
+    /// Neither of the two forms.
+    #[error("this is no image archive: it has neither `manifest.json` nor `index.json`")]
+    NotAnArchive,
+    /// Not a readable tar.
+    #[error("the archive cannot be read")]
+    Read {
+        /// Why not.
+        source: LayerError,
+    },
+    /// A file that the archive's documents name, and that it does not have.
+    #[error("the archive has no file `{0}`, which its manifest names")]
+    Missing(String),
+    /// A document that cannot be understood.
+    #[error("cannot read `{name}` in the archive")]
+    Document {
+        /// Its path.
+        name: String,
+        /// Why not.
+        source: serde_json::Error,
+    },
+    /// A document that contradicts itself.
+    #[error("`{name}` in the archive {what}")]
+    Invalid {
+        /// Its path.
+        name: String,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// No image for this machine in an index of several platforms.
+    #[error("the archive has no image for {0}")]
+    NoPlatform(String),
+    /// A layer that cannot be packed or unpacked.
+    #[error("layer {number} of {count} failed")]
+    Layer {
+        /// Counted from one.
+        number: usize,
+        /// All layers of the image.
+        count: usize,
+        /// Why.
+        source: LayerError,
+    },
+    /// The file or pipe where the archive should go, or comes from.
+    #[error("cannot {action} the archive")]
+    Io {
+        /// What was attempted.
+        action: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
     /// The store refused.
     #[error("cannot reach the images of the archive")]
     Store {
@@ -25,19 +83,10 @@ pub enum ArchiveError {
     },
 }
 
-/// Writes the images with their names.
-pub fn save(
-    store: &Store,
-    images: &[NamedImage],
-    writer: impl Write,
-    options: &PackOptions,
-) -> Result<(), ArchiveError> {
-    let _ = (store, images, writer, options);
-    todo!()
+fn store_error(source: StoreError) -> ArchiveError {
+    ArchiveError::Store { source }
 }
 
-/// Reads an archive, compressed or not, into the store and gives its images their names.
-pub fn load(store: &Store, reader: impl Read) -> Result<Vec<NamedImage>, ArchiveError> {
-    let _ = (store, reader);
-    todo!()
+fn write_error(source: io::Error) -> ArchiveError {
+    ArchiveError::Io { action: "write", source }
 }

@@ -1,15 +1,29 @@
 //! Layers as tar archives (OCI image specification, `layer.md`), both ways: unpacked into overlay lower directories, and
 //! packed from them deterministically.
 
-use std::io::{self, Read, Write};
+mod compression;
+mod error;
+mod merge;
+mod pack;
+pub(crate) mod tar;
+pub(crate) mod transfer;
+mod unpack;
+
+use std::collections::HashSet;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use crate::{Layer, Store, StoreError};
+use crate::{Digest, DigestReader};
+
+pub(crate) use compression::{GzipWriter, decompress, sniff};
+pub use error::LayerError;
+pub use pack::{PackOptions, pack};
 
 /// What a layer may hold at most; a hostile one is refused before it fills the disk.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Bytes of all files together, unpacked.
+    /// Bytes of the whole archive, unpacked, and of all files together, holes included.
     pub bytes: u64,
     /// Files, directories, links and devices.
     pub entries: u64,
@@ -18,50 +32,43 @@ pub struct Limits {
 impl Default for Limits {
     /// Far above any sane layer: 64 GiB in four million entries.
     fn default() -> Self {
-        Self {
-            bytes: 64 << 30,
-            entries: 4_000_000,
-        }
+        Self { bytes: 64 << 30, entries: 4_000_000 }
     }
 }
 
-/// A layer that cannot be unpacked or packed.
-#[derive(Debug, thiserror::Error)]
-pub enum LayerError {
-    /// The store refused.
-    #[error("cannot reach the layer's snapshots")]
-    Store {
-        /// Why not.
-        source: StoreError,
-    },
+/// Prefix of the names that say "not here any more" (`layer.md`, "Whiteouts").
+const WHITEOUT_PREFIX: &[u8] = b".wh.";
+/// Says of its directory: nothing of lower layers shows through.
+const OPAQUE_MARKER: &[u8] = b".wh..wh..opq";
+/// The same in an overlay lower directory (kernel documentation, overlayfs.rst).
+const OPAQUE_XATTR: &str = "trusted.overlay.opaque";
+
+/// Unpacks a layer, compressed or not, into the empty directory `into`. Gives the digest of the tar: the layer's diff id.
+///
+/// Nothing outside `into` is touched, whatever the archive says: paths are resolved by openat2(2) with
+/// `RESOLVE_IN_ROOT`, and `..` is refused.
+pub fn unpack(reader: impl Read, into: &Path, limits: &Limits) -> Result<Digest, LayerError> {
+    let (reader, _) = decompress(reader)?;
+    let mut reader = DigestReader::new(reader);
+    unpack::unpack_tar(&mut reader, into, limits)?;
+    Ok(reader.finish().0)
 }
 
-/// How layers are packed.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct PackOptions {
-    /// `SOURCE_DATE_EPOCH`: no file is younger than this, in seconds since 1970
-    /// (<https://reproducible-builds.org/specs/source-date-epoch/>).
-    pub source_date_epoch: Option<i64>,
-}
-
-/// Unpacks a layer, compressed or not, into the empty directory `into`.
-pub fn unpack(reader: impl Read, into: &Path, limits: &Limits) -> Result<(), LayerError> {
-    let _ = (reader, into, limits);
-    todo!()
-}
-
-/// Writes the layer's tar, merged from its snapshots.
-pub fn pack(
-    store: &Store,
-    layer: &Layer,
-    writer: impl Write,
-    options: &PackOptions,
-) -> Result<(), LayerError> {
-    let _ = (store, layer, writer, options);
-    todo!()
-}
-
+/// The sum of the sizes of a tree's files; a file with several names counts once.
 pub(crate) fn tree_size(root: &Path) -> io::Result<u64> {
-    let _ = root;
-    todo!()
+    let mut seen = HashSet::new();
+    let mut pending = vec![root.to_owned()];
+    let mut size = 0;
+    while let Some(directory) = pending.pop() {
+        for entry in fs_err::read_dir(&directory)? {
+            let entry = entry?;
+            let metadata = entry.metadata()?;
+            if metadata.is_dir() {
+                pending.push(entry.path());
+            } else if metadata.is_file() && (metadata.nlink() == 1 || seen.insert((metadata.dev(), metadata.ino()))) {
+                size += metadata.len();
+            }
+        }
+    }
+    Ok(size)
 }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::{Store, StoreError, Temporary};
 use crate::{Digest, DigestWriter};
@@ -51,11 +51,6 @@ pub(crate) struct BlobWriter {
 }
 
 impl BlobWriter {
-    /// Where the bytes are until the commit.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Puts the blob in its place if it has the digest that was announced, or any if none was.
     pub(crate) fn commit(self, expected: Option<&Digest>) -> Result<(Digest, u64), StoreError> {
         let error = |action| StoreError::io(action, &self.path);

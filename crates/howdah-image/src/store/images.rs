@@ -246,11 +246,6 @@ impl Store {
         })?;
         Ok(size)
     }
-
-    /// Whether the configuration has a digest for each layer.
-    pub(crate) fn has_all_diff_ids(image: &Image) -> bool {
-        image.config.rootfs.diff_ids.len() == image.layers.len()
-    }
 }
 
 struct ImageRow {

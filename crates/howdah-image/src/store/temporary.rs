@@ -49,7 +49,7 @@ impl Temporary {
 impl Drop for Temporary {
     fn drop(&mut self) {
         // What cannot be removed now is reaped by the next open.
-        let _ = remove_tree(&self.path);
+        drop(fs_err::remove_dir_all(&self.path));
     }
 }
 
@@ -76,15 +76,10 @@ pub(super) fn reap(parent: &Path) -> Result<(), StoreError> {
         };
         if flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok() {
             // Errors are not the caller's business: it did not make this entry, and works without its removal.
-            let _ = remove_tree(&path);
+            drop(fs_err::remove_dir_all(&path));
         }
     }
     Ok(())
-}
-
-/// Like `remove_dir_all`, for trees whose directories their owner may not enter (a layer may hold mode 000).
-fn remove_tree(path: &Path) -> io::Result<()> {
-    fs_err::remove_dir_all(path)
 }
 
 /// Creates `path` when absent and waits for an exclusive lock on it.

@@ -1,0 +1,120 @@
+//! Layers that leave the store, and layers that arrive.
+
+use std::io::{BufWriter, Read, Write as _};
+use std::path::PathBuf;
+
+use super::{GzipWriter, LayerError, Limits, PackOptions, decompress, pack, unpack};
+use crate::store::{Compression, LayerBlob, Temporary};
+use crate::{Digest, DigestWriter, Image, ImageConfig, Layer, SnapshotId, Store, StoreError};
+
+/// A layer's tar as a file, for the time of this value: a blob of the store, or packed for the occasion.
+#[derive(Debug)]
+pub(crate) struct Packed {
+    pub(crate) blob: LayerBlob,
+    pub(crate) path: PathBuf,
+    // Removes the file that was packed for the occasion.
+    _holder: Option<Temporary>,
+}
+
+/// The layer as a compressed blob of the store: the one it came with, or was packed to before, or a new one.
+pub(crate) fn compressed(store: &Store, layer: &Layer, options: &PackOptions) -> Result<LayerBlob, LayerError> {
+    if let Some(blob) = existing(store, layer, options, &[Compression::Gzip, Compression::Zstd, Compression::None])? {
+        return Ok(blob);
+    }
+    let write = |source| LayerError::Write { source };
+    let blob_writer = store.write_blob().map_err(store_error)?;
+    let mut tar = DigestWriter::new(GzipWriter::new(blob_writer));
+    pack(store, layer, BufWriter::with_capacity(256 * 1024, &mut tar), options)?;
+    let (gzip, diff_id, _) = tar.finish();
+    let (digest, size) = gzip.finish().map_err(write)?.commit(None).map_err(store_error)?;
+    let blob = LayerBlob { diff_id, compression: Compression::Gzip, digest, size };
+    store.record_diff_id(layer, options.source_date_epoch, diff_id).map_err(store_error)?;
+    store.record_layer_blob(&blob).map_err(store_error)?;
+    Ok(blob)
+}
+
+/// The layer as a file that every Docker reads: its gzip blob when there is one, else a plain tar outside of the blobs,
+/// which would only take the snapshot's space twice.
+pub(crate) fn archived(store: &Store, layer: &Layer, options: &PackOptions) -> Result<Packed, LayerError> {
+    if let Some(blob) = existing(store, layer, options, &[Compression::Gzip, Compression::None])? {
+        return Ok(Packed { blob, path: store.blob_path(&blob.digest), _holder: None });
+    }
+    let holder = Temporary::new(&store.temporary_directory()).map_err(store_error)?;
+    let path = holder.path().join("layer.tar");
+    let file = fs_err::File::create_new(&path).map_err(StoreError::io("create", &path)).map_err(store_error)?;
+    let mut tar = DigestWriter::new(BufWriter::with_capacity(256 * 1024, file));
+    match existing(store, layer, options, &[Compression::Zstd])? {
+        // Received with zstd, which Docker before 23 cannot read; the tar itself must stay as it is.
+        Some(zstd) => {
+            let (mut reader, _) = decompress(store.open_blob(&zstd.digest).map_err(store_error)?)?;
+            std::io::copy(&mut reader, &mut tar).map_err(|source| LayerError::Write { source })?;
+        }
+        None => pack(store, layer, &mut tar, options)?,
+    }
+    tar.flush().map_err(|source| LayerError::Write { source })?;
+    let (_, diff_id, size) = tar.finish();
+    store.record_diff_id(layer, options.source_date_epoch, diff_id).map_err(store_error)?;
+    let blob = LayerBlob { diff_id, compression: Compression::None, digest: diff_id, size };
+    Ok(Packed { blob, path, _holder: Some(holder) })
+}
+
+fn existing(store: &Store, layer: &Layer, options: &PackOptions, wanted: &[Compression]) -> Result<Option<LayerBlob>, LayerError> {
+    let diff_id = store.layer_diff_id(layer, options.source_date_epoch).map_err(store_error)?;
+    diff_id.map_or(Ok(None), |diff_id| store.layer_blob(diff_id, wanted)).map_err(store_error)
+}
+
+/// The configuration as it leaves with layers of these diff ids: the document as it came if they are those it names.
+pub(crate) fn document(store: &Store, image: &Image, diff_ids: Vec<Digest>) -> Result<String, LayerError> {
+    if image.config.rootfs.diff_ids == diff_ids
+        && let Some(document) = store.image_document(&image.id).map_err(store_error)?
+    {
+        return Ok(document);
+    }
+    let rootfs = crate::RootFs { diff_ids, ..crate::RootFs::default() };
+    let config = ImageConfig { rootfs, ..image.config.clone() };
+    serde_json::to_string(&config)
+        .map_err(|source| store_error(StoreError::Config { id: image.id.to_string(), source }))
+}
+
+/// The layer with this diff id, when it is in the store already.
+pub(crate) fn received(store: &Store, diff_id: Digest) -> Result<Option<Layer>, LayerError> {
+    let id = SnapshotId::from(&diff_id);
+    if !store.has_snapshot(&id) {
+        return Ok(None);
+    }
+    let layer = Layer { snapshots: vec![id] };
+    // The snapshot may be older than its record: the process that sealed it may have died in between.
+    store.record_diff_id(&layer, None, diff_id).map_err(store_error)?;
+    Ok(Some(layer))
+}
+
+/// Unpacks a layer that arrives, after checking that its tar has the digest that the image's configuration names.
+pub(crate) fn receive(store: &Store, diff_id: Digest, reader: impl Read) -> Result<Layer, LayerError> {
+    let id = SnapshotId::from(&diff_id);
+    let staging = store.stage().map_err(store_error)?;
+    let found = unpack(reader, staging.upper(), &Limits::default())?;
+    if found != diff_id {
+        return Err(LayerError::DiffId { expected: diff_id, found });
+    }
+    staging.seal(&id).map_err(store_error)?;
+    let layer = Layer { snapshots: vec![id] };
+    store.record_diff_id(&layer, None, diff_id).map_err(store_error)?;
+    Ok(layer)
+}
+
+/// The compression of a file that holds a layer.
+pub(crate) fn compression_of(mut file: impl Read) -> Result<Compression, LayerError> {
+    let mut start = [0; 6];
+    let mut filled = 0;
+    while filled < start.len() {
+        match file.read(&mut start[filled..]).map_err(|source| LayerError::Archive { source })? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    super::sniff(&start[..filled])
+}
+
+fn store_error(source: StoreError) -> LayerError {
+    LayerError::Store { source }
+}
