@@ -23,7 +23,8 @@ final class AppServiceProvider extends ServiceProvider
         // Laravel 8 has no @vite; `@assets('resources/js/app.js')` does the same from Vite's manifest.
         Blade::directive(
             'assets',
-            static fn (string $entry): string => '<?php echo app(\\' . ViteManifest::class . "::class)->tags({$entry}); ?>",
+            static fn (string $entry): string
+                => '<?php echo app(\\' . ViteManifest::class . "::class)->tags({$entry}); ?>",
         );
     }
 }

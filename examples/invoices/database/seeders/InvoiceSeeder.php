@@ -35,7 +35,10 @@ final class InvoiceSeeder extends Seeder
                 issuedOn: $issued,
                 dueOn: $issued->copy()->addDays(config('invoicing.payment_days')),
                 taxBasisPoints: config('invoicing.default_tax_rate'),
-                lines: array_map(static fn (array $line): Line => new Line($line[0], $line[1], new Money($line[2])), $lines),
+                lines: array_map(
+                    static fn (array $line): Line => new Line($line[0], $line[1], new Money($line[2])),
+                    $lines,
+                ),
                 notes: null,
             ));
             $invoice->update([

@@ -6,7 +6,7 @@ namespace App\Http\Controllers;
 
 use Closure;
 use Illuminate\Contracts\Redis\Factory as Redis;
-use Illuminate\Database\ConnectionInterface;
+use Illuminate\Database\ConnectionResolverInterface as Databases;
 use Illuminate\Http\JsonResponse;
 use Psr\Log\LoggerInterface;
 use Throwable;
@@ -15,7 +15,7 @@ use Throwable;
 final class HealthController
 {
     public function __construct(
-        private readonly ConnectionInterface $database,
+        private readonly Databases $databases,
         private readonly Redis $redis,
         private readonly LoggerInterface $log,
     ) {
@@ -24,7 +24,7 @@ final class HealthController
     public function __invoke(): JsonResponse
     {
         $checks = [
-            'database' => $this->check('database', fn (): mixed => $this->database->select('select 1')),
+            'database' => $this->check('database', fn (): mixed => $this->databases->connection()->select('select 1')),
             'redis' => $this->check('redis', fn (): mixed => $this->redis->connection()->command('ping')),
         ];
         $well = !in_array(false, $checks, true);

@@ -23,6 +23,8 @@ final class InvoicePaymentController
     {
         $invoice->update(['paid_at' => null]);
 
-        return redirect()->route('invoices.show', $invoice)->with('status', "Invoice {$invoice->number} is open again.");
+        return redirect()
+            ->route('invoices.show', $invoice)
+            ->with('status', "Invoice {$invoice->number} is open again.");
     }
 }

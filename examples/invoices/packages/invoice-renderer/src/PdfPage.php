@@ -10,6 +10,18 @@ final class PdfPage
     public const WIDTH = 595;
     public const HEIGHT = 842;
 
+    /** Of the characters 32 to 126, in thousandths of the font size (Adobe's metrics of Helvetica). */
+    private const WIDTHS = [
+        278, 278, 355, 556, 556, 889, 667, 191, 333, 333, 389, 584, 278, 333, 278, 278,
+        556, 556, 556, 556, 556, 556, 556, 556, 556, 556, 278, 278, 584, 584, 584, 556,
+        1015, 667, 667, 722, 722, 667, 611, 778, 722, 278, 500, 667, 556, 833, 722, 778,
+        667, 778, 722, 667, 611, 722, 667, 944, 667, 667, 611, 278, 278, 278, 469, 556,
+        333, 556, 556, 500, 556, 556, 278, 556, 556, 222, 222, 500, 222, 833, 556, 556,
+        556, 556, 333, 500, 278, 556, 500, 722, 500, 500, 500, 334, 260, 334, 584,
+    ];
+    /** Also the euro sign's. */
+    private const FIGURE_WIDTH = 556;
+
     private string $content = '';
 
     public function text(float $x, float $y, string $text, float $size = 10, bool $bold = false): self
@@ -49,12 +61,12 @@ final class PdfPage
         return $this->content;
     }
 
-    /** Digits and punctuation are what gets aligned; in Helvetica digits are 556/1000 em, stops and blanks 278/1000. */
+    /** Right for Helvetica; in bold, digits and punctuation, which are what gets aligned, are as wide. */
     private function width(string $text, float $size): float
     {
         $units = 0;
         foreach (mb_str_split($text) as $character) {
-            $units += str_contains('.,: ', $character) ? 278 : 556;
+            $units += self::WIDTHS[mb_ord($character) - 32] ?? self::FIGURE_WIDTH;
         }
 
         return $units * $size / 1000;

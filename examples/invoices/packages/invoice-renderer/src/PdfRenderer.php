@@ -9,6 +9,8 @@ final class PdfRenderer
 {
     private const LEFT = 56;
     private const RIGHT = 539;
+    private const QUANTITY = 402;
+    private const PRICE = 470;
     private const LINES_PER_PAGE = 20;
 
     public function render(Document $document): string
@@ -47,9 +49,9 @@ final class PdfRenderer
             }
         }
         $page->text(self::LEFT, 226, 'Description', 8)
-            ->text(370, 226, 'Quantity', 8)
-            ->text(436, 226, 'Price', 8)
-            ->text(506, 226, 'Total', 8)
+            ->textRight(self::QUANTITY, 226, 'Quantity', 8)
+            ->textRight(self::PRICE, 226, 'Price', 8)
+            ->textRight(self::RIGHT, 226, 'Total', 8)
             ->rule(self::LEFT, self::RIGHT, 232);
     }
 
@@ -59,8 +61,8 @@ final class PdfRenderer
         $y = 250;
         foreach ($lines as $line) {
             $page->text(self::LEFT, $y, mb_strimwidth($line->description, 0, 56, '…'))
-                ->textRight(402, $y, (string) $line->quantity)
-                ->textRight(458, $y, $line->unitPrice->amount())
+                ->textRight(self::QUANTITY, $y, (string) $line->quantity)
+                ->textRight(self::PRICE, $y, $line->unitPrice->amount())
                 ->textRight(self::RIGHT, $y, $line->total()->amount())
                 ->rule(self::LEFT, self::RIGHT, $y + 8);
             $y += 22;

@@ -1,0 +1,4 @@
+@extends('layouts.error')
+
+@section('title', 'Not found')
+@section('message', 'There is no such page or invoice.')

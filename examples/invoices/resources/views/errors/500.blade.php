@@ -1,0 +1,4 @@
+@extends('layouts.error')
+
+@section('title', 'Something went wrong')
+@section('message', 'The error was written to the log.')
