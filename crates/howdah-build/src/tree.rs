@@ -76,7 +76,7 @@ pub(crate) fn compare(left: &[u8], right: &[u8]) -> Ordering {
 }
 
 /// The components of a path as a user writes it; `.` and doubled slashes mean nothing.
-pub(crate) fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     path.split(|byte| *byte == b'/').filter(|name| !name.is_empty() && *name != b".")
 }
 
@@ -115,7 +115,7 @@ pub(crate) fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
 /// Follows every symbolic link of `path` inside the tree, as if its root were `/`. Components that do not exist are kept
 /// as they are written.
 pub(crate) fn resolve(tree: &dyn Tree, path: &[u8]) -> io::Result<TreePath> {
-    let mut pending: Vec<Vec<u8>> = components(path).map(<[u8]>::to_vec).rev().collect::<Vec<_>>();
+    let mut pending: Vec<Vec<u8>> = components(path).map(<[u8]>::to_vec).rev().collect();
     let mut resolved = TreePath::new();
     let mut links = 0;
     while let Some(name) = pending.pop() {
@@ -138,8 +138,7 @@ pub(crate) fn resolve(tree: &dyn Tree, path: &[u8]) -> io::Result<TreePath> {
         if target.starts_with(b"/") {
             resolved.clear();
         }
-        let followed: Vec<Vec<u8>> = components(&target).map(<[u8]>::to_vec).collect();
-        pending.extend(followed.into_iter().rev());
+        pending.extend(components(&target).map(<[u8]>::to_vec).rev());
     }
     Ok(resolved)
 }

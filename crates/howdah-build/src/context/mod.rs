@@ -5,5 +5,5 @@ mod scan;
 mod stat;
 
 pub(crate) use content::{digest_file, extended_attributes};
-pub(crate) use scan::{Exclusion, Scan};
+pub(crate) use scan::Scan;
 pub(crate) use stat::{Stat, StatCache};

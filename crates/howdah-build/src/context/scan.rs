@@ -7,26 +7,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use howdah_dockerfile::ignore::{Directory, Ignore};
 use rayon::prelude::*;
 
 use super::content::digest_file;
 use super::stat::{Stat, StatCache};
 use crate::tree::{self, Entry, Kind, Tree, TreePath};
 use crate::view;
-
-/// What becomes of a file of the context.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Exclusion {
-    /// It belongs to the context.
-    Kept,
-    /// It does not, but something below it may.
-    Dropped,
-    /// It does not, nor does anything below it.
-    Pruned,
-}
-
-/// Decides by path, and whether it is a directory.
-pub(crate) type Rule<'a> = &'a (dyn Fn(&[u8], bool) -> Exclusion + Sync);
 
 /// A context as it was at one moment.
 #[derive(Debug)]
@@ -50,11 +37,11 @@ struct Found {
 impl Scan {
     /// Walks `root` and reads the files that `known` does not have. The second value is the cache to keep, if it
     /// differs from `known`.
-    pub(crate) fn new(root: &Path, rule: Rule<'_>, known: &StatCache) -> io::Result<(Scan, Option<StatCache>)> {
+    pub(crate) fn new(root: &Path, ignore: &Ignore, known: &StatCache) -> io::Result<(Scan, Option<StatCache>)> {
         let started = SystemTime::now();
         let root: Arc<Path> = root.into();
         let metadata = fs_err::metadata(&root)?;
-        let mut found = walk(&root, &[], rule)?;
+        let mut found = Walk { root: &root, ignore }.directory(&[], &ignore.root())?;
         let top = view::entry(TreePath::new(), Arc::clone(&root), &metadata)?;
         found.entries.insert(0, (top, Stat::new(&metadata)));
         let mut cursor = known.cursor();
@@ -130,58 +117,69 @@ fn cache(found: &Found, read: SystemTime) -> StatCache {
     cache
 }
 
-/// One directory and everything below it; subdirectories in parallel.
-fn walk(root: &Arc<Path>, directory: &[u8], rule: Rule<'_>) -> io::Result<Found> {
-    let mut children = Vec::new();
-    for child in fs_err::read_dir(root.join(tree::as_path(directory)))? {
-        let child = child?;
-        children.push((tree::join(directory, &child.file_name().into_vec()), child));
-    }
-    children.sort_unstable_by(|left, right| left.0.cmp(&right.0));
-    let parts = children.into_par_iter().with_min_len(16).map(|(path, child)| visit(root, path, &child, rule));
-    let parts: Vec<Found> = parts.collect::<io::Result<_>>()?;
-    let mut all = Found { entries: Vec::with_capacity(parts.iter().map(|part| part.entries.len()).sum()), excluded: Vec::new() };
-    for part in parts {
-        all.entries.extend(part.entries);
-        all.excluded.extend(part.excluded);
-    }
-    Ok(all)
+struct Walk<'a> {
+    root: &'a Arc<Path>,
+    ignore: &'a Ignore,
 }
 
-fn visit(root: &Arc<Path>, path: TreePath, child: &fs_err::DirEntry, rule: Rule<'_>) -> io::Result<Found> {
-    let file_type = child.file_type()?;
-    // A socket is the other end of a program that runs now; nothing can be copied of it.
-    if file_type.is_socket() {
-        return Ok(Found::default());
-    }
-    let exclusion = rule(&path, file_type.is_dir());
-    if exclusion == Exclusion::Pruned {
-        return Ok(Found { entries: Vec::new(), excluded: vec![path] });
-    }
-    let metadata = match child.metadata() {
-        Ok(metadata) => metadata,
-        // Gone since the directory was read.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::default()),
-        Err(error) => return Err(error),
-    };
-    let mut found = if file_type.is_dir() { walk(root, &path, rule)? } else { Found::default() };
-    if exclusion == Exclusion::Dropped {
-        // A directory is there as long as something in it is.
-        if found.entries.is_empty() {
-            return Ok(Found { entries: Vec::new(), excluded: vec![path] });
+impl Walk<'_> {
+    /// One directory and everything below it; subdirectories in parallel.
+    fn directory(&self, path: &[u8], judged: &Directory) -> io::Result<Found> {
+        let mut children = Vec::new();
+        for child in fs_err::read_dir(self.root.join(tree::as_path(path)))? {
+            let child = child?;
+            children.push((tree::join(path, &child.file_name().into_vec()), child));
         }
+        children.sort_unstable_by(|left, right| left.0.cmp(&right.0));
+        let children = children.into_par_iter().with_min_len(16);
+        let parts: Vec<Found> = children.map(|(path, child)| self.child(path, &child, judged)).collect::<io::Result<_>>()?;
+        let count = parts.iter().map(|part| part.entries.len()).sum();
+        let mut all = Found { entries: Vec::with_capacity(count), excluded: Vec::new() };
+        for part in parts {
+            all.entries.extend(part.entries);
+            all.excluded.extend(part.excluded);
+        }
+        Ok(all)
     }
-    let entry = view::entry(path, Arc::clone(root), &metadata)?;
-    found.entries.insert(0, (entry, Stat::new(&metadata)));
-    Ok(found)
+
+    fn child(&self, path: TreePath, child: &fs_err::DirEntry, parent: &Directory) -> io::Result<Found> {
+        let file_type = child.file_type()?;
+        // A socket is the other end of a program that runs now; nothing can be copied of it.
+        if file_type.is_socket() {
+            return Ok(Found::default());
+        }
+        let left_out = |path| Found { entries: Vec::new(), excluded: vec![path] };
+        let mut found = Found::default();
+        if file_type.is_dir() {
+            let verdict = self.ignore.directory(&String::from_utf8_lossy(&path), parent);
+            if !verdict.prune {
+                found = self.directory(&path, &verdict.directory)?;
+            }
+            // A directory is there as long as something in it is.
+            if verdict.ignored && found.entries.is_empty() {
+                return Ok(left_out(path));
+            }
+        } else if self.ignore.file(&String::from_utf8_lossy(&path), parent) {
+            return Ok(left_out(path));
+        }
+        let metadata = match child.metadata() {
+            Ok(metadata) => metadata,
+            // Gone since the directory was read.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::default()),
+            Err(error) => return Err(error),
+        };
+        let entry = view::entry(path, Arc::clone(self.root), &metadata)?;
+        found.entries.insert(0, (entry, Stat::new(&metadata)));
+        Ok(found)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn keep(_: &[u8], _: bool) -> Exclusion {
-        Exclusion::Kept
+    fn ignore(text: &str) -> Ignore {
+        Ignore::parse(text).unwrap()
     }
 
     fn context() -> tempfile::TempDir {
@@ -201,19 +199,18 @@ mod tests {
 
     /// Puts the times of all files an hour back, so that nothing is racy.
     fn age(directory: &Path) {
-        for entry in walk(&directory.into(), &[], &keep).unwrap().entries {
-            let hour_ago = SystemTime::now() - std::time::Duration::from_secs(3600);
-            if entry.0.kind == Kind::File {
-                fs_err::File::options().write(true).open(entry.0.real()).unwrap().set_modified(hour_ago).unwrap();
-            }
+        let (scan, _) = Scan::new(directory, &ignore(""), &StatCache::default()).unwrap();
+        let hour_ago = SystemTime::now() - std::time::Duration::from_secs(3600);
+        for entry in scan.entries.iter().filter(|entry| entry.kind == Kind::File) {
+            let file = fs_err::File::options().write(true).open(entry.real()).unwrap();
+            file.set_modified(hour_ago).unwrap();
         }
     }
 
     #[test]
     fn walks_in_order_and_prunes() {
         let directory = context();
-        let rule = |path: &[u8], _: bool| if path == b"node_modules" { Exclusion::Pruned } else { Exclusion::Kept };
-        let (scan, _) = Scan::new(directory.path(), &rule, &StatCache::default()).unwrap();
+        let (scan, _) = Scan::new(directory.path(), &ignore("node_modules"), &StatCache::default()).unwrap();
         assert_eq!(paths(&scan), ["", "app", "app/a.php", "app/sub", "app/sub/b.php", "app.php", "link"]);
         assert_eq!(scan.excluded(), [b"node_modules"]);
         assert_eq!(scan.names(b"app").unwrap(), [&b"a.php"[..], b"sub"]);
@@ -225,8 +222,7 @@ mod tests {
     #[test]
     fn a_dropped_directory_stays_for_what_is_kept_in_it() {
         let directory = context();
-        let rule = |path: &[u8], _: bool| if path.ends_with(b"b.php") { Exclusion::Kept } else { Exclusion::Dropped };
-        let (scan, _) = Scan::new(directory.path(), &rule, &StatCache::default()).unwrap();
+        let (scan, _) = Scan::new(directory.path(), &ignore("*\n!app/sub/b.php"), &StatCache::default()).unwrap();
         assert_eq!(paths(&scan), ["", "app", "app/sub", "app/sub/b.php"]);
     }
 
@@ -235,7 +231,7 @@ mod tests {
         let directory = context();
         age(directory.path());
         // The change time cannot be put back, so the first cache may be empty; wait for the clock, not for luck.
-        let scan = |known: &StatCache| Scan::new(directory.path(), &keep, known).unwrap();
+        let scan = |known: &StatCache| Scan::new(directory.path(), &ignore(""), known).unwrap();
         let (mut known, started) = (StatCache::default(), SystemTime::now());
         while known.len() < 4 {
             assert!(started.elapsed().unwrap().as_secs() < 30);

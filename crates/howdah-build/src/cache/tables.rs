@@ -1,0 +1,39 @@
+//! The tables.
+
+use howdah_image::{Store, StoreError};
+
+const MIGRATIONS: &[&str] = &["
+    -- Outputs by cache key (by definition and by content). root: JSON, see root.rs. used: seconds since 1970.
+    CREATE TABLE build_records (key BLOB PRIMARY KEY, root TEXT NOT NULL, used INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    -- Layers of COPY by their own key. manifest: see copy/manifest.rs. masks: paths, each ended by a zero byte.
+    CREATE TABLE build_layers (
+        key BLOB PRIMARY KEY, snapshots TEXT NOT NULL, masks BLOB NOT NULL, manifest BLOB NOT NULL
+    ) STRICT;
+    -- The layer that a step of a project wrote the last time.
+    CREATE TABLE build_steps (step BLOB PRIMARY KEY, layer BLOB NOT NULL) STRICT, WITHOUT ROWID;
+    -- Digests of parts of roots that were read.
+    CREATE TABLE build_contents (key BLOB PRIMARY KEY, digest BLOB NOT NULL) STRICT, WITHOUT ROWID;
+    -- Stat caches by context. stats: see context/stat.rs.
+    CREATE TABLE build_contexts (path BLOB PRIMARY KEY, stats BLOB NOT NULL) STRICT;
+    -- One row for each build. started: milliseconds since 1970. outcome: 'done', 'failed', 'cancelled'.
+    CREATE TABLE builds (
+        id INTEGER PRIMARY KEY, started INTEGER NOT NULL, seconds REAL NOT NULL,
+        targets TEXT NOT NULL, outcome TEXT NOT NULL
+    ) STRICT;
+    -- outcome: 'hit', 'executed', 'failed', 'unreached'. reason: how it was found, or why it ran.
+    CREATE TABLE build_vertices (
+        build INTEGER NOT NULL REFERENCES builds ON DELETE CASCADE, ordinal INTEGER NOT NULL,
+        step BLOB NOT NULL, name TEXT NOT NULL, file TEXT NOT NULL, line INTEGER NOT NULL, key BLOB NOT NULL,
+        outcome TEXT NOT NULL, reason TEXT NOT NULL, seconds REAL NOT NULL, cpu_seconds REAL NOT NULL,
+        peak_memory INTEGER NOT NULL, bytes INTEGER NOT NULL,
+        PRIMARY KEY (build, ordinal)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX build_vertices_step ON build_vertices (step);
+    -- What a key was made of. fields: JSON, a list of [name, value].
+    CREATE TABLE build_inputs (key BLOB PRIMARY KEY, fields TEXT NOT NULL) STRICT, WITHOUT ROWID;
+"];
+
+/// Makes the tables.
+pub(crate) fn migrate(store: &Store) -> Result<(), StoreError> {
+    store.database().migrate("build", MIGRATIONS)
+}

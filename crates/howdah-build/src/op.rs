@@ -1,0 +1,327 @@
+//! What a vertex does, and the recipe of its cache key.
+//!
+//! Each operation says what is in its key, and beside it what is not. Times of files are never in a key.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use howdah_dockerfile::{Network, Security, Sharing};
+use howdah_image::{Layer, SnapshotId};
+use howdah_solver::{Key, Recipe};
+
+use crate::context::Scan;
+use crate::copy::{Pattern, Selection};
+
+/// The fields a key was made of, kept for people who ask why a step ran.
+pub(crate) type Fields = Vec<(&'static str, String)>;
+
+/// What a vertex does. Its first input, except for an image's, is the root filesystem below it.
+#[derive(Debug)]
+pub(crate) enum Op {
+    Image(ImageOp),
+    Copy(CopyOp),
+    Workdir(WorkdirOp),
+    Run(Box<RunOp>),
+}
+
+/// Begins with an image of the store, or with nothing.
+#[derive(Debug)]
+pub(crate) struct ImageOp {
+    pub(crate) layers: Vec<Layer>,
+    // Not in the key: the image's name; its configuration, which counts where it is used.
+}
+
+/// Copies files into the root filesystem.
+#[derive(Debug)]
+pub(crate) struct CopyOp {
+    pub(crate) sources: Vec<CopySource>,
+    pub(crate) destination: String,
+    pub(crate) into_directory: bool,
+    pub(crate) chown: Option<String>,
+    pub(crate) chmod: Option<String>,
+    pub(crate) excludes: Vec<String>,
+    /// `--link`: what is below does not matter.
+    pub(crate) link: bool,
+    /// `ADD`: unpack local archives.
+    pub(crate) unpack: bool,
+    /// Not in the key: which step of which project this is, to find what it wrote the last time.
+    pub(crate) step: Key,
+}
+
+/// Where a `COPY` takes files from.
+#[derive(Debug)]
+pub(crate) enum CopySource {
+    /// The build context or a named one. In the key: paths, types, modes, links, content. Not: owners.
+    Context { patterns: Vec<Pattern>, selection: Selection, digest: Key },
+    /// The vertex's second input. In the key: the patterns; what they match is that input's affair.
+    Input { patterns: Vec<Pattern>, place: String },
+    /// A heredoc.
+    Inline { name: String, content: String },
+}
+
+/// Makes a directory, as `WORKDIR` does.
+#[derive(Debug)]
+pub(crate) struct WorkdirOp {
+    pub(crate) path: String,
+    /// The image's `USER` at that place.
+    pub(crate) user: String,
+}
+
+/// Executes a command in a container.
+#[derive(Debug)]
+pub(crate) struct RunOp {
+    pub(crate) args: Vec<String>,
+    pub(crate) env: Vec<String>,
+    pub(crate) cwd: String,
+    pub(crate) user: String,
+    pub(crate) network: Network,
+    pub(crate) security: Security,
+    pub(crate) hosts: Vec<(IpAddr, String)>,
+    pub(crate) mounts: Vec<MountOp>,
+    /// A heredoc that is a program of its own: name and text.
+    pub(crate) script: Option<(String, String)>,
+    // Not in the key:
+    /// Values of the proxy arguments, which Docker keeps out of keys and history.
+    pub(crate) proxies: Vec<String>,
+}
+
+/// A `RUN --mount`.
+#[derive(Debug)]
+pub(crate) struct MountOp {
+    /// Absolute in the container; empty for a secret that only goes to the environment.
+    pub(crate) target: String,
+    pub(crate) read_only: bool,
+    pub(crate) kind: MountKindOp,
+}
+
+/// What is mounted.
+#[derive(Debug)]
+pub(crate) enum MountKindOp {
+    /// A tree of a context. In the key: its content.
+    Context { scan: Arc<Scan>, source: String, digest: Key },
+    /// A tree of an input of the vertex, by its number. In the key: the path; the content is the input's affair.
+    Input { number: usize, source: String },
+    /// In the key: its identity. Not: what is in it.
+    Cache { id: String, sharing: Sharing, mode: u32, uid: u32, gid: u32 },
+    /// In the key: its size.
+    Tmpfs { size_bytes: Option<u64> },
+    /// In the key: its name and place. Not: its value.
+    Secret { id: String, env: Option<String>, required: bool, mode: u32, uid: u32, gid: u32 },
+    /// In the key: its name and place. Not: the agent.
+    Ssh { required: bool, mode: u32, uid: u32, gid: u32, agent: Option<PathBuf> },
+}
+
+impl Op {
+    /// The digest of what it does without its inputs, and the fields that went into it.
+    pub(crate) fn digest(&self) -> (Key, Fields) {
+        match self {
+            Op::Image(op) => op.digest(),
+            Op::Copy(op) => op.digest(),
+            Op::Workdir(op) => op.digest(),
+            Op::Run(op) => op.digest(),
+        }
+    }
+}
+
+impl ImageOp {
+    fn digest(&self) -> (Key, Fields) {
+        let mut recipe = Recipe::new("image", 1);
+        for layer in &self.layers {
+            recipe.list("layer", layer.snapshots.iter().map(SnapshotId::as_str));
+        }
+        recipe.finish()
+    }
+}
+
+impl CopyOp {
+    fn digest(&self) -> (Key, Fields) {
+        let mut recipe = Recipe::new("copy", 1);
+        for source in &self.sources {
+            match source {
+                CopySource::Context { patterns, digest, .. } => {
+                    recipe.text("from", "context");
+                    add_patterns(&mut recipe, patterns);
+                    recipe.key("content", digest);
+                }
+                CopySource::Input { patterns, .. } => {
+                    recipe.text("from", "input");
+                    add_patterns(&mut recipe, patterns);
+                }
+                CopySource::Inline { name, content } => {
+                    recipe.text("from", "heredoc").text("name", name).text("text", content);
+                }
+            }
+        }
+        recipe
+            .text("destination", &self.destination)
+            .text("into-directory", flag(self.into_directory))
+            .list("chown", &self.chown)
+            .list("chmod", &self.chmod)
+            .list("exclude", &self.excludes)
+            .text("link", flag(self.link))
+            .text("unpack", flag(self.unpack));
+        recipe.finish()
+    }
+}
+
+fn add_patterns(recipe: &mut Recipe, patterns: &[Pattern]) {
+    for pattern in patterns {
+        recipe.text("source", &pattern.text).text("parents", flag(pattern.parents));
+    }
+}
+
+impl WorkdirOp {
+    fn digest(&self) -> (Key, Fields) {
+        let mut recipe = Recipe::new("workdir", 1);
+        recipe.text("path", &self.path).text("user", &self.user);
+        recipe.finish()
+    }
+}
+
+impl RunOp {
+    fn digest(&self) -> (Key, Fields) {
+        let mut recipe = Recipe::new("run", 1);
+        recipe
+            .list("argument", &self.args)
+            .list("env", &self.env)
+            .text("cwd", &self.cwd)
+            .text("user", &self.user)
+            .text("network", network_name(self.network))
+            .text("security", if self.security == Security::Insecure { "insecure" } else { "sandbox" })
+            .list("host", self.hosts.iter().map(|(address, name)| format!("{name}={address}")));
+        if let Some((name, text)) = &self.script {
+            recipe.text("script", name).text("text", text);
+        }
+        for mount in &self.mounts {
+            mount.add_to(&mut recipe);
+        }
+        recipe.finish()
+    }
+}
+
+impl MountOp {
+    fn add_to(&self, recipe: &mut Recipe) {
+        recipe.text("mount", &self.target).text("read-only", flag(self.read_only));
+        match &self.kind {
+            MountKindOp::Context { source, digest, .. } => recipe.text("context", source).key("content", digest),
+            MountKindOp::Input { number, source } => recipe.text("input", &number.to_string()).text("source", source),
+            MountKindOp::Cache { id, sharing, mode, uid, gid } => recipe
+                .text("cache", id)
+                .text("sharing", sharing_name(*sharing))
+                .text("attributes", &format!("{mode:o} {uid} {gid}")),
+            MountKindOp::Tmpfs { size_bytes } => recipe.text("tmpfs", &size_bytes.unwrap_or(0).to_string()),
+            MountKindOp::Secret { id, env, required, mode, uid, gid } => recipe
+                .text("secret", id)
+                .list("variable", env)
+                .text("required", flag(*required))
+                .text("attributes", &format!("{mode:o} {uid} {gid}")),
+            MountKindOp::Ssh { required, mode, uid, gid, .. } => {
+                recipe.text("ssh", flag(*required)).text("attributes", &format!("{mode:o} {uid} {gid}"))
+            }
+        };
+    }
+}
+
+fn flag(value: bool) -> &'static str {
+    if value { "yes" } else { "no" }
+}
+
+fn network_name(network: Network) -> &'static str {
+    match network {
+        Network::Default => "default",
+        Network::None => "none",
+        Network::Host => "host",
+    }
+}
+
+fn sharing_name(sharing: Sharing) -> &'static str {
+    match sharing {
+        Sharing::Shared => "shared",
+        Sharing::Private => "private",
+        Sharing::Locked => "locked",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn golden(op: &Op, expected: &str) {
+        assert_eq!(op.digest().0.to_string(), expected);
+    }
+
+    #[test]
+    fn an_images_key_is_its_snapshots() {
+        let snapshot: SnapshotId = "ab".repeat(32).parse().unwrap();
+        golden(&Op::Image(ImageOp { layers: vec![Layer { snapshots: vec![snapshot] }] }), "GOLDEN");
+    }
+
+    #[test]
+    fn a_copys_key_is_its_sources_and_destination() {
+        let op = CopyOp {
+            sources: vec![
+                CopySource::Context {
+                    patterns: vec![Pattern { text: "composer.*".into(), parents: false }],
+                    selection: Selection::default(),
+                    digest: Key::of(b"content"),
+                },
+                CopySource::Inline { name: "a".into(), content: "b\n".into() },
+            ],
+            destination: "/app/".into(),
+            into_directory: true,
+            chown: Some("1000:1000".into()),
+            chmod: None,
+            excludes: vec!["*.md".into()],
+            link: false,
+            unpack: false,
+            step: Key::of(b"not in the key"),
+        };
+        golden(&Op::Copy(op), "GOLDEN");
+    }
+
+    #[test]
+    fn a_workdirs_key_is_its_path_and_user() {
+        golden(&Op::Workdir(WorkdirOp { path: "/app".into(), user: "app".into() }), "GOLDEN");
+    }
+
+    fn run() -> RunOp {
+        let secret = MountKindOp::Secret {
+            id: "composer".into(),
+            env: None,
+            required: true,
+            mode: 0o400,
+            uid: 0,
+            gid: 0,
+        };
+        let cache = MountKindOp::Cache { id: "npm".into(), sharing: Sharing::Locked, mode: 0o755, uid: 0, gid: 0 };
+        RunOp {
+            args: ["/bin/sh", "-c", "composer install"].map(str::to_owned).to_vec(),
+            env: vec!["PATH=/bin".into(), "APP=prod".into()],
+            cwd: "/app".into(),
+            user: String::new(),
+            network: Network::Default,
+            security: Security::Sandbox,
+            hosts: Vec::new(),
+            mounts: vec![
+                MountOp { target: "/run/secrets/composer".into(), read_only: true, kind: secret },
+                MountOp { target: "/root/.npm".into(), read_only: false, kind: cache },
+            ],
+            script: None,
+            proxies: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_runs_key_is_its_command_and_surroundings() {
+        golden(&Op::Run(Box::new(run())), "GOLDEN");
+    }
+
+    #[test]
+    fn what_is_said_not_to_be_in_the_key_is_not() {
+        let with_proxy = RunOp { proxies: vec!["HTTP_PROXY=http://proxy".into()], ..run() };
+        assert_eq!(with_proxy.digest().0, run().digest().0);
+        let with_host = RunOp { hosts: vec![([10, 0, 0, 1].into(), "db".into())], ..run() };
+        assert_ne!(with_host.digest().0, run().digest().0);
+    }
+}

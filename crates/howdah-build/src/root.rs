@@ -1,0 +1,132 @@
+//! A root filesystem: what every vertex of a build gives.
+
+use std::sync::Arc;
+
+use howdah_image::{Layer, SnapshotId, Store};
+use howdah_solver::{Key, Recipe};
+use serde::{Deserialize, Serialize};
+
+use crate::copy::CopyLayer;
+use crate::tree::TreePath;
+use crate::view::View;
+
+/// Layers over layers: those of the base image, then one for each step, which is empty when the step changed nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Root {
+    pub(crate) layers: Vec<RootLayer>,
+}
+
+/// What one step added.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RootLayer {
+    /// Lowest first; none if nothing changed.
+    pub(crate) snapshots: Vec<SnapshotId>,
+    /// The digest of its content; of its identity where the content was too much to read.
+    #[serde(with = "key_as_text")]
+    pub(crate) content: Key,
+    /// Seconds since 1970.
+    pub(crate) created: i64,
+}
+
+impl Root {
+    /// The layers of an image.
+    pub(crate) fn of_image(layers: &[Layer]) -> Root {
+        let layers = layers.iter().map(|layer| {
+            let mut recipe = Recipe::new("image-layer", 1);
+            recipe.list("snapshot", layer.snapshots.iter().map(SnapshotId::as_str));
+            RootLayer { snapshots: layer.snapshots.clone(), content: recipe.finish().0, created: 0 }
+        });
+        Root { layers: layers.collect() }
+    }
+
+    /// This root with one more layer.
+    pub(crate) fn with(&self, layer: RootLayer) -> Arc<Root> {
+        let mut layers = self.layers.clone();
+        layers.push(layer);
+        Arc::new(Root { layers })
+    }
+
+    /// The digest of everything in it. Empty layers do not count: a step that changes nothing changes no content.
+    pub(crate) fn content(&self) -> Key {
+        let mut recipe = Recipe::new("root", 1);
+        for layer in self.layers.iter().filter(|layer| !layer.snapshots.is_empty()) {
+            recipe.key("layer", &layer.content);
+        }
+        recipe.finish().0
+    }
+
+    /// Its layers as an image has them.
+    pub(crate) fn image_layers(&self) -> Vec<Layer> {
+        let layers = self.layers.iter().filter(|layer| !layer.snapshots.is_empty());
+        layers.map(|layer| Layer { snapshots: layer.snapshots.clone() }).collect()
+    }
+
+    /// The overlay lower directories, lowest first. A snapshot that occurs twice is given once, at its highest place:
+    /// overlayfs refuses the same directory twice (ELOOP), and the higher one hides the lower one.
+    pub(crate) fn lowers(&self, store: &Store) -> Vec<std::path::PathBuf> {
+        let mut seen = std::collections::HashSet::new();
+        let snapshots = self.layers.iter().flat_map(|layer| &layer.snapshots).rev();
+        let mut lowers: Vec<_> =
+            snapshots.filter(|snapshot| seen.insert(*snapshot)).map(|snapshot| store.snapshot_path(snapshot)).collect();
+        lowers.reverse();
+        lowers
+    }
+
+    /// Its merged tree.
+    pub(crate) fn view(&self, store: &Store) -> View {
+        View::new(self.lowers(store))
+    }
+}
+
+/// A layer of a `COPY` that may be put on other roots too.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredLayer {
+    pub(crate) layer: Layer,
+    /// See [`CopyLayer::masks`].
+    pub(crate) masks: Vec<TreePath>,
+}
+
+impl From<&CopyLayer> for StoredLayer {
+    fn from(made: &CopyLayer) -> StoredLayer {
+        StoredLayer { layer: made.layer.clone(), masks: made.masks.clone() }
+    }
+}
+
+mod key_as_text {
+    use std::borrow::Cow;
+
+    use howdah_solver::Key;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(key: &Key, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(key)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Key, D::Error> {
+        Cow::<str>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(content: &str, snapshots: usize) -> RootLayer {
+        let snapshots = (0..snapshots).map(|_| SnapshotId::random()).collect();
+        RootLayer { snapshots, content: Key::of(content.as_bytes()), created: 7 }
+    }
+
+    #[test]
+    fn content_counts_and_identity_does_not() {
+        let root = |layers: Vec<RootLayer>| Root { layers }.content();
+        assert_eq!(root(vec![layer("a", 1), layer("b", 2)]), root(vec![layer("a", 2), layer("x", 0), layer("b", 1)]));
+        assert_ne!(root(vec![layer("a", 1), layer("b", 1)]), root(vec![layer("b", 1), layer("a", 1)]));
+    }
+
+    #[test]
+    fn a_record_reads_back() {
+        let root = Root { layers: vec![layer("a", 1), layer("b", 0)] };
+        let text = serde_json::to_string(&root).unwrap();
+        assert_eq!(serde_json::from_str::<Root>(&text).unwrap(), root);
+    }
+}
