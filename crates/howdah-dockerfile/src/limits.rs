@@ -11,7 +11,7 @@ pub(crate) const NESTING: usize = 64;
 /// Bytes that the expansion of one word may produce (`ENV A=$A$A` doubles on every line).
 pub(crate) const EXPANSION_BYTES: usize = 16 << 20;
 /// Steps that `${name/pattern/replacement}` may take.
-pub(crate) const PATTERN_STEPS: usize = 1 << 26;
+pub(crate) const PATTERN_STEPS: usize = 1 << 24;
 /// Patterns of one ignore file.
 pub(crate) const IGNORE_PATTERNS: usize = 10_000;
 /// Bytes of one ignore or wildcard pattern; a path cannot be longer either (`PATH_MAX`).

@@ -28,10 +28,8 @@ impl Span {
     /// The lines this span touches in `text`.
     pub fn lines(self, text: &str) -> Lines {
         let newlines = |to: usize| {
-            text.as_bytes()[..to.min(text.len())]
-                .iter()
-                .filter(|&&byte| byte == b'\n')
-                .count()
+            let before = &text.as_bytes()[..to.min(text.len())];
+            before.split(|&byte| byte == b'\n').count() - 1
         };
         let last_byte = self.end.saturating_sub(1).max(self.start);
         Lines {

@@ -14,7 +14,7 @@ impl Command {
         lexer: &Lexer,
         variables: &dyn Variables,
     ) -> Result<(Command, Names), Fault> {
-        let mut expander = Expander {
+        let mut run = Expander {
             lexer,
             variables,
             names: Names::default(),
@@ -22,26 +22,26 @@ impl Command {
         let expanded = match self {
             Command::Add(add) => {
                 let mut add = add.clone();
-                expander.files(&mut add.files)?;
-                expander.words(&mut add.checksum)?;
+                run.files(&mut add.files)?;
+                run.words(&mut add.checksum)?;
                 Command::Add(add)
             }
             Command::Copy(copy) => {
                 let mut copy = copy.clone();
-                expander.files(&mut copy.files)?;
+                run.files(&mut copy.files)?;
                 Command::Copy(copy)
             }
-            Command::Env(pairs) => Command::Env(expander.pairs(pairs)?),
-            Command::Label(pairs) => Command::Label(expander.pairs(pairs)?),
+            Command::Env(pairs) => Command::Env(run.pairs(pairs)?),
+            Command::Label(pairs) => Command::Label(run.pairs(pairs)?),
             Command::Expose(expose) => Command::Expose(Expose {
-                ports: expander.splitting(&expose.ports)?,
+                ports: run.splitting(&expose.ports)?,
             }),
-            Command::StopSignal(signal) => Command::StopSignal(expander.word(signal)?),
-            Command::User(user) => Command::User(expander.word(user)?),
-            Command::Workdir(path) => Command::Workdir(expander.word(path)?),
+            Command::StopSignal(signal) => Command::StopSignal(run.word(signal)?),
+            Command::User(user) => Command::User(run.word(user)?),
+            Command::Workdir(path) => Command::Workdir(run.word(path)?),
             Command::Volume(paths) => {
                 let mut paths = paths.clone();
-                expander.words(&mut paths)?;
+                run.words(&mut paths)?;
                 Command::Volume(paths)
             }
             Command::Arg(_)
@@ -53,7 +53,7 @@ impl Command {
             | Command::Run(_)
             | Command::Shell(_) => self.clone(),
         };
-        Ok((expanded, expander.names))
+        Ok((expanded, run.names))
     }
 }
 

@@ -127,10 +127,10 @@ impl<'run> Scan<'run> {
             let before = output.text.len();
             match character {
                 '\'' if self.mode.quotes != Quotes::Plain => {
-                    output.push_protected(&self.single_quoted()?)
+                    output.push_protected(&self.single_quoted()?);
                 }
                 '"' if self.mode.quotes != Quotes::Plain => {
-                    output.push_protected(&self.double_quoted()?)
+                    output.push_protected(&self.double_quoted()?);
                 }
                 '$' => output.push_splitting(&self.dollar()?),
                 '<' => output.push_protected(&self.angle()),
@@ -290,10 +290,9 @@ impl<'run> Scan<'run> {
         }
         let usable = value.filter(|value| !(empty_is_unset && value.is_empty()));
         match (modifier, usable) {
-            ('+', Some(_)) => Ok(word),
+            ('+', Some(_)) | ('-', None) => Ok(word),
             ('+', None) => Ok(String::new()),
             (_, Some(usable)) => Ok(usable.to_owned()),
-            ('-', None) => Ok(word),
             (_, None) => {
                 let state = if value.is_none() { "unset" } else { "empty" };
                 let message = if word.is_empty() {

@@ -204,3 +204,6 @@ pub(crate) fn heredoc_delimiter(text: &str) -> Result<Option<(String, bool)>, Ex
         .filter(|_| words.is_empty())
         .map(|word| (word, quoted)))
 }
+
+#[cfg(test)]
+mod tests;

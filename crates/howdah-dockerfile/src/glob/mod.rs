@@ -185,8 +185,9 @@ mod tests {
 
     #[test]
     fn hostile_patterns_end() {
-        let glob = Glob::new(&"*a".repeat(2000)).unwrap();
-        assert!(!glob.matches(&"a".repeat(1500)));
+        let glob = Glob::new(&"*a".repeat(300)).unwrap();
+        assert!(!glob.matches(&"a".repeat(299)));
+        assert!(glob.matches(&"a".repeat(2000)));
         assert_eq!(Glob::new(&"a".repeat(5000)), Err(GlobError::Length));
     }
 }

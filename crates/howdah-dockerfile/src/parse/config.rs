@@ -58,22 +58,18 @@ pub(super) fn pairs(statement: &Statement) -> Result<Vec<Pair>, Faults> {
 /// Everything behind the name is the value, spaces included.
 fn old_pair(statement: &Statement, keyword: &str) -> Result<Pair, Faults> {
     let words = statement.blank_words();
-    match words.as_slice() {
-        [name, value, ..] => Ok(Pair {
-            name: statement.line.word(name.clone()),
-            value: statement.line.word(value.start..statement.rest.end),
-            equals: false,
-        }),
-        _ => {
-            let fault = Fault::error(
-                statement.rest_span(),
-                format!("`{}` gets no value", statement.rest_text()),
-            );
-            Err(fault
-                .with_help(format!("write `{keyword} {}=value`", statement.rest_text()))
-                .into())
-        }
-    }
+    let [name, value, ..] = words.as_slice() else {
+        let name = statement.rest_text();
+        let fault = Fault::error(statement.rest_span(), format!("`{name}` gets no value"));
+        return Err(fault
+            .with_help(format!("write `{keyword} {name}=value`"))
+            .into());
+    };
+    Ok(Pair {
+        name: statement.line.word(name.clone()),
+        value: statement.line.word(value.start..statement.rest.end),
+        equals: false,
+    })
 }
 
 /// `ARG name[=default] ...`

@@ -135,13 +135,10 @@ fn unknown(
     if let Some(name) = nearest(name, known.iter().map(|(name, _)| *name)) {
         return fault.with_help(format!("write `--{name}`"));
     }
-    match known {
-        [] => fault.with_help(format!(
-            "`{keyword}` has no flags; put `--` before an argument that begins with two dashes"
-        )),
-        _ => {
-            let names: Vec<String> = known.iter().map(|(name, _)| format!("--{name}")).collect();
-            fault.with_help(format!("its flags are {}", names.join(", ")))
-        }
+    if known.is_empty() {
+        let help = "it has no flags; put `--` before an argument that begins with two dashes";
+        return fault.with_help(help);
     }
+    let names: Vec<String> = known.iter().map(|(name, _)| format!("--{name}")).collect();
+    fault.with_help(format!("its flags are {}", names.join(", ")))
 }

@@ -16,7 +16,7 @@ pub(super) struct Line {
     /// The first blank line inside the continuation.
     pub(super) blank: Option<Span>,
     /// The number of the first line.
-    first_line: usize,
+    number: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -124,7 +124,7 @@ impl<'text> Reader<'text> {
                 parts: Vec::new(),
                 comments,
                 blank: None,
-                first_line: self.line_number,
+                number: self.line_number,
             };
             let mut goes_on = self.append(&mut line, content, start);
             while goes_on {
@@ -177,7 +177,7 @@ impl<'text> Reader<'text> {
     /// The lines from the beginning of `line` to what was read last.
     pub(super) fn lines_since(&self, line: &Line) -> Lines {
         Lines {
-            first: line.first_line,
+            first: line.number,
             last: self.line_number,
         }
     }

@@ -86,7 +86,7 @@ pub fn parse_trigger(expression: &str) -> Result<Instruction, Vec<Fault>> {
 /// What one line says.
 enum Parsed {
     Instruction(Instruction),
-    From(Box<stage::From>),
+    From(stage::From),
 }
 
 impl Parsed {
@@ -113,9 +113,9 @@ impl Parsed {
         let lines = reader.lines_since(line);
         let original = line.text.trim().to_owned();
         if statement.keyword() == "FROM" {
-            return Ok(Parsed::From(Box::new(stage::From::parse(
+            return Ok(Parsed::From(stage::From::parse(
                 &statement, original, lines,
-            )?)));
+            )?));
         }
         let command = instruction::parse(&statement, warnings)?;
         let mut span = line.whole();
@@ -160,12 +160,7 @@ fn heredoc_bodies(
                 statement.rest_span(),
                 format!("the heredoc `{}` is never closed", heredoc.name),
             );
-            return Err(fault
-                .with_help(format!(
-                    "put a line with only `{}` behind its text",
-                    heredoc.name
-                ))
-                .into());
+            return Err(fault.with_help(closing_help(&heredoc.name)).into());
         };
         heredocs.push(Heredoc {
             name: heredoc.name,
@@ -178,3 +173,16 @@ fn heredoc_bodies(
     }
     Ok(heredocs)
 }
+
+/// A shell ends the delimiter at `;`, BuildKit does not.
+fn closing_help(name: &str) -> String {
+    match name.trim_end_matches([';', '|', '&', ')', '>']) {
+        plain if plain != name && !plain.is_empty() => {
+            format!("put a space behind `<<{plain}`, or it is not the whole delimiter")
+        }
+        _ => format!("put a line with only `{name}` behind its text"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -28,7 +28,7 @@ pub(super) fn run(statement: &Statement, warnings: &mut Faults) -> Result<Run, F
         .into_iter()
         .map(|options| RunMount { options })
         .collect();
-    faults.extend(mounts.iter().filter_map(|mount| mount.check(&lexer).err()));
+    faults.extend(mounts.iter().filter_map(|mount| mount.check(lexer).err()));
     let network = choice(
         &flags,
         "network",

@@ -1,8 +1,12 @@
 //! The options of `RUN --mount` (<https://docs.docker.com/reference/dockerfile/#run---mount>).
 
+mod text;
+
+use text::{Field, Problem, boolean, mode, number, sharing, size, split_fields};
+
 use crate::{
     Bind, Cache, Fault, Lexer, Mount, MountKind, Names, RunMount, Secret, Sharing, Ssh, Tmpfs,
-    Variables, suggest::nearest, units::parse_bytes,
+    Variables, suggest::nearest,
 };
 
 /// Every key, and the types of mounts that take it (empty: all).
@@ -11,9 +15,9 @@ const KEYS: &[(&str, &[&str])] = &[
     ("target", &[]),
     ("dst", &[]),
     ("destination", &[]),
-    ("source", &["bind", "cache", "secret"]),
-    ("src", &["bind", "cache", "secret"]),
-    ("from", &["bind", "cache", "tmpfs"]),
+    ("source", &["bind", "cache", "tmpfs", "secret"]),
+    ("src", &["bind", "cache", "tmpfs", "secret"]),
+    ("from", &["bind", "cache", "tmpfs", "ssh"]),
     ("readonly", &[]),
     ("ro", &[]),
     ("readwrite", &[]),
@@ -58,7 +62,7 @@ impl RunMount {
     }
 
     /// What can be said before any variable is known: the keys, and everything when no value has variables.
-    pub(crate) fn check(&self, lexer: &Lexer) -> Result<(), Fault> {
+    pub(crate) fn check(&self, lexer: Lexer) -> Result<(), Fault> {
         let fields = self.fields()?;
         for field in &fields {
             key_types(&field.key).map_err(|problem| self.fault(problem))?;
@@ -81,7 +85,7 @@ impl RunMount {
         }) {
             return Ok(());
         }
-        self.resolve(lexer, &(), &mut Names::default()).map(drop)
+        self.resolve(&lexer, &(), &mut Names::default()).map(drop)
     }
 
     fn fields(&self) -> Result<Vec<Field>, Fault> {
@@ -113,81 +117,6 @@ impl RunMount {
 /// `$` with something behind it that could be a name.
 fn has_variable(value: &str) -> bool {
     value.find('$').is_some_and(|at| at + 1 < value.len())
-}
-
-struct Field {
-    key: String,
-    value: Option<String>,
-}
-
-struct Problem {
-    message: String,
-    help: Option<String>,
-}
-
-impl Problem {
-    fn new(message: impl Into<String>) -> Problem {
-        Problem {
-            message: message.into(),
-            help: None,
-        }
-    }
-
-    fn help(mut self, help: impl Into<String>) -> Problem {
-        self.help = Some(help.into());
-        self
-    }
-}
-
-/// One record of comma separated values (RFC 4180): a field in double quotes may hold commas, and `""` for a quote.
-fn split_fields(text: &str) -> Result<Vec<String>, Problem> {
-    let mut fields = Vec::new();
-    let mut rest = text;
-    loop {
-        let (field, after) = match rest.strip_prefix('"') {
-            Some(quoted) => quoted_field(quoted)?,
-            None => {
-                let end = rest.find(',').unwrap_or(rest.len());
-                if rest[..end].contains('"') {
-                    return Err(Problem::new(format!(
-                        "a quote stands inside the mount option `{}`",
-                        &rest[..end]
-                    ))
-                    .help("put the whole option in quotes, not only its value"));
-                }
-                (rest[..end].to_owned(), &rest[end..])
-            }
-        };
-        fields.push(field);
-        match after.strip_prefix(',') {
-            Some(next) => rest = next,
-            None if after.is_empty() => return Ok(fields),
-            None => {
-                return Err(Problem::new(format!(
-                    "expected a comma between mount options, found `{after}`"
-                )));
-            }
-        }
-    }
-}
-
-fn quoted_field(text: &str) -> Result<(String, &str), Problem> {
-    let mut field = String::new();
-    let mut rest = text;
-    loop {
-        let Some(end) = rest.find('"') else {
-            return Err(Problem::new("a quote in the mount options is never closed"));
-        };
-        field.push_str(&rest[..end]);
-        rest = &rest[end + 1..];
-        match rest.strip_prefix('"') {
-            Some(next) => {
-                field.push('"');
-                rest = next;
-            }
-            None => return Ok((field, rest)),
-        }
-    }
 }
 
 fn key_types(key: &str) -> Result<&'static [&'static str], Problem> {
@@ -250,19 +179,10 @@ impl Options {
             "required" => self.required = boolean(key, &value)?,
             "id" => self.id = value,
             "sharing" => self.sharing = sharing(&value)?,
-            "mode" => {
-                self.mode = Some(
-                    u32::from_str_radix(&value, 8)
-                        .map_err(|_| not_a(key, &value, "an octal number such as 0755"))?,
-                )
-            }
-            "uid" => self.uid = Some(value.parse().map_err(|_| not_a(key, &value, "a number"))?),
-            "gid" => self.gid = Some(value.parse().map_err(|_| not_a(key, &value, "a number"))?),
-            "size" => {
-                self.size_bytes = Some(
-                    parse_bytes(&value).ok_or_else(|| not_a(key, &value, "a size such as 64m"))?,
-                )
-            }
+            "mode" => self.mode = Some(mode(&value)?),
+            "uid" => self.uid = Some(number(key, &value)?),
+            "gid" => self.gid = Some(number(key, &value)?),
+            "size" => self.size_bytes = Some(size(&value)?),
             "env" => self.env = Some(value),
             _ => {}
         }
@@ -404,32 +324,5 @@ impl Options {
     }
 }
 
-fn not_a(key: &str, value: &str, wanted: &str) -> Problem {
-    Problem::new(format!(
-        "the mount option `{key}` is `{value}`, which is not {wanted}"
-    ))
-}
-
-/// The spellings of Go's `strconv.ParseBool`.
-fn boolean(key: &str, value: &str) -> Result<bool, Problem> {
-    match value {
-        "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
-        "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
-        _ => Err(not_a(key, value, "true or false")),
-    }
-}
-
-fn sharing(value: &str) -> Result<Sharing, Problem> {
-    match value.to_lowercase().as_str() {
-        "shared" => Ok(Sharing::Shared),
-        "private" => Ok(Sharing::Private),
-        "locked" => Ok(Sharing::Locked),
-        other => {
-            let known = ["shared", "private", "locked"];
-            let wanted = nearest(other, known).map_or("shared, private or locked".into(), |name| {
-                format!("known; write `{name}`")
-            });
-            Err(not_a("sharing", value, &wanted))
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

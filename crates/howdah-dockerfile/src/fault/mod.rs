@@ -118,11 +118,7 @@ impl Excerpt {
         let from = text[line_start..start].chars().count();
         let end = boundary(span.end).clamp(start, line_end.max(start));
         let marked = text[start..end].trim_end().chars().count().max(1);
-        let line = text.as_bytes()[..line_start]
-            .iter()
-            .filter(|&&byte| byte == b'\n')
-            .count()
-            + 1;
+        let line = text[..line_start].matches('\n').count() + 1;
 
         let first = if from + marked > SHOWN_COLUMNS {
             from.saturating_sub(SHOWN_COLUMNS / 4)
@@ -181,3 +177,6 @@ fn printable(text: &str) -> String {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;
