@@ -34,7 +34,13 @@ pub(crate) struct Descriptor {
 
 impl Descriptor {
     pub(crate) fn new(media_type: &str, digest: Digest, size: u64) -> Self {
-        Self { media_type: media_type.to_owned(), digest, size, platform: None, annotations: None }
+        Self {
+            media_type: media_type.to_owned(),
+            digest,
+            size,
+            platform: None,
+            annotations: None,
+        }
     }
 
     pub(crate) fn of(media_type: &str, bytes: &[u8]) -> Self {
@@ -87,7 +93,11 @@ pub struct ParsePlatformError(String);
 impl Default for Platform {
     /// This machine.
     fn default() -> Self {
-        Self { os: "linux".to_owned(), architecture: host_architecture().to_owned(), variant: None }
+        Self {
+            os: "linux".to_owned(),
+            architecture: host_architecture().to_owned(),
+            variant: None,
+        }
     }
 }
 
@@ -104,14 +114,20 @@ impl std::str::FromStr for Platform {
         if os.is_empty() || architecture.is_empty() {
             return Err(ParsePlatformError(text.to_owned()));
         }
-        Ok(Self { os: (*os).to_owned(), architecture: (*architecture).to_owned(), variant })
+        Ok(Self {
+            os: (*os).to_owned(),
+            architecture: (*architecture).to_owned(),
+            variant,
+        })
     }
 }
 
 impl std::fmt::Display for Platform {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{}/{}", self.os, self.architecture)?;
-        self.variant.iter().try_for_each(|variant| write!(formatter, "/{variant}"))
+        self.variant
+            .iter()
+            .try_for_each(|variant| write!(formatter, "/{variant}"))
     }
 }
 
@@ -127,11 +143,19 @@ impl Platform {
 impl Index {
     /// The entry for `platform`. A single entry that names no platform is taken as it is.
     pub(crate) fn select(&self, platform: &Platform) -> Option<&Descriptor> {
-        let named = |descriptor: &&Descriptor| descriptor.platform.as_ref().is_some_and(|found| platform.accepts(found));
-        self.manifests.iter().find(named).or(match self.manifests.as_slice() {
-            [only] if only.platform.is_none() => Some(only),
-            _ => None,
-        })
+        let named = |descriptor: &&Descriptor| {
+            descriptor
+                .platform
+                .as_ref()
+                .is_some_and(|found| platform.accepts(found))
+        };
+        self.manifests
+            .iter()
+            .find(named)
+            .or(match self.manifests.as_slice() {
+                [only] if only.platform.is_none() => Some(only),
+                _ => None,
+            })
     }
 }
 

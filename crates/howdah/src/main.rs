@@ -20,6 +20,10 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Health(commands::health::Args),
+    Image(commands::image::Args),
+    Images(commands::images::Args),
+    Pull(commands::pull::Args),
+    Push(commands::push::Args),
     Supervise(commands::supervise::Args),
 }
 
@@ -35,6 +39,10 @@ fn main() -> ExitCode {
 fn run(context: &Context, command: Command) -> Result<ExitCode, CommandError> {
     match command {
         Command::Health(args) => commands::health::run(context, args),
+        Command::Image(args) => commands::image::run(context, args),
+        Command::Images(args) => commands::images::run(context, args),
+        Command::Pull(args) => commands::pull::run(context, args),
+        Command::Push(args) => commands::push::run(context, args),
         // Forks, and changes its signal mask: no thread exists, because none is started before a command runs.
         Command::Supervise(args) => commands::supervise::run(context, args),
     }

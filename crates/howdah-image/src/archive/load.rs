@@ -3,7 +3,9 @@
 use std::io::Read;
 use std::path::Path;
 
-use rayon::iter::{IndexedParallelIterator as _, IntoParallelRefIterator as _, ParallelIterator as _};
+use rayon::iter::{
+    IndexedParallelIterator as _, IntoParallelRefIterator as _, ParallelIterator as _,
+};
 
 use super::docker::ManifestEntry;
 use super::source::{Source, open};
@@ -38,7 +40,10 @@ fn load_source(store: &Store, source: &Source) -> Result<Vec<NamedImage>, Archiv
     let mut loaded: Vec<NamedImage> = Vec::new();
     for listed in listed {
         let named = load_image(store, source, listed)?;
-        match loaded.iter_mut().find(|other| other.image.id == named.image.id) {
+        match loaded
+            .iter_mut()
+            .find(|other| other.image.id == named.image.id)
+        {
             Some(same) => same.references.extend(named.references),
             None => loaded.push(named),
         }
@@ -67,7 +72,12 @@ fn listed_by_docker(source: &Source) -> Result<Vec<Listed>, ArchiveError> {
         config: entry.config,
         layers: entry.layers.unwrap_or_default(),
         // Names that are none are left out: the image itself is sound and is told by its id.
-        references: entry.repo_tags.unwrap_or_default().iter().filter_map(|tag| tag.parse().ok()).collect(),
+        references: entry
+            .repo_tags
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|tag| tag.parse().ok())
+            .collect(),
     });
     Ok(listed.collect())
 }
@@ -76,19 +86,43 @@ fn listed_by_index(source: &Source) -> Result<Vec<Listed>, ArchiveError> {
     let name = "index.json";
     let index: Index = parse(name, &source.document(name)?)?;
     // A layout of one image for several platforms has them in this one index; several images have one entry each.
-    let has_foreign = index.manifests.iter().any(|descriptor| descriptor.platform.as_ref().is_some_and(|found| *found != Platform::default()));
-    let wanted: Vec<&Descriptor> = if has_foreign && index.manifests.iter().all(|descriptor| descriptor.platform.is_some()) {
-        let host: Vec<&Descriptor> = index.manifests.iter().filter(|descriptor| runs_here(descriptor)).collect();
-        if host.is_empty() { index.manifests.iter().take(1).collect() } else { host }
+    let has_foreign = index.manifests.iter().any(|descriptor| {
+        descriptor
+            .platform
+            .as_ref()
+            .is_some_and(|found| *found != Platform::default())
+    });
+    let wanted: Vec<&Descriptor> = if has_foreign
+        && index
+            .manifests
+            .iter()
+            .all(|descriptor| descriptor.platform.is_some())
+    {
+        let host: Vec<&Descriptor> = index
+            .manifests
+            .iter()
+            .filter(|descriptor| runs_here(descriptor))
+            .collect();
+        if host.is_empty() {
+            index.manifests.iter().take(1).collect()
+        } else {
+            host
+        }
     } else {
         index.manifests.iter().collect()
     };
-    wanted.into_iter().map(|descriptor| listed_by_descriptor(source, descriptor)).collect()
+    wanted
+        .into_iter()
+        .map(|descriptor| listed_by_descriptor(source, descriptor))
+        .collect()
 }
 
 fn runs_here(descriptor: &Descriptor) -> bool {
     let host = Platform::default();
-    descriptor.platform.as_ref().is_some_and(|found| found.os == host.os && found.architecture == host.architecture)
+    descriptor
+        .platform
+        .as_ref()
+        .is_some_and(|found| found.os == host.os && found.architecture == host.architecture)
 }
 
 fn listed_by_descriptor(source: &Source, descriptor: &Descriptor) -> Result<Listed, ArchiveError> {
@@ -97,27 +131,44 @@ fn listed_by_descriptor(source: &Source, descriptor: &Descriptor) -> Result<List
         let name = blob_name(&current.digest);
         let bytes = source.document(&name)?;
         if Digest::of(&bytes) != current.digest {
-            return Err(ArchiveError::Invalid { name, what: "does not have the digest that its name says" });
+            return Err(ArchiveError::Invalid {
+                name,
+                what: "does not have the digest that its name says",
+            });
         }
         if !is_index(&current.media_type) {
             let manifest: Manifest = parse(&name, &bytes)?;
             return Ok(Listed {
                 config: blob_name(&manifest.config.digest),
-                layers: manifest.layers.iter().map(|layer| blob_name(&layer.digest)).collect(),
+                layers: manifest
+                    .layers
+                    .iter()
+                    .map(|layer| blob_name(&layer.digest))
+                    .collect(),
                 references: index_name(descriptor).into_iter().collect(),
             });
         }
         let index: Index = parse(&name, &bytes)?;
         let platform = Platform::default();
-        current = index.select(&platform).cloned().ok_or_else(|| ArchiveError::NoPlatform(platform.to_string()))?;
+        current = index
+            .select(&platform)
+            .cloned()
+            .ok_or_else(|| ArchiveError::NoPlatform(platform.to_string()))?;
     }
-    Err(ArchiveError::Invalid { name: blob_name(&descriptor.digest), what: "is an index of indexes of indexes" })
+    Err(ArchiveError::Invalid {
+        name: blob_name(&descriptor.digest),
+        what: "is an index of indexes of indexes",
+    })
 }
 
 /// containerd's annotation has the whole name. The specification's own may be a tag alone, which names nothing.
 fn index_name(descriptor: &Descriptor) -> Option<Reference> {
     let whole = descriptor.annotation(CONTAINERD_NAME);
-    let name = whole.or_else(|| descriptor.annotation(REF_NAME).filter(|name| name.contains(['/', ':'])));
+    let name = whole.or_else(|| {
+        descriptor
+            .annotation(REF_NAME)
+            .filter(|name| name.contains(['/', ':']))
+    });
     name.and_then(|name| name.parse().ok())
 }
 
@@ -127,7 +178,10 @@ fn load_image(store: &Store, source: &Source, listed: Listed) -> Result<NamedIma
     let diff_ids = &config.rootfs.diff_ids;
     if diff_ids.len() != listed.layers.len() {
         let what = "has another number of layers than the image's manifest";
-        return Err(ArchiveError::Invalid { name: listed.config, what });
+        return Err(ArchiveError::Invalid {
+            name: listed.config,
+            what,
+        });
     }
     let count = diff_ids.len();
     let layers: Vec<Layer> = diff_ids
@@ -136,12 +190,21 @@ fn load_image(store: &Store, source: &Source, listed: Listed) -> Result<NamedIma
         .enumerate()
         .map(|(index, (diff_id, name))| {
             let path = source.path(name)?;
-            load_layer(store, *diff_id, path).map_err(|source| ArchiveError::Layer { number: index + 1, count, source })
+            load_layer(store, *diff_id, path).map_err(|source| ArchiveError::Layer {
+                number: index + 1,
+                count,
+                source,
+            })
         })
         .collect::<Result<_, ArchiveError>>()?;
     let document = String::from_utf8_lossy(&bytes);
-    let image = store.save_document(&document, config, layers).map_err(store_error)?;
-    Ok(NamedImage { image, references: listed.references })
+    let image = store
+        .save_document(&document, config, layers)
+        .map_err(store_error)?;
+    Ok(NamedImage {
+        image,
+        references: listed.references,
+    })
 }
 
 /// Unpacks a layer. A compressed one is kept as a blob too, so that it leaves again with the same digest; but only when its
@@ -159,7 +222,14 @@ fn load_layer(store: &Store, diff_id: Digest, path: &Path) -> Result<Layer, Laye
         let mut writer = store.write_blob().map_err(store_error)?;
         std::io::copy(&mut file, &mut writer).map_err(|source| LayerError::Write { source })?;
         let (digest, size) = writer.commit(None).map_err(store_error)?;
-        store.record_layer_blob(&LayerBlob { diff_id, compression, digest, size }).map_err(store_error)?;
+        store
+            .record_layer_blob(&LayerBlob {
+                diff_id,
+                compression,
+                digest,
+                size,
+            })
+            .map_err(store_error)?;
     }
     Ok(layer)
 }
@@ -169,5 +239,8 @@ fn blob_name(digest: &Digest) -> String {
 }
 
 fn parse<T: serde::de::DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T, ArchiveError> {
-    serde_json::from_slice(bytes).map_err(|source| ArchiveError::Document { name: name.to_owned(), source })
+    serde_json::from_slice(bytes).map_err(|source| ArchiveError::Document {
+        name: name.to_owned(),
+        source,
+    })
 }

@@ -88,5 +88,8 @@ fn store_error(source: StoreError) -> ArchiveError {
 }
 
 fn write_error(source: io::Error) -> ArchiveError {
-    ArchiveError::Io { action: "write", source }
+    ArchiveError::Io {
+        action: "write",
+        source,
+    }
 }

@@ -41,8 +41,14 @@ impl Source {
         let limits = Limits::default();
         let mut entries = Entries::new(reader, limits.bytes);
         let mut files = BTreeMap::new();
-        while let Some(entry) = entries.next().map_err(LayerError::from).map_err(read_error)? {
-            let Some(path) = normalised("", &entry.metadata.path) else { continue };
+        while let Some(entry) = entries
+            .next()
+            .map_err(LayerError::from)
+            .map_err(read_error)?
+        {
+            let Some(path) = normalised("", &entry.metadata.path) else {
+                continue;
+            };
             let place = match entry.metadata.kind {
                 Kind::File if entry.sparse.is_none() => {
                     let file = spool.path().join(files.len().to_string());
@@ -61,15 +67,24 @@ impl Source {
             };
             files.insert(path, place);
             if files.len() > MOST_FILES {
-                return Err(read_error(LayerError::TooLarge { what: "files", limit: MOST_FILES as u64 }));
+                return Err(read_error(LayerError::TooLarge {
+                    what: "files",
+                    limit: MOST_FILES as u64,
+                }));
             }
         }
-        Ok(Self { files, _spool: Some(spool) })
+        Ok(Self {
+            files,
+            _spool: Some(spool),
+        })
     }
 
     /// The files of an OCI layout in a directory.
     pub(super) fn directory(root: &Path) -> Result<Self, ArchiveError> {
-        let io_error = |source| ArchiveError::Io { action: "read", source };
+        let io_error = |source| ArchiveError::Io {
+            action: "read",
+            source,
+        };
         let mut files = BTreeMap::new();
         for directory in ["", "blobs/sha256"] {
             for entry in fs_err::read_dir(root.join(directory)).map_err(io_error)? {
@@ -78,12 +93,19 @@ impl Source {
                 if entry.file_type().map_err(io_error)?.is_file()
                     && let Some(name) = entry.file_name().to_str()
                 {
-                    let path = if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") };
+                    let path = if directory.is_empty() {
+                        name.to_owned()
+                    } else {
+                        format!("{directory}/{name}")
+                    };
                     files.insert(path, Place::File(entry.path()));
                 }
             }
         }
-        Ok(Self { files, _spool: None })
+        Ok(Self {
+            files,
+            _spool: None,
+        })
     }
 
     pub(super) fn has(&self, path: &str) -> bool {
@@ -92,7 +114,8 @@ impl Source {
 
     /// Where the file is.
     pub(super) fn path(&self, path: &str) -> Result<&Path, ArchiveError> {
-        self.file(path).ok_or_else(|| ArchiveError::Missing(path.to_owned()))
+        self.file(path)
+            .ok_or_else(|| ArchiveError::Missing(path.to_owned()))
     }
 
     /// Reads a whole document.
@@ -100,9 +123,15 @@ impl Source {
         let file = open(self.path(path)?).map_err(store_error)?;
         let mut bytes = Vec::new();
         let read = file.take(LARGEST_DOCUMENT + 1).read_to_end(&mut bytes);
-        let read = read.map_err(|source| ArchiveError::Io { action: "read", source })?;
+        let read = read.map_err(|source| ArchiveError::Io {
+            action: "read",
+            source,
+        })?;
         if read as u64 > LARGEST_DOCUMENT {
-            return Err(ArchiveError::Invalid { name: path.to_owned(), what: "is larger than 32 MiB" });
+            return Err(ArchiveError::Invalid {
+                name: path.to_owned(),
+                what: "is larger than 32 MiB",
+            });
         }
         Ok(bytes)
     }
@@ -120,19 +149,29 @@ impl Source {
 }
 
 pub(super) fn open(path: &Path) -> Result<File, StoreError> {
-    fs_err::File::open(path).map(fs_err::File::into_file).map_err(StoreError::io("open", path))
+    fs_err::File::open(path)
+        .map(fs_err::File::into_file)
+        .map_err(StoreError::io("open", path))
 }
 
 fn write(path: &Path, data: &mut dyn Read) -> Result<(), ArchiveError> {
-    let mut file = fs_err::File::create_new(path).map_err(StoreError::io("create", path)).map_err(store_error)?;
-    std::io::copy(data, &mut file).map_err(StoreError::io("write", path)).map_err(store_error)?;
+    let mut file = fs_err::File::create_new(path)
+        .map_err(StoreError::io("create", path))
+        .map_err(store_error)?;
+    std::io::copy(data, &mut file)
+        .map_err(StoreError::io("write", path))
+        .map_err(store_error)?;
     Ok(())
 }
 
 /// `path` without `.` and `..`, relative to the directory of `from`. `None` when it leaves the archive or is no text.
 fn normalised(from: &str, path: &[u8]) -> Option<String> {
     let path = std::str::from_utf8(path).ok()?;
-    let mut components: Vec<&str> = if path.starts_with('/') { Vec::new() } else { from.split('/').collect() };
+    let mut components: Vec<&str> = if path.starts_with('/') {
+        Vec::new()
+    } else {
+        from.split('/').collect()
+    };
     // The last is the file itself.
     components.pop();
     for component in path.split('/') {
@@ -144,7 +183,11 @@ fn normalised(from: &str, path: &[u8]) -> Option<String> {
             name => components.push(name),
         }
     }
-    if components.is_empty() { None } else { Some(components.join("/")) }
+    if components.is_empty() {
+        None
+    } else {
+        Some(components.join("/"))
+    }
 }
 
 #[cfg(test)]
@@ -154,7 +197,10 @@ mod tests {
     #[test]
     fn paths_stay_in_the_archive() {
         assert_eq!(normalised("", b"./a//b").as_deref(), Some("a/b"));
-        assert_eq!(normalised("x/layer.tar", b"../y/layer.tar").as_deref(), Some("y/layer.tar"));
+        assert_eq!(
+            normalised("x/layer.tar", b"../y/layer.tar").as_deref(),
+            Some("y/layer.tar")
+        );
         assert_eq!(normalised("x/layer.tar", b"../../etc/passwd"), None);
         assert_eq!(normalised("", b"../a"), None);
     }

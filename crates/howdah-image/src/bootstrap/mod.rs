@@ -1,12 +1,64 @@
 //! Images without a registry: Debian by mmdebstrap, and Howdah itself.
 
-use std::path::Path;
+mod binary;
+mod debian;
+mod files;
+mod mirrors;
 
-use crate::{Image, Store, StoreError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::layer::LayerError;
+use crate::layer::transfer::seal_tree;
+use crate::store::settle;
+use crate::{ContainerConfig, History, Image, ImageConfig, Reference, Staging, Store, StoreError};
+
+pub use binary::binary;
+pub use debian::{Suite, debian};
+
+/// What Docker's official images set.
+const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// An image that cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum BootstrapError {
+    /// Not a name of a Debian image.
+    #[error(
+        "`{0}` is no image that can be bootstrapped: debian:<suite>, debian:<suite>-slim and howdah are"
+    )]
+    UnknownImage(String),
+    /// A program or file of another package is needed.
+    #[error("`{file}` is not installed; it is in the package {package}")]
+    MissingPackage {
+        /// What was looked for.
+        file: PathBuf,
+        /// Where it comes from.
+        package: &'static str,
+    },
+    /// mmdebstrap did not finish.
+    #[error("mmdebstrap failed with {status}; it said last:\n{tail}")]
+    Mmdebstrap {
+        /// How it ended.
+        status: std::process::ExitStatus,
+        /// Its last lines.
+        tail: String,
+    },
+    /// The kernel refused.
+    #[error("cannot {action} `{}`", path.display())]
+    Io {
+        /// What was attempted.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The tree cannot be unpacked.
+    #[error("cannot unpack the root filesystem")]
+    Unpack {
+        /// Why not.
+        source: LayerError,
+    },
     /// The store refused.
     #[error("cannot keep the image")]
     Store {
@@ -15,14 +67,51 @@ pub enum BootstrapError {
     },
 }
 
-/// Makes `debian:<suite>-slim` from the machine's Debian mirror.
-pub fn debian(store: &Store, tag: &str, progress: &dyn Fn(&str)) -> Result<Image, BootstrapError> {
-    let _ = (store, tag, progress);
-    todo!()
+fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BootstrapError + use<> {
+    let path = path.to_owned();
+    move |source| BootstrapError::Io {
+        action,
+        path,
+        source,
+    }
 }
 
-/// Makes `howdah:latest`: an otherwise empty image with `executable` at `/usr/local/bin/howdah`.
-pub fn binary(store: &Store, executable: &Path) -> Result<Image, BootstrapError> {
-    let _ = (store, executable);
-    todo!()
+fn store_error(source: StoreError) -> BootstrapError {
+    BootstrapError::Store { source }
+}
+
+/// Makes an image of one layer, the staged tree, and names it. The same tree gives the same image.
+fn keep(
+    store: &Store,
+    staging: Staging,
+    made: Made,
+    reference: &Reference,
+) -> Result<Image, BootstrapError> {
+    let layer = seal_tree(store, staging).map_err(|source| BootstrapError::Unpack { source })?;
+    let created = jiff::Timestamp::from_second(made.epoch)
+        .map(|time| time.to_string())
+        .ok();
+    let history = History {
+        created: created.clone(),
+        created_by: Some(made.by),
+        ..History::default()
+    };
+    let config = ImageConfig {
+        created,
+        config: made.config,
+        history: vec![history],
+        ..ImageConfig::default()
+    };
+    let image = store.save_image(config, vec![layer]).map_err(store_error)?;
+    settle(store).map_err(store_error)?;
+    store.tag(&image.id, reference).map_err(store_error)?;
+    Ok(image)
+}
+
+/// What is said of an image that was made.
+struct Made {
+    config: ContainerConfig,
+    by: String,
+    /// Seconds since 1970.
+    epoch: i64,
 }

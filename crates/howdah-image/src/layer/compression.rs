@@ -12,14 +12,21 @@ use crate::store::Compression;
 const BUFFER: usize = 256 * 1024;
 
 /// The stream without its compression, and which that was.
-pub(crate) fn decompress<'a>(reader: impl Read + 'a) -> Result<(Box<dyn Read + 'a>, Compression), LayerError> {
+pub(crate) fn decompress<'a>(
+    reader: impl Read + 'a,
+) -> Result<(Box<dyn Read + 'a>, Compression), LayerError> {
     let mut reader = BufReader::with_capacity(BUFFER, reader);
-    let compression = sniff(reader.fill_buf().map_err(|source| LayerError::Archive { source })?)?;
+    let compression = sniff(
+        reader
+            .fill_buf()
+            .map_err(|source| LayerError::Archive { source })?,
+    )?;
     let decompressed: Box<dyn Read + 'a> = match compression {
         Compression::None => Box::new(reader),
         Compression::Gzip => Box::new(MultiGzDecoder::new(reader)),
         Compression::Zstd => {
-            let decoder = zstd::Decoder::with_buffer(reader).map_err(|source| LayerError::Archive { source })?;
+            let decoder = zstd::Decoder::with_buffer(reader)
+                .map_err(|source| LayerError::Archive { source })?;
             Box::new(decoder)
         }
     };
@@ -51,7 +58,11 @@ const PIECE: usize = 1 << 20;
 
 impl<W: Write> GzipWriter<W> {
     pub(crate) fn new(inner: W) -> Self {
-        Self { inner, pending: Vec::new(), wrote: false }
+        Self {
+            inner,
+            pending: Vec::new(),
+            wrote: false,
+        }
     }
 
     /// Compresses what is left and gives the inner writer back.
@@ -69,8 +80,13 @@ impl<W: Write> GzipWriter<W> {
     }
 
     fn compress(&mut self) -> io::Result<()> {
-        let pieces: Vec<&[u8]> = if self.pending.is_empty() { vec![&[]] } else { self.pending.chunks(PIECE).collect() };
-        let members: Vec<io::Result<Vec<u8>>> = pieces.into_par_iter().map(compress_piece).collect();
+        let pieces: Vec<&[u8]> = if self.pending.is_empty() {
+            vec![&[]]
+        } else {
+            self.pending.chunks(PIECE).collect()
+        };
+        let members: Vec<io::Result<Vec<u8>>> =
+            pieces.into_par_iter().map(compress_piece).collect();
         for member in members {
             self.inner.write_all(&member?)?;
         }
@@ -81,7 +97,10 @@ impl<W: Write> GzipWriter<W> {
 }
 
 fn compress_piece(piece: &[u8]) -> io::Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(piece.len() / 2), flate2::Compression::default());
+    let mut encoder = GzEncoder::new(
+        Vec::with_capacity(piece.len() / 2),
+        flate2::Compression::default(),
+    );
     encoder.write_all(piece)?;
     encoder.finish()
 }
@@ -108,7 +127,10 @@ mod tests {
 
     #[test]
     fn many_members_are_one_stream() {
-        let data: Vec<u8> = (0..5_000_000_u32).flat_map(|number| (number / 3).to_le_bytes()).take(9 << 20).collect();
+        let data: Vec<u8> = (0..5_000_000_u32)
+            .flat_map(|number| (number / 3).to_le_bytes())
+            .take(9 << 20)
+            .collect();
         for data in [data.as_slice(), b"", b"short"] {
             let mut writer = GzipWriter::new(Vec::new());
             writer.write_all(data).unwrap();
@@ -122,8 +144,14 @@ mod tests {
 
     #[test]
     fn other_compressions_are_named() {
-        assert!(matches!(sniff(b"BZh9"), Err(LayerError::Compression("bzip2"))));
-        assert!(matches!(sniff(b"\xfd7zXZ\0"), Err(LayerError::Compression("xz"))));
+        assert!(matches!(
+            sniff(b"BZh9"),
+            Err(LayerError::Compression("bzip2"))
+        ));
+        assert!(matches!(
+            sniff(b"\xfd7zXZ\0"),
+            Err(LayerError::Compression("xz"))
+        ));
         assert!(matches!(sniff(b""), Ok(Compression::None)));
     }
 }

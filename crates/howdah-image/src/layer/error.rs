@@ -76,9 +76,14 @@ pub enum LayerError {
 impl From<TarError> for LayerError {
     fn from(error: TarError) -> Self {
         match error {
-            TarError::TooLarge(limit) => Self::TooLarge { what: "bytes", limit },
+            TarError::TooLarge(limit) => Self::TooLarge {
+                what: "bytes",
+                limit,
+            },
             TarError::Read { source } => Self::Archive { source },
-            other => Self::Archive { source: io::Error::new(io::ErrorKind::InvalidData, other) },
+            other => Self::Archive {
+                source: io::Error::new(io::ErrorKind::InvalidData, other),
+            },
         }
     }
 }

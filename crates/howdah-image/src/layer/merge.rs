@@ -45,13 +45,24 @@ struct Candidate {
 }
 
 /// Visits the merged tree of `roots` (lowest first): a directory before what is in it, names in byte order.
-pub(super) fn walk(roots: &[PathBuf], visit: &mut dyn FnMut(Change<'_>) -> Result<(), LayerError>) -> Result<(), LayerError> {
+pub(super) fn walk(
+    roots: &[PathBuf],
+    visit: &mut dyn FnMut(Change<'_>) -> Result<(), LayerError>,
+) -> Result<(), LayerError> {
     let mut candidates = Vec::new();
     for (snapshot, source) in roots.iter().enumerate().rev() {
         let metadata = fs_err::symlink_metadata(source).map_err(read_error(source))?;
-        candidates.push(Candidate { snapshot, source: source.clone(), metadata });
+        candidates.push(Candidate {
+            snapshot,
+            source: source.clone(),
+            metadata,
+        });
     }
-    if candidates.is_empty() { Ok(()) } else { walk_directory(Path::new(""), candidates, false, visit) }
+    if candidates.is_empty() {
+        Ok(())
+    } else {
+        walk_directory(Path::new(""), candidates, false, visit)
+    }
 }
 
 /// `candidates` are highest first, and the first is a directory. `hidden` says that a directory above is opaque.
@@ -62,7 +73,9 @@ fn walk_directory(
     visit: &mut dyn FnMut(Change<'_>) -> Result<(), LayerError>,
 ) -> Result<(), LayerError> {
     let (merged, opaque) = merged_directories(candidates)?;
-    let Some(top) = merged.first() else { return Ok(()) };
+    let Some(top) = merged.first() else {
+        return Ok(());
+    };
     visit(Change::Entry(Found {
         path,
         source: &top.source,
@@ -74,9 +87,14 @@ fn walk_directory(
     for (name, candidates) in children(&merged)? {
         let child = path.join(&name);
         if name.as_bytes().starts_with(WHITEOUT_PREFIX) {
-            return Err(LayerError::Entry { path: child.display().to_string(), what: "has a name that is reserved for whiteouts" });
+            return Err(LayerError::Entry {
+                path: child.display().to_string(),
+                what: "has a name that is reserved for whiteouts",
+            });
         }
-        let Some(top) = candidates.first() else { continue };
+        let Some(top) = candidates.first() else {
+            continue;
+        };
         if is_whiteout(&top.metadata) {
             if !hidden {
                 visit(Change::Whiteout(&child))?;
@@ -84,8 +102,18 @@ fn walk_directory(
         } else if top.metadata.is_dir() {
             walk_directory(&child, candidates, hidden, visit)?;
         } else {
-            let Candidate { snapshot, source, metadata } = top;
-            visit(Change::Entry(Found { path: &child, source, snapshot: *snapshot, metadata, opaque: false }))?;
+            let Candidate {
+                snapshot,
+                source,
+                metadata,
+            } = top;
+            visit(Change::Entry(Found {
+                path: &child,
+                source,
+                snapshot: *snapshot,
+                metadata,
+                opaque: false,
+            }))?;
         }
     }
     Ok(())
@@ -115,8 +143,15 @@ fn children(directories: &[Candidate]) -> Result<BTreeMap<OsString, Vec<Candidat
         for entry in fs_err::read_dir(&directory.source).map_err(error())? {
             let entry = entry.map_err(error())?;
             let metadata = entry.metadata().map_err(error())?;
-            let candidate = Candidate { snapshot: directory.snapshot, source: entry.path(), metadata };
-            children.entry(entry.file_name()).or_default().push(candidate);
+            let candidate = Candidate {
+                snapshot: directory.snapshot,
+                source: entry.path(),
+                metadata,
+            };
+            children
+                .entry(entry.file_name())
+                .or_default()
+                .push(candidate);
         }
     }
     Ok(children)
@@ -132,5 +167,9 @@ fn is_opaque(directory: &Path) -> io::Result<bool> {
 
 fn read_error(path: &Path) -> impl FnOnce(io::Error) -> LayerError {
     let path = path.to_owned();
-    move |source| LayerError::Io { action: "read", path, source }
+    move |source| LayerError::Io {
+        action: "read",
+        path,
+        source,
+    }
 }

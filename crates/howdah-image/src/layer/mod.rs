@@ -32,7 +32,10 @@ pub struct Limits {
 impl Default for Limits {
     /// Far above any sane layer: 64 GiB in four million entries.
     fn default() -> Self {
-        Self { bytes: 64 << 30, entries: 4_000_000 }
+        Self {
+            bytes: 64 << 30,
+            entries: 4_000_000,
+        }
     }
 }
 
@@ -65,7 +68,9 @@ pub(crate) fn tree_size(root: &Path) -> io::Result<u64> {
             let metadata = entry.metadata()?;
             if metadata.is_dir() {
                 pending.push(entry.path());
-            } else if metadata.is_file() && (metadata.nlink() == 1 || seen.insert((metadata.dev(), metadata.ino()))) {
+            } else if metadata.is_file()
+                && (metadata.nlink() == 1 || seen.insert((metadata.dev(), metadata.ino())))
+            {
                 size += metadata.len();
             }
         }

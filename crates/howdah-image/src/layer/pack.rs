@@ -22,21 +22,41 @@ pub struct PackOptions {
 
 /// Writes the layer's tar: its snapshots merged, names in byte order, numeric owners, times in whole seconds, pax records
 /// only where needed.
-pub fn pack(store: &Store, layer: &Layer, writer: impl Write, options: &PackOptions) -> Result<(), LayerError> {
+pub fn pack(
+    store: &Store,
+    layer: &Layer,
+    writer: impl Write,
+    options: &PackOptions,
+) -> Result<(), LayerError> {
     if let Some(missing) = layer.snapshots.iter().find(|id| !store.has_snapshot(id)) {
         return Err(LayerError::NoSnapshot(missing.clone()));
     }
-    let roots: Vec<PathBuf> = layer.snapshots.iter().map(|id| store.snapshot_path(id)).collect();
+    let roots: Vec<PathBuf> = layer
+        .snapshots
+        .iter()
+        .map(|id| store.snapshot_path(id))
+        .collect();
     pack_trees(&roots, writer, options)
 }
 
-pub(super) fn pack_trees(roots: &[PathBuf], writer: impl Write, options: &PackOptions) -> Result<(), LayerError> {
-    let mut packer = Packer { writer: Writer::new(writer), links: HashMap::new(), options: *options };
+pub(super) fn pack_trees(
+    roots: &[PathBuf],
+    writer: impl Write,
+    options: &PackOptions,
+) -> Result<(), LayerError> {
+    let mut packer = Packer {
+        writer: Writer::new(writer),
+        links: HashMap::new(),
+        options: *options,
+    };
     walk(roots, &mut |change| match change {
         Change::Whiteout(path) => packer.mark(&whiteout_path(path)),
         Change::Entry(found) => packer.entry(&found),
     })?;
-    packer.writer.finish().map_err(|source| LayerError::Write { source })?;
+    packer
+        .writer
+        .finish()
+        .map_err(|source| LayerError::Write { source })?;
     Ok(())
 }
 
@@ -55,10 +75,15 @@ impl<W: Write> Packer<W> {
             && !(is_root && is_plain_root(&metadata))
         {
             if metadata.kind == Kind::File && metadata.size > 0 {
-                let file = fs_err::File::open(found.source).map_err(|source| self.error(found, source))?;
-                self.writer.append(&metadata, file).map_err(|source| self.error(found, source))?;
+                let file =
+                    fs_err::File::open(found.source).map_err(|source| self.error(found, source))?;
+                self.writer
+                    .append(&metadata, file)
+                    .map_err(|source| self.error(found, source))?;
             } else {
-                self.writer.append(&metadata, io::empty()).map_err(|source| self.error(found, source))?;
+                self.writer
+                    .append(&metadata, io::empty())
+                    .map_err(|source| self.error(found, source))?;
             }
         }
         if found.opaque {
@@ -76,7 +101,11 @@ impl<W: Write> Packer<W> {
         let kind = if file_type.is_dir() {
             Kind::Directory
         } else if file_type.is_symlink() {
-            link = fs_err::read_link(found.source).map_err(|source| self.error(found, source))?.into_os_string().as_bytes().to_vec();
+            link = fs_err::read_link(found.source)
+                .map_err(|source| self.error(found, source))?
+                .into_os_string()
+                .as_bytes()
+                .to_vec();
             Kind::Symlink
         } else if file_type.is_char_device() {
             Kind::CharacterDevice
@@ -104,9 +133,20 @@ impl<W: Write> Packer<W> {
             uid: stat.uid().into(),
             gid: stat.gid().into(),
             mtime: (self.clamp(stat.mtime()), 0),
-            device: if is_device { (rustix::fs::major(stat.rdev()), rustix::fs::minor(stat.rdev())) } else { (0, 0) },
+            device: if is_device {
+                (
+                    rustix::fs::major(stat.rdev()),
+                    rustix::fs::minor(stat.rdev()),
+                )
+            } else {
+                (0, 0)
+            },
             size: if kind == Kind::File { stat.len() } else { 0 },
-            xattrs: if kind == Kind::HardLink { Vec::new() } else { xattrs(found.source).map_err(|source| self.error(found, source))? },
+            xattrs: if kind == Kind::HardLink {
+                Vec::new()
+            } else {
+                xattrs(found.source).map_err(|source| self.error(found, source))?
+            },
         }))
     }
 
@@ -137,16 +177,24 @@ impl<W: Write> Packer<W> {
             size: 0,
             xattrs: Vec::new(),
         };
-        self.writer.append(&metadata, io::empty()).map_err(|source| LayerError::Write { source })
+        self.writer
+            .append(&metadata, io::empty())
+            .map_err(|source| LayerError::Write { source })
     }
 
     fn clamp(&self, seconds: i64) -> i64 {
-        self.options.source_date_epoch.map_or(seconds, |epoch| seconds.min(epoch))
+        self.options
+            .source_date_epoch
+            .map_or(seconds, |epoch| seconds.min(epoch))
     }
 
     #[expect(clippy::unused_self, reason = "keeps the calls short")]
     fn error(&self, found: &Found<'_>, source: io::Error) -> LayerError {
-        LayerError::Io { action: "pack", path: found.path.to_owned(), source }
+        LayerError::Io {
+            action: "pack",
+            path: found.path.to_owned(),
+            source,
+        }
     }
 }
 
@@ -157,12 +205,18 @@ fn is_plain_root(metadata: &Metadata) -> bool {
 
 fn tar_path(path: &Path) -> Vec<u8> {
     let bytes = path.as_os_str().as_bytes();
-    if bytes.is_empty() { b".".to_vec() } else { bytes.to_vec() }
+    if bytes.is_empty() {
+        b".".to_vec()
+    } else {
+        bytes.to_vec()
+    }
 }
 
 fn whiteout_path(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default();
-    path.with_file_name(std::ffi::OsStr::from_bytes(&[WHITEOUT_PREFIX, name.as_bytes()].concat()))
+    path.with_file_name(std::ffi::OsStr::from_bytes(
+        &[WHITEOUT_PREFIX, name.as_bytes()].concat(),
+    ))
 }
 
 /// The attributes layers carry, sorted; overlayfs's own and the machine's labels stay behind.

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use super::{GzipWriter, LayerError, Limits, PackOptions, decompress, pack, unpack};
 use crate::store::{Compression, LayerBlob, Temporary};
-use crate::{Digest, DigestWriter, Image, ImageConfig, Layer, SnapshotId, Store, StoreError};
+use crate::{
+    Digest, DigestWriter, Image, ImageConfig, Layer, SnapshotId, Staging, Store, StoreError,
+};
 
 /// A layer's tar as a file, for the time of this value: a blob of the store, or packed for the occasion.
 #[derive(Debug)]
@@ -17,31 +19,71 @@ pub(crate) struct Packed {
 }
 
 /// The layer as a compressed blob of the store: the one it came with, or was packed to before, or a new one.
-pub(crate) fn compressed(store: &Store, layer: &Layer, options: &PackOptions) -> Result<LayerBlob, LayerError> {
-    if let Some(blob) = existing(store, layer, options, &[Compression::Gzip, Compression::Zstd, Compression::None])? {
+pub(crate) fn compressed(
+    store: &Store,
+    layer: &Layer,
+    options: &PackOptions,
+) -> Result<LayerBlob, LayerError> {
+    if let Some(blob) = existing(
+        store,
+        layer,
+        options,
+        &[Compression::Gzip, Compression::Zstd, Compression::None],
+    )? {
         return Ok(blob);
     }
     let write = |source| LayerError::Write { source };
     let blob_writer = store.write_blob().map_err(store_error)?;
     let mut tar = DigestWriter::new(GzipWriter::new(blob_writer));
-    pack(store, layer, BufWriter::with_capacity(256 * 1024, &mut tar), options)?;
+    pack(
+        store,
+        layer,
+        BufWriter::with_capacity(256 * 1024, &mut tar),
+        options,
+    )?;
     let (gzip, diff_id, _) = tar.finish();
-    let (digest, size) = gzip.finish().map_err(write)?.commit(None).map_err(store_error)?;
-    let blob = LayerBlob { diff_id, compression: Compression::Gzip, digest, size };
-    store.record_diff_id(layer, options.source_date_epoch, diff_id).map_err(store_error)?;
+    let (digest, size) = gzip
+        .finish()
+        .map_err(write)?
+        .commit(None)
+        .map_err(store_error)?;
+    let blob = LayerBlob {
+        diff_id,
+        compression: Compression::Gzip,
+        digest,
+        size,
+    };
+    store
+        .record_diff_id(layer, options.source_date_epoch, diff_id)
+        .map_err(store_error)?;
     store.record_layer_blob(&blob).map_err(store_error)?;
     Ok(blob)
 }
 
 /// The layer as a file that every Docker reads: its gzip blob when there is one, else a plain tar outside of the blobs,
 /// which would only take the snapshot's space twice.
-pub(crate) fn archived(store: &Store, layer: &Layer, options: &PackOptions) -> Result<Packed, LayerError> {
-    if let Some(blob) = existing(store, layer, options, &[Compression::Gzip, Compression::None])? {
-        return Ok(Packed { blob, path: store.blob_path(&blob.digest), _holder: None });
+pub(crate) fn archived(
+    store: &Store,
+    layer: &Layer,
+    options: &PackOptions,
+) -> Result<Packed, LayerError> {
+    if let Some(blob) = existing(
+        store,
+        layer,
+        options,
+        &[Compression::Gzip, Compression::None],
+    )? {
+        return Ok(Packed {
+            blob,
+            path: store.blob_path(&blob.digest),
+            _holder: None,
+        });
     }
     let holder = Temporary::new(&store.temporary_directory()).map_err(store_error)?;
     let path = holder.path().join("layer.tar");
-    let file = fs_err::File::create_new(&path).map_err(StoreError::io("create", &path)).map_err(store_error)?;
+    let file = fs_err::File::create_new(&path)
+        .map_err(StoreError::io("create", &path))
+        .map_err(store_error)?;
     let mut tar = DigestWriter::new(BufWriter::with_capacity(256 * 1024, file));
     match existing(store, layer, options, &[Compression::Zstd])? {
         // Received with zstd, which Docker before 23 cannot read; the tar itself must stay as it is.
@@ -53,27 +95,61 @@ pub(crate) fn archived(store: &Store, layer: &Layer, options: &PackOptions) -> R
     }
     tar.flush().map_err(|source| LayerError::Write { source })?;
     let (_, diff_id, size) = tar.finish();
-    store.record_diff_id(layer, options.source_date_epoch, diff_id).map_err(store_error)?;
-    let blob = LayerBlob { diff_id, compression: Compression::None, digest: diff_id, size };
-    Ok(Packed { blob, path, _holder: Some(holder) })
+    store
+        .record_diff_id(layer, options.source_date_epoch, diff_id)
+        .map_err(store_error)?;
+    let blob = LayerBlob {
+        diff_id,
+        compression: Compression::None,
+        digest: diff_id,
+        size,
+    };
+    Ok(Packed {
+        blob,
+        path,
+        _holder: Some(holder),
+    })
 }
 
-fn existing(store: &Store, layer: &Layer, options: &PackOptions, wanted: &[Compression]) -> Result<Option<LayerBlob>, LayerError> {
-    let diff_id = store.layer_diff_id(layer, options.source_date_epoch).map_err(store_error)?;
-    diff_id.map_or(Ok(None), |diff_id| store.layer_blob(diff_id, wanted)).map_err(store_error)
+fn existing(
+    store: &Store,
+    layer: &Layer,
+    options: &PackOptions,
+    wanted: &[Compression],
+) -> Result<Option<LayerBlob>, LayerError> {
+    let diff_id = store
+        .layer_diff_id(layer, options.source_date_epoch)
+        .map_err(store_error)?;
+    diff_id
+        .map_or(Ok(None), |diff_id| store.layer_blob(diff_id, wanted))
+        .map_err(store_error)
 }
 
 /// The configuration as it leaves with layers of these diff ids: the document as it came if they are those it names.
-pub(crate) fn document(store: &Store, image: &Image, diff_ids: Vec<Digest>) -> Result<String, LayerError> {
+pub(crate) fn document(
+    store: &Store,
+    image: &Image,
+    diff_ids: Vec<Digest>,
+) -> Result<String, LayerError> {
     if image.config.rootfs.diff_ids == diff_ids
         && let Some(document) = store.image_document(&image.id).map_err(store_error)?
     {
         return Ok(document);
     }
-    let rootfs = crate::RootFs { diff_ids, ..crate::RootFs::default() };
-    let config = ImageConfig { rootfs, ..image.config.clone() };
-    serde_json::to_string(&config)
-        .map_err(|source| store_error(StoreError::Config { id: image.id.to_string(), source }))
+    let rootfs = crate::RootFs {
+        diff_ids,
+        ..crate::RootFs::default()
+    };
+    let config = ImageConfig {
+        rootfs,
+        ..image.config.clone()
+    };
+    serde_json::to_string(&config).map_err(|source| {
+        store_error(StoreError::Config {
+            id: image.id.to_string(),
+            source,
+        })
+    })
 }
 
 /// The layer with this diff id, when it is in the store already.
@@ -82,23 +158,59 @@ pub(crate) fn received(store: &Store, diff_id: Digest) -> Result<Option<Layer>, 
     if !store.has_snapshot(&id) {
         return Ok(None);
     }
-    let layer = Layer { snapshots: vec![id] };
+    let layer = Layer {
+        snapshots: vec![id],
+    };
     // The snapshot may be older than its record: the process that sealed it may have died in between.
-    store.record_diff_id(&layer, None, diff_id).map_err(store_error)?;
+    store
+        .record_diff_id(&layer, None, diff_id)
+        .map_err(store_error)?;
     Ok(Some(layer))
 }
 
 /// Unpacks a layer that arrives, after checking that its tar has the digest that the image's configuration names.
-pub(crate) fn receive(store: &Store, diff_id: Digest, reader: impl Read) -> Result<Layer, LayerError> {
+pub(crate) fn receive(
+    store: &Store,
+    diff_id: Digest,
+    reader: impl Read,
+) -> Result<Layer, LayerError> {
     let id = SnapshotId::from(&diff_id);
     let staging = store.stage().map_err(store_error)?;
     let found = unpack(reader, staging.upper(), &Limits::default())?;
     if found != diff_id {
-        return Err(LayerError::DiffId { expected: diff_id, found });
+        return Err(LayerError::DiffId {
+            expected: diff_id,
+            found,
+        });
     }
     staging.seal(&id).map_err(store_error)?;
-    let layer = Layer { snapshots: vec![id] };
-    store.record_diff_id(&layer, None, diff_id).map_err(store_error)?;
+    let layer = Layer {
+        snapshots: vec![id],
+    };
+    store
+        .record_diff_id(&layer, None, diff_id)
+        .map_err(store_error)?;
+    Ok(layer)
+}
+
+/// Seals a tree that was made here as a layer that leaves with exactly the diff id that its snapshot is named after.
+pub(crate) fn seal_tree(store: &Store, staging: Staging) -> Result<Layer, LayerError> {
+    let mut tar = DigestWriter::new(std::io::sink());
+    let roots = [staging.upper().to_owned()];
+    super::pack::pack_trees(
+        &roots,
+        BufWriter::with_capacity(256 * 1024, &mut tar),
+        &PackOptions::default(),
+    )?;
+    let (_, diff_id, _) = tar.finish();
+    let id = SnapshotId::from(&diff_id);
+    staging.seal(&id).map_err(store_error)?;
+    let layer = Layer {
+        snapshots: vec![id],
+    };
+    store
+        .record_diff_id(&layer, None, diff_id)
+        .map_err(store_error)?;
     Ok(layer)
 }
 
@@ -107,7 +219,10 @@ pub(crate) fn compression_of(mut file: impl Read) -> Result<Compression, LayerEr
     let mut start = [0; 6];
     let mut filled = 0;
     while filled < start.len() {
-        match file.read(&mut start[filled..]).map_err(|source| LayerError::Archive { source })? {
+        match file
+            .read(&mut start[filled..])
+            .map_err(|source| LayerError::Archive { source })?
+        {
             0 => break,
             read => filled += read,
         }

@@ -49,34 +49,64 @@ struct HelperAnswer {
 }
 
 /// The credentials for a registry; anonymous when there are none.
-pub(super) fn find(config_path: Option<&Path>, registry: &str) -> Result<RegistryAuth, RegistryError> {
-    let Some(path) = config_path else { return Ok(RegistryAuth::Anonymous) };
-    let config_error = |source| RegistryError::DockerConfig { path: path.to_owned(), source };
+pub(super) fn find(
+    config_path: Option<&Path>,
+    registry: &str,
+) -> Result<RegistryAuth, RegistryError> {
+    let Some(path) = config_path else {
+        return Ok(RegistryAuth::Anonymous);
+    };
+    let config_error = |source| RegistryError::DockerConfig {
+        path: path.to_owned(),
+        source,
+    };
     let text = match fs_err::read(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(RegistryAuth::Anonymous),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(RegistryAuth::Anonymous);
+        }
         Err(error) => return Err(config_error(error)),
     };
-    let config: DockerConfig = serde_json::from_slice(&text).map_err(|error| config_error(error.into()))?;
-    let helper = config.cred_helpers.get(registry).or(config.creds_store.as_ref());
+    let config: DockerConfig =
+        serde_json::from_slice(&text).map_err(|error| config_error(error.into()))?;
+    let helper = config
+        .cred_helpers
+        .get(registry)
+        .or(config.creds_store.as_ref());
     if let Some(helper) = helper.filter(|helper| !helper.is_empty())
         && let Some(auth) = ask_helper(helper, registry)?
     {
         return Ok(auth);
     }
-    let entry = config.auths.iter().find(|(key, _)| names_registry(key, registry));
+    let entry = config
+        .auths
+        .iter()
+        .find(|(key, _)| names_registry(key, registry));
     entry.map_or(Ok(RegistryAuth::Anonymous), |(_, entry)| {
-        from_entry(entry, registry).map_err(|fault| fault.unwrap_or_else(|| {
-            config_error(io::Error::new(io::ErrorKind::InvalidData, format!("the login for `{registry}` is not base64 of user:password")))
-        }))
+        from_entry(entry, registry).map_err(|fault| {
+            fault.unwrap_or_else(|| {
+                config_error(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    format!("the login for `{registry}` is not base64 of user:password"),
+                ))
+            })
+        })
     })
 }
 
 /// Whether a key of `auths` means the registry: keys are hosts, or addresses with scheme and path.
 fn names_registry(key: &str, registry: &str) -> bool {
-    let host = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
+    let host = key
+        .strip_prefix("https://")
+        .or_else(|| key.strip_prefix("http://"))
+        .unwrap_or(key);
     let host = host.split('/').next().unwrap_or(host);
-    let hub = |host| matches!(host, "docker.io" | "index.docker.io" | "registry-1.docker.io");
+    let hub = |host| {
+        matches!(
+            host,
+            "docker.io" | "index.docker.io" | "registry-1.docker.io"
+        )
+    };
     host == registry || (hub(host) && hub(registry))
 }
 
@@ -88,9 +118,15 @@ fn from_entry(entry: &AuthEntry, registry: &str) -> Result<RegistryAuth, Option<
     if entry.auth.is_empty() {
         let named = !entry.username.is_empty();
         let basic = || RegistryAuth::Basic(entry.username.clone(), entry.password.clone());
-        return Ok(if named { basic() } else { RegistryAuth::Anonymous });
+        return Ok(if named {
+            basic()
+        } else {
+            RegistryAuth::Anonymous
+        });
     }
-    let bytes = base64::engine::general_purpose::STANDARD.decode(entry.auth.trim()).map_err(|_| None)?;
+    let bytes = base64::engine::general_purpose::STANDARD
+        .decode(entry.auth.trim())
+        .map_err(|_| None)?;
     let text = String::from_utf8(bytes).map_err(|_| None)?;
     // Docker pads the decoded text with NULs in old files.
     let (user, password) = text.trim_end_matches('\0').split_once(':').ok_or(None)?;
@@ -100,7 +136,11 @@ fn from_entry(entry: &AuthEntry, registry: &str) -> Result<RegistryAuth, Option<
 /// Runs `docker-credential-<helper> get`. `None` when it knows nothing of the registry.
 fn ask_helper(helper: &str, registry: &str) -> Result<Option<RegistryAuth>, RegistryError> {
     let program = format!("docker-credential-{helper}");
-    let key = if registry == "docker.io" { DOCKER_HUB_KEY } else { registry };
+    let key = if registry == "docker.io" {
+        DOCKER_HUB_KEY
+    } else {
+        registry
+    };
     let fault = |said: String, source| RegistryError::CredentialHelper {
         helper: program.clone(),
         registry: registry.to_owned(),
@@ -108,8 +148,12 @@ fn ask_helper(helper: &str, registry: &str) -> Result<Option<RegistryAuth>, Regi
         source,
     };
     let run = || -> io::Result<std::process::Output> {
-        let mut child =
-            Command::new(&program).arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let mut child = Command::new(&program)
+            .arg("get")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
         if let Some(mut stdin) = child.stdin.take() {
             stdin.write_all(key.as_bytes())?;
         }
@@ -119,10 +163,14 @@ fn ask_helper(helper: &str, registry: &str) -> Result<Option<RegistryAuth>, Regi
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         // The exact words of the protocol (docker-credential-helpers, credentials/error.go).
-        return if said.contains("credentials not found") { Ok(None) } else { Err(fault(said, None)) };
+        return if said.contains("credentials not found") {
+            Ok(None)
+        } else {
+            Err(fault(said, None))
+        };
     }
-    let answer: HelperAnswer =
-        serde_json::from_slice(&output.stdout).map_err(|error| fault(String::new(), Some(error.into())))?;
+    let answer: HelperAnswer = serde_json::from_slice(&output.stdout)
+        .map_err(|error| fault(String::new(), Some(error.into())))?;
     if answer.username == TOKEN_USER {
         return Err(RegistryError::IdentityToken(registry.to_owned()));
     }
@@ -145,20 +193,40 @@ mod tests {
         let config = r#"{"auths":{"https://index.docker.io/v1/":{"auth":"dXNlcjpwYTpzcw=="},"localhost:5000":{"auth":"YTpi"},
             "ghcr.io":{}},"HttpHeaders":{}}"#;
         let basic = |user: &str, password: &str| RegistryAuth::Basic(user.into(), password.into());
-        assert_eq!(find_in(config, "docker.io").unwrap(), basic("user", "pa:ss"));
+        assert_eq!(
+            find_in(config, "docker.io").unwrap(),
+            basic("user", "pa:ss")
+        );
         assert_eq!(find_in(config, "localhost:5000").unwrap(), basic("a", "b"));
-        assert_eq!(find_in(config, "localhost:5001").unwrap(), RegistryAuth::Anonymous);
+        assert_eq!(
+            find_in(config, "localhost:5001").unwrap(),
+            RegistryAuth::Anonymous
+        );
         assert_eq!(find_in(config, "ghcr.io").unwrap(), RegistryAuth::Anonymous);
         assert_eq!(find(None, "docker.io").unwrap(), RegistryAuth::Anonymous);
-        assert_eq!(find(Some(Path::new("/nonexistent/config.json")), "docker.io").unwrap(), RegistryAuth::Anonymous);
+        assert_eq!(
+            find(Some(Path::new("/nonexistent/config.json")), "docker.io").unwrap(),
+            RegistryAuth::Anonymous
+        );
     }
 
     #[test]
     fn faults_name_the_file_the_helper_and_the_token() {
-        assert!(matches!(find_in("{", "a.io"), Err(RegistryError::DockerConfig { .. })));
-        assert!(matches!(find_in(r#"{"auths":{"a.io":{"auth":"!"}}}"#, "a.io"), Err(RegistryError::DockerConfig { .. })));
+        assert!(matches!(
+            find_in("{", "a.io"),
+            Err(RegistryError::DockerConfig { .. })
+        ));
+        assert!(matches!(
+            find_in(r#"{"auths":{"a.io":{"auth":"!"}}}"#, "a.io"),
+            Err(RegistryError::DockerConfig { .. })
+        ));
         let helper = find_in(r#"{"credHelpers":{"a.io":"does-not-exist"}}"#, "a.io").unwrap_err();
-        assert!(helper.to_string().contains("docker-credential-does-not-exist"), "{helper}");
+        assert!(
+            helper
+                .to_string()
+                .contains("docker-credential-does-not-exist"),
+            "{helper}"
+        );
         let token = find_in(r#"{"auths":{"a.io":{"identitytoken":"x"}}}"#, "a.io");
         assert!(matches!(token, Err(RegistryError::IdentityToken(_))));
     }

@@ -101,7 +101,10 @@ pub enum RegistryError {
         source: io::Error,
     },
     /// A credential helper failed.
-    #[error("the credential helper `{helper}` failed for `{registry}`{}", detail(said))]
+    #[error(
+        "the credential helper `{helper}` failed for `{registry}`{}",
+        detail(said)
+    )]
     CredentialHelper {
         /// The program.
         helper: String,
@@ -113,7 +116,9 @@ pub enum RegistryError {
         source: Option<io::Error>,
     },
     /// A login that only Docker's OAuth flow can use.
-    #[error("the login for `{0}` is an identity token, which howdah cannot use; log in with a user name and password")]
+    #[error(
+        "the login for `{0}` is an identity token, which howdah cannot use; log in with a user name and password"
+    )]
     IdentityToken(String),
     /// The client cannot be set up.
     #[error("cannot start the registry client")]
@@ -131,7 +136,11 @@ pub enum RegistryError {
 
 fn detail(said: &str) -> String {
     let said = said.trim();
-    if said.is_empty() { String::new() } else { format!(": {said}") }
+    if said.is_empty() {
+        String::new()
+    } else {
+        format!(": {said}")
+    }
 }
 
 /// Sorts oci-client's errors by what a person can do about them.
@@ -139,14 +148,24 @@ pub(super) fn classify(reference: &Reference, source: OciDistributionError) -> R
     let name = reference.familiar();
     match status_of(&source) {
         Some(404) => RegistryError::NotFound(name),
-        Some(401 | 403) => RegistryError::Denied { reference: name, said: words_of(&source) },
+        Some(401 | 403) => RegistryError::Denied {
+            reference: name,
+            said: words_of(&source),
+        },
         Some(429) => RegistryError::RateLimited(reference.registry().to_owned()),
-        Some(_) => RegistryError::Failed { reference: name, source },
+        Some(_) => RegistryError::Failed {
+            reference: name,
+            source,
+        },
         None => match source {
-            OciDistributionError::RequestError(_) => {
-                RegistryError::Unreachable { registry: reference.registry().to_owned(), source }
-            }
-            source => RegistryError::Failed { reference: name, source },
+            OciDistributionError::RequestError(_) => RegistryError::Unreachable {
+                registry: reference.registry().to_owned(),
+                source,
+            },
+            source => RegistryError::Failed {
+                reference: name,
+                source,
+            },
         },
     }
 }
@@ -155,29 +174,39 @@ pub(super) fn classify(reference: &Reference, source: OciDistributionError) -> R
 fn status_of(source: &OciDistributionError) -> Option<u16> {
     match source {
         OciDistributionError::ImageManifestNotFoundError(_) => Some(404),
-        OciDistributionError::AuthenticationFailure(_) | OciDistributionError::UnauthorizedError { .. } => Some(401),
+        OciDistributionError::AuthenticationFailure(_)
+        | OciDistributionError::UnauthorizedError { .. } => Some(401),
         OciDistributionError::ServerError { code, .. } => Some(*code),
         OciDistributionError::RequestError(error) => error.status().map(|status| status.as_u16()),
-        OciDistributionError::RegistryError { envelope, .. } => Some(match envelope.errors.first()?.code {
-            OciErrorCode::ManifestUnknown | OciErrorCode::NameUnknown | OciErrorCode::BlobUnknown | OciErrorCode::NotFound => 404,
-            OciErrorCode::Unauthorized | OciErrorCode::Denied => 401,
-            OciErrorCode::Toomanyrequests => 429,
-            _ => 400,
-        }),
+        OciDistributionError::RegistryError { envelope, .. } => {
+            Some(match envelope.errors.first()?.code {
+                OciErrorCode::ManifestUnknown
+                | OciErrorCode::NameUnknown
+                | OciErrorCode::BlobUnknown
+                | OciErrorCode::NotFound => 404,
+                OciErrorCode::Unauthorized | OciErrorCode::Denied => 401,
+                OciErrorCode::Toomanyrequests => 429,
+                _ => 400,
+            })
+        }
         _ => None,
     }
 }
 
 fn words_of(source: &OciDistributionError) -> String {
     match source {
-        OciDistributionError::RegistryError { envelope, .. } => {
-            envelope.errors.first().map(|error| error.message.clone()).unwrap_or_default()
-        }
-        // A token server answers in JSON of its own making.
-        OciDistributionError::AuthenticationFailure(text) => serde_json::from_str::<serde_json::Value>(text)
-            .ok()
-            .and_then(|answer| Some(answer.get("details")?.as_str()?.to_owned()))
+        OciDistributionError::RegistryError { envelope, .. } => envelope
+            .errors
+            .first()
+            .map(|error| error.message.clone())
             .unwrap_or_default(),
+        // A token server answers in JSON of its own making.
+        OciDistributionError::AuthenticationFailure(text) => {
+            serde_json::from_str::<serde_json::Value>(text)
+                .ok()
+                .and_then(|answer| Some(answer.get("details")?.as_str()?.to_owned()))
+                .unwrap_or_default()
+        }
         _ => String::new(),
     }
 }

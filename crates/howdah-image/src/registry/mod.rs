@@ -81,13 +81,20 @@ impl Registry {
         // The first one wins, and it does not matter whose it was.
         drop(rustls::crypto::ring::default_provider().install_default());
         // One thread: the work is waiting, except for unpacking, which has threads of its own.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
         let runtime = runtime.map_err(|source| RegistryError::Start { source })?;
         Ok(Self { options, runtime })
     }
 
     /// Fetches an image with the layers that are missing, and names it.
-    pub fn pull(&self, store: &Store, reference: &Reference, progress: &dyn Fn(Transfer)) -> Result<Image, RegistryError> {
+    pub fn pull(
+        &self,
+        store: &Store,
+        reference: &Reference,
+        progress: &dyn Fn(Transfer),
+    ) -> Result<Image, RegistryError> {
         self.runtime.block_on(async {
             let connection = self.connect(reference, RegistryOperation::Pull).await?;
             let platform = self.options.platform.clone().unwrap_or_default();
@@ -112,11 +119,20 @@ impl Registry {
         })
     }
 
-    async fn connect(&self, reference: &Reference, operation: RegistryOperation) -> Result<Connection, RegistryError> {
+    async fn connect(
+        &self,
+        reference: &Reference,
+        operation: RegistryOperation,
+    ) -> Result<Connection, RegistryError> {
         let auth = credentials::find(self.options.docker_config.as_deref(), reference.registry())?;
         let client = Client::try_from(client_config(reference.registry()))
             .map_err(|source| error::classify(reference, source))?;
-        let connection = Connection { client, auth, reference: reference.clone(), remote: remote(reference) };
+        let connection = Connection {
+            client,
+            auth,
+            reference: reference.clone(),
+            remote: remote(reference),
+        };
         // Asked for at once: later calls would go on without a token and be refused with less to say.
         connection
             .client
@@ -156,15 +172,24 @@ fn is_loopback(registry: &str) -> bool {
         Some(rest) => rest.split(']').next().unwrap_or(rest),
         None => registry.split(':').next().unwrap_or(registry),
     };
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    host == "localhost"
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 fn remote(reference: &Reference) -> oci_client::Reference {
     let registry = reference.registry().to_owned();
     let repository = reference.repository().to_owned();
     match (reference.digest(), reference.tag()) {
-        (Some(digest), _) => oci_client::Reference::with_digest(registry, repository, digest.to_string()),
-        (None, tag) => oci_client::Reference::with_tag(registry, repository, tag.unwrap_or("latest").to_owned()),
+        (Some(digest), _) => {
+            oci_client::Reference::with_digest(registry, repository, digest.to_string())
+        }
+        (None, tag) => oci_client::Reference::with_tag(
+            registry,
+            repository,
+            tag.unwrap_or("latest").to_owned(),
+        ),
     }
 }
 
@@ -174,10 +199,22 @@ mod tests {
 
     #[test]
     fn only_the_machine_itself_is_spoken_to_in_the_clear() {
-        for registry in ["localhost", "localhost:5000", "127.0.0.1:5000", "127.3.2.1", "[::1]:5000"] {
+        for registry in [
+            "localhost",
+            "localhost:5000",
+            "127.0.0.1:5000",
+            "127.3.2.1",
+            "[::1]:5000",
+        ] {
             assert!(is_loopback(registry), "{registry}");
         }
-        for registry in ["docker.io", "127.0.0.1.example.com", "localhost.example.com:5000", "[::2]:5000", "10.0.0.1"] {
+        for registry in [
+            "docker.io",
+            "127.0.0.1.example.com",
+            "localhost.example.com:5000",
+            "[::2]:5000",
+            "10.0.0.1",
+        ] {
             assert!(!is_loopback(registry), "{registry}");
         }
     }

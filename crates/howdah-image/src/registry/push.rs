@@ -30,24 +30,39 @@ pub(super) async fn push(
     let mut missing: Vec<&LayerBlob> = packed.iter().collect();
     missing.sort_by_key(|blob| blob.digest);
     missing.dedup_by_key(|blob| blob.digest);
-    stream::iter(missing.into_iter().map(|blob| send(store, connection, blob, progress)))
-        .buffer_unordered(PARALLEL)
-        .try_collect::<Vec<()>>()
-        .await?;
+    stream::iter(
+        missing
+            .into_iter()
+            .map(|blob| send(store, connection, blob, progress)),
+    )
+    .buffer_unordered(PARALLEL)
+    .try_collect::<Vec<()>>()
+    .await?;
     let diff_ids = packed.iter().map(|blob| blob.diff_id).collect();
-    let config = document(store, image, diff_ids).map_err(|source| layer_error(connection, 0, packed.len(), source))?;
+    let config = document(store, image, diff_ids)
+        .map_err(|source| layer_error(connection, 0, packed.len(), source))?;
     let config = config.into_bytes();
     let config_descriptor = Descriptor::of(OCI_CONFIG, &config);
     if !exists(connection, &config_descriptor.digest).await? {
         let size = Some(config_descriptor.size);
         let bytes = stream::iter([Ok(config.into())]);
         let digest = config_descriptor.digest.to_string();
-        let sent = connection.client.push_blob_stream(&connection.remote, bytes, &digest, size).await;
+        let sent = connection
+            .client
+            .push_blob_stream(&connection.remote, bytes, &digest, size)
+            .await;
         sent.map_err(|error| connection.error(error))?;
     }
-    let layers = packed.iter().map(|blob| Descriptor::new(blob.compression.media_type(), blob.digest, blob.size)).collect();
-    let manifest =
-        Manifest { schema_version: 2, media_type: Some(OCI_MANIFEST.to_owned()), config: config_descriptor, layers };
+    let layers = packed
+        .iter()
+        .map(|blob| Descriptor::new(blob.compression.media_type(), blob.digest, blob.size))
+        .collect();
+    let manifest = Manifest {
+        schema_version: 2,
+        media_type: Some(OCI_MANIFEST.to_owned()),
+        config: config_descriptor,
+        layers,
+    };
     let digest = send_manifest(connection, &manifest).await?;
     store
         .record_manifest(&image.id, &connection.reference.with_digest(digest))
@@ -55,15 +70,23 @@ pub(super) async fn push(
     Ok(digest)
 }
 
-async fn send_manifest(connection: &Connection, manifest: &Manifest) -> Result<Digest, RegistryError> {
+async fn send_manifest(
+    connection: &Connection,
+    manifest: &Manifest,
+) -> Result<Digest, RegistryError> {
     let bytes = serde_json::to_vec(manifest).map_err(|source| RegistryError::Document {
         reference: connection.reference.familiar(),
         document: "manifest",
         source,
     })?;
     let digest = Digest::of(&bytes);
-    let media_type = OCI_MANIFEST.parse().expect("the media type is a constant of visible ASCII");
-    let sent = connection.client.push_manifest_raw(&connection.remote, bytes, media_type).await;
+    let media_type = OCI_MANIFEST
+        .parse()
+        .expect("the media type is a constant of visible ASCII");
+    let sent = connection
+        .client
+        .push_manifest_raw(&connection.remote, bytes, media_type)
+        .await;
     sent.map_err(|error| connection.error(error))?;
     Ok(digest)
 }
@@ -78,28 +101,57 @@ async fn pack(
     let (store, layers, options) = (store.clone(), image.layers.clone(), *options);
     let count = layers.len();
     let work = move || -> Result<Vec<LayerBlob>, (usize, crate::layer::LayerError)> {
-        layers.iter().enumerate().map(|(index, layer)| compressed(&store, layer, &options).map_err(|error| (index, error))).collect()
+        layers
+            .iter()
+            .enumerate()
+            .map(|(index, layer)| {
+                compressed(&store, layer, &options).map_err(|error| (index, error))
+            })
+            .collect()
     };
     match tokio::task::spawn_blocking(work).await {
-        Ok(packed) => packed.map_err(|(index, source)| layer_error(connection, index, count, source)),
+        Ok(packed) => {
+            packed.map_err(|(index, source)| layer_error(connection, index, count, source))
+        }
         Err(panic) => {
-            let source = crate::layer::LayerError::Write { source: io::Error::other(panic) };
+            let source = crate::layer::LayerError::Write {
+                source: io::Error::other(panic),
+            };
             Err(layer_error(connection, 0, count, source))
         }
     }
 }
 
-async fn send(store: &Store, connection: &Connection, blob: &LayerBlob, progress: &dyn Fn(Transfer)) -> Result<(), RegistryError> {
-    let tell = |done, state| progress(Transfer { digest: blob.digest, done, total: blob.size, state });
+async fn send(
+    store: &Store,
+    connection: &Connection,
+    blob: &LayerBlob,
+    progress: &dyn Fn(Transfer),
+) -> Result<(), RegistryError> {
+    let tell = |done, state| {
+        progress(Transfer {
+            digest: blob.digest,
+            done,
+            total: blob.size,
+            state,
+        })
+    };
     if exists(connection, &blob.digest).await? {
         tell(blob.size, TransferState::Present);
         return Ok(());
     }
-    let file = store.open_blob(&blob.digest).map_err(|source| RegistryError::Store { source })?;
+    let file = store
+        .open_blob(&blob.digest)
+        .map_err(|source| RegistryError::Store { source })?;
     let sent = Arc::new(AtomicU64::new(0));
     let bytes = chunks(file, Arc::clone(&sent));
     let digest = blob.digest.to_string();
-    let mut push = std::pin::pin!(connection.client.push_blob_stream(&connection.remote, bytes, &digest, Some(blob.size)));
+    let mut push = std::pin::pin!(connection.client.push_blob_stream(
+        &connection.remote,
+        bytes,
+        &digest,
+        Some(blob.size)
+    ));
     let mut tick = tokio::time::interval(PROGRESS_INTERVAL);
     let result = loop {
         tokio::select! {
@@ -113,7 +165,11 @@ async fn send(store: &Store, connection: &Connection, blob: &LayerBlob, progress
 }
 
 async fn exists(connection: &Connection, digest: &Digest) -> Result<bool, RegistryError> {
-    connection.client.blob_exists(&connection.remote, &digest.to_string()).await.map_err(|error| connection.error(error))
+    connection
+        .client
+        .blob_exists(&connection.remote, &digest.to_string())
+        .await
+        .map_err(|error| connection.error(error))
 }
 
 /// The file's bytes as a stream that counts what was taken of it.
@@ -121,15 +177,32 @@ fn chunks<B: From<Vec<u8>>>(
     file: std::fs::File,
     sent: Arc<AtomicU64>,
 ) -> impl Stream<Item = Result<B, OciDistributionError>> + Send + 'static {
-    stream::try_unfold((tokio::fs::File::from_std(file), sent), |(mut file, sent)| async move {
-        let mut buffer = vec![0; BUFFER];
-        let read = file.read(&mut buffer).await?;
-        buffer.truncate(read);
-        sent.fetch_add(read as u64, Ordering::Relaxed);
-        Ok(if read == 0 { None } else { Some((B::from(buffer), (file, sent))) })
-    })
+    stream::try_unfold(
+        (tokio::fs::File::from_std(file), sent),
+        |(mut file, sent)| async move {
+            let mut buffer = vec![0; BUFFER];
+            let read = file.read(&mut buffer).await?;
+            buffer.truncate(read);
+            sent.fetch_add(read as u64, Ordering::Relaxed);
+            Ok(if read == 0 {
+                None
+            } else {
+                Some((B::from(buffer), (file, sent)))
+            })
+        },
+    )
 }
 
-fn layer_error(connection: &Connection, index: usize, count: usize, source: crate::layer::LayerError) -> RegistryError {
-    RegistryError::Layer { reference: connection.reference.familiar(), number: index + 1, count, source }
+fn layer_error(
+    connection: &Connection,
+    index: usize,
+    count: usize,
+    source: crate::layer::LayerError,
+) -> RegistryError {
+    RegistryError::Layer {
+        reference: connection.reference.familiar(),
+        number: index + 1,
+        count,
+        source,
+    }
 }

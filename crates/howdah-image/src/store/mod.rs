@@ -19,7 +19,6 @@ use std::sync::Arc;
 
 use crate::SnapshotId;
 
-pub(crate) use blobs::BlobWriter;
 pub use database::Database;
 pub(crate) use durability::settle;
 pub use error::StoreError;

@@ -1,7 +1,13 @@
 //! The commands, one file each, and what they share: where things live, and how a failure is told.
 
+pub(crate) mod display;
 pub(crate) mod health;
+pub(crate) mod image;
+pub(crate) mod images;
+pub(crate) mod pull;
+pub(crate) mod push;
 pub(crate) mod supervise;
+mod transfer;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

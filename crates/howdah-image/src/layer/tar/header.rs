@@ -35,7 +35,8 @@ impl Header {
     }
 
     pub(super) fn set(&mut self, (offset, length): Field, bytes: &[u8]) {
-        self.0[offset..offset + bytes.len().min(length)].copy_from_slice(&bytes[..bytes.len().min(length)]);
+        self.0[offset..offset + bytes.len().min(length)]
+            .copy_from_slice(&bytes[..bytes.len().min(length)]);
     }
 
     /// A text up to its NUL.
@@ -70,8 +71,13 @@ impl Header {
 
     /// Whether the checksum fits, summed over unsigned or (old Sun tar) signed bytes.
     pub(super) fn checksum_is_right(&self) -> bool {
-        let Some(recorded) = self.number(CHECKSUM) else { return false };
-        let signed: i64 = self.bytes_for_checksum().map(|byte| i64::from(byte.cast_signed())).sum();
+        let Some(recorded) = self.number(CHECKSUM) else {
+            return false;
+        };
+        let signed: i64 = self
+            .bytes_for_checksum()
+            .map(|byte| i64::from(byte.cast_signed()))
+            .sum();
         recorded == self.checksum() || recorded == signed
     }
 
@@ -87,7 +93,10 @@ impl Header {
     /// The checksum field itself counts as spaces.
     fn bytes_for_checksum(&self) -> impl Iterator<Item = u8> + '_ {
         let range = CHECKSUM.0..CHECKSUM.0 + CHECKSUM.1;
-        self.0.iter().enumerate().map(move |(index, byte)| if range.contains(&index) { b' ' } else { *byte })
+        self.0
+            .iter()
+            .enumerate()
+            .map(move |(index, byte)| if range.contains(&index) { b' ' } else { *byte })
     }
 }
 
@@ -96,7 +105,11 @@ pub(super) fn parse_number(bytes: &[u8]) -> Option<i64> {
         first if first & 0x80 != 0 => parse_base256(bytes),
         _ => {
             let text = std::str::from_utf8(bytes).ok()?.trim_matches(['\0', ' ']);
-            if text.is_empty() { Some(0) } else { i64::from_str_radix(text, 8).ok() }
+            if text.is_empty() {
+                Some(0)
+            } else {
+                i64::from_str_radix(text, 8).ok()
+            }
         }
     }
 }
@@ -106,7 +119,11 @@ fn parse_base256(bytes: &[u8]) -> Option<i64> {
     let negative = bytes[0] & 0x40 != 0;
     let mut value: i128 = if negative { -1 } else { 0 };
     for (index, byte) in bytes.iter().enumerate() {
-        let byte = if index == 0 { if negative { byte | 0x80 } else { byte & 0x7f } } else { *byte };
+        let byte = if index == 0 {
+            if negative { byte | 0x80 } else { byte & 0x7f }
+        } else {
+            *byte
+        };
         value = value << 8 | i128::from(byte);
     }
     i64::try_from(value).ok()

@@ -57,7 +57,9 @@ pub(crate) enum TarError {
     Read { source: io::Error },
     #[error("the archive ends in the middle of an entry")]
     Truncated,
-    #[error("the checksum of the entry at byte {0} is wrong: this is not a tar archive or it is damaged")]
+    #[error(
+        "the checksum of the entry at byte {0} is wrong: this is not a tar archive or it is damaged"
+    )]
     Checksum(u64),
     #[error("entry `{path}` has {what}")]
     Malformed { path: String, what: &'static str },
@@ -69,7 +71,10 @@ pub(crate) enum TarError {
 
 impl TarError {
     pub(crate) fn malformed(path: &[u8], what: &'static str) -> Self {
-        Self::Malformed { path: String::from_utf8_lossy(path).into_owned(), what }
+        Self::Malformed {
+            path: String::from_utf8_lossy(path).into_owned(),
+            what,
+        }
     }
 }
 

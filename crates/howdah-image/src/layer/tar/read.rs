@@ -42,7 +42,15 @@ struct Extensions {
 impl<R: Read> Entries<R> {
     /// Reads at most `limit` bytes from `reader`.
     pub(crate) fn new(reader: R, limit: u64) -> Self {
-        Self { stream: Limited { reader, position: 0, limit }, remaining: 0, padding: 0 }
+        Self {
+            stream: Limited {
+                reader,
+                position: 0,
+                limit,
+            },
+            remaining: 0,
+            padding: 0,
+        }
     }
 
     /// The next entry. What was not read of the last one's data is skipped.
@@ -53,7 +61,9 @@ impl<R: Read> Entries<R> {
             self.skip(rest)?;
             (self.remaining, self.padding) = (0, 0);
             let at = self.stream.position;
-            let Some(header) = self.read_header()? else { return Ok(None) };
+            let Some(header) = self.read_header()? else {
+                return Ok(None);
+            };
             if !header.checksum_is_right() {
                 return Err(TarError::Checksum(at));
             }
@@ -63,7 +73,9 @@ impl<R: Read> Entries<R> {
                 b'K' => extensions.link = Some(without_nul(self.read_extension(size)?)),
                 b'x' => {
                     let records = self.read_extension(size)?;
-                    extensions.take(&records).ok_or_else(|| TarError::malformed(header.text(header::NAME), "malformed pax records"))?;
+                    extensions.take(&records).ok_or_else(|| {
+                        TarError::malformed(header.text(header::NAME), "malformed pax records")
+                    })?;
                 }
                 // Global records are comments of version control (`git archive`); Docker ignores them too.
                 b'g' => {}
@@ -84,10 +96,18 @@ impl<R: Read> Entries<R> {
     }
 
     fn entry(&mut self, header: &Header, extensions: Extensions) -> Result<Entry, TarError> {
-        let path = extensions.sparse.name.clone().or(extensions.path).unwrap_or_else(|| header_path(header));
+        let path = extensions
+            .sparse
+            .name
+            .clone()
+            .or(extensions.path)
+            .unwrap_or_else(|| header_path(header));
         let malformed = |what| TarError::malformed(&path, what);
         let number = |field, what| {
-            header.number(field).and_then(|number| u64::try_from(number).ok()).ok_or_else(|| malformed(what))
+            header
+                .number(field)
+                .and_then(|number| u64::try_from(number).ok())
+                .ok_or_else(|| malformed(what))
         };
         let kind = kind(header.0[header::TYPE], &path)?;
         let sparse = if header.0[header::TYPE] == b'S' {
@@ -95,27 +115,48 @@ impl<R: Read> Entries<R> {
             Some(sparse::read_old(header, &mut self.stream, self.remaining)?)
         } else {
             let mut remaining = self.remaining;
-            let map = extensions.sparse.into_map(&mut self.stream, &mut remaining)?;
+            let map = extensions
+                .sparse
+                .into_map(&mut self.stream, &mut remaining)?;
             self.remaining = remaining;
             map
         };
         let device = |field| {
-            header.number(field).and_then(|number| u32::try_from(number).ok()).ok_or_else(|| malformed("a malformed device number"))
+            header
+                .number(field)
+                .and_then(|number| u32::try_from(number).ok())
+                .ok_or_else(|| malformed("a malformed device number"))
         };
         let is_device = matches!(kind, Kind::CharacterDevice | Kind::BlockDevice);
         let mut xattrs = extensions.xattrs;
         xattrs.sort();
         let metadata = Metadata {
             kind,
-            link: extensions.link.unwrap_or_else(|| header.text(header::LINK).to_vec()),
-            mode: u32::try_from(number(header::MODE, "a malformed mode")? & 0o7777).unwrap_or_default(),
-            uid: extensions.uid.map_or_else(|| number(header::UID, "a malformed owner"), Ok)?,
-            gid: extensions.gid.map_or_else(|| number(header::GID, "a malformed group"), Ok)?,
+            link: extensions
+                .link
+                .unwrap_or_else(|| header.text(header::LINK).to_vec()),
+            mode: u32::try_from(number(header::MODE, "a malformed mode")? & 0o7777)
+                .unwrap_or_default(),
+            uid: extensions
+                .uid
+                .map_or_else(|| number(header::UID, "a malformed owner"), Ok)?,
+            gid: extensions
+                .gid
+                .map_or_else(|| number(header::GID, "a malformed group"), Ok)?,
             mtime: match extensions.mtime {
                 Some(mtime) => mtime,
-                None => (header.number(header::MTIME).ok_or_else(|| malformed("a malformed time"))?, 0),
+                None => (
+                    header
+                        .number(header::MTIME)
+                        .ok_or_else(|| malformed("a malformed time"))?,
+                    0,
+                ),
             },
-            device: if is_device { (device(header::MAJOR)?, device(header::MINOR)?) } else { (0, 0) },
+            device: if is_device {
+                (device(header::MAJOR)?, device(header::MINOR)?)
+            } else {
+                (0, 0)
+            },
             size: sparse.as_ref().map_or(self.remaining, |map| map.size),
             xattrs,
             path,
@@ -127,7 +168,9 @@ impl<R: Read> Entries<R> {
     fn set_size(&mut self, header: &Header, extended: Option<u64>) -> Result<u64, TarError> {
         let kind = header.0[header::TYPE];
         let is_extension = matches!(kind, b'L' | b'K' | b'x' | b'g');
-        let recorded = header.number(header::SIZE).and_then(|size| u64::try_from(size).ok());
+        let recorded = header
+            .number(header::SIZE)
+            .and_then(|size| u64::try_from(size).ok());
         let size = match extended {
             Some(size) if !is_extension => Some(size),
             _ => recorded,
@@ -145,7 +188,11 @@ impl<R: Read> Entries<R> {
         let mut header = Header::zeroed();
         let mut filled = 0;
         while filled < BLOCK {
-            match self.stream.read(&mut header.0[filled..]).map_err(read_error)? {
+            match self
+                .stream
+                .read(&mut header.0[filled..])
+                .map_err(read_error)?
+            {
                 0 if filled == 0 => return Ok(None),
                 0 => return Err(TarError::Truncated),
                 read => filled += read,
@@ -156,16 +203,28 @@ impl<R: Read> Entries<R> {
 
     fn read_extension(&mut self, size: u64) -> Result<Vec<u8>, TarError> {
         if size > LARGEST_EXTENSION {
-            return Err(TarError::malformed(b"", "extension records larger than 1 MiB"));
+            return Err(TarError::malformed(
+                b"",
+                "extension records larger than 1 MiB",
+            ));
         }
         let mut bytes = Vec::new();
         self.data().read_to_end(&mut bytes).map_err(read_error)?;
-        if self.remaining > 0 { Err(TarError::Truncated) } else { Ok(bytes) }
+        if self.remaining > 0 {
+            Err(TarError::Truncated)
+        } else {
+            Ok(bytes)
+        }
     }
 
     fn skip(&mut self, bytes: u64) -> Result<(), TarError> {
-        let skipped = io::copy(&mut (&mut self.stream).take(bytes), &mut io::sink()).map_err(read_error)?;
-        if skipped < bytes { Err(TarError::Truncated) } else { Ok(()) }
+        let skipped =
+            io::copy(&mut (&mut self.stream).take(bytes), &mut io::sink()).map_err(read_error)?;
+        if skipped < bytes {
+            Err(TarError::Truncated)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -203,26 +262,43 @@ fn kind(flag: u8, path: &[u8]) -> Result<Kind, TarError> {
         b'5' => Kind::Directory,
         b'6' => Kind::Fifo,
         other => {
-            return Err(TarError::UnknownKind { path: String::from_utf8_lossy(path).into_owned(), kind: char::from(other) });
+            return Err(TarError::UnknownKind {
+                path: String::from_utf8_lossy(path).into_owned(),
+                kind: char::from(other),
+            });
         }
     })
 }
 
 fn header_path(header: &Header) -> Vec<u8> {
     let name = header.text(header::NAME);
-    let prefix = if header.is_posix() { header.text(header::PREFIX) } else { b"" };
-    if prefix.is_empty() { name.to_vec() } else { [prefix, b"/", name].concat() }
+    let prefix = if header.is_posix() {
+        header.text(header::PREFIX)
+    } else {
+        b""
+    };
+    if prefix.is_empty() {
+        name.to_vec()
+    } else {
+        [prefix, b"/", name].concat()
+    }
 }
 
 fn without_nul(mut bytes: Vec<u8>) -> Vec<u8> {
-    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    let end = bytes
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(bytes.len());
     bytes.truncate(end);
     bytes
 }
 
 /// The limit of a [`Limited`] stream comes through `io::Error` and is told apart again here.
 fn read_error(source: io::Error) -> TarError {
-    match source.get_ref().and_then(|inner| inner.downcast_ref::<LimitReached>()) {
+    match source
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<LimitReached>())
+    {
         Some(LimitReached(limit)) => TarError::TooLarge(*limit),
         None if source.kind() == io::ErrorKind::UnexpectedEof => TarError::Truncated,
         None => TarError::Read { source },
@@ -245,7 +321,11 @@ impl<R: Read> Read for Limited<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.reader.read(buffer)?;
         self.position += read as u64;
-        if self.position > self.limit { Err(io::Error::other(LimitReached(self.limit))) } else { Ok(read) }
+        if self.position > self.limit {
+            Err(io::Error::other(LimitReached(self.limit)))
+        } else {
+            Ok(read)
+        }
     }
 }
 
@@ -253,7 +333,9 @@ struct EntryData<'a, R>(&'a mut Entries<R>);
 
 impl<R: Read> Read for EntryData<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = usize::try_from(self.0.remaining).unwrap_or(usize::MAX).min(buffer.len());
+        let most = usize::try_from(self.0.remaining)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
         if most == 0 {
             return Ok(0);
         }

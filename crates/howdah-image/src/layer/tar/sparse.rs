@@ -59,7 +59,10 @@ impl Records {
             b"GNU.sparse.offset" => self.offset = Some(number()?),
             b"GNU.sparse.numbytes" => self.pieces.push((self.offset.take()?, number()?)),
             b"GNU.sparse.map" => {
-                let numbers: Option<Vec<u64>> = value.split(|byte| *byte == b',').map(super::pax::parse_decimal).collect();
+                let numbers: Option<Vec<u64>> = value
+                    .split(|byte| *byte == b',')
+                    .map(super::pax::parse_decimal)
+                    .collect();
                 self.pieces = pairs(&numbers?)?;
             }
             _ => {}
@@ -68,10 +71,23 @@ impl Records {
     }
 
     /// The map, if these records are of a sparse file. Reduces `stored` by what of the data is the map itself.
-    pub(super) fn into_map(self, reader: &mut impl Read, stored: &mut u64) -> Result<Option<Map>, TarError> {
-        let Some(size) = self.size else { return Ok(None) };
-        let pieces = if self.map_in_data { read_map(reader, stored)? } else { self.pieces };
-        Map { pieces, size }.check(*stored).map(Some).ok_or_else(|| malformed(&self.name.unwrap_or_default()))
+    pub(super) fn into_map(
+        self,
+        reader: &mut impl Read,
+        stored: &mut u64,
+    ) -> Result<Option<Map>, TarError> {
+        let Some(size) = self.size else {
+            return Ok(None);
+        };
+        let pieces = if self.map_in_data {
+            read_map(reader, stored)?
+        } else {
+            self.pieces
+        };
+        Map { pieces, size }
+            .check(*stored)
+            .map(Some)
+            .ok_or_else(|| malformed(&self.name.unwrap_or_default()))
     }
 }
 
@@ -81,18 +97,25 @@ fn read_map(reader: &mut impl Read, stored: &mut u64) -> Result<Vec<(u64, u64)>,
     let mut current: Option<u64> = None;
     while *stored >= BLOCK as u64 {
         let mut block = [0; BLOCK];
-        reader.read_exact(&mut block).map_err(|_| TarError::Truncated)?;
+        reader
+            .read_exact(&mut block)
+            .map_err(|_| TarError::Truncated)?;
         *stored -= BLOCK as u64;
         for byte in block {
             match byte {
                 b'0'..=b'9' => {
                     let digit = u64::from(byte - b'0');
-                    current = current.unwrap_or(0).checked_mul(10).and_then(|number| number.checked_add(digit));
+                    current = current
+                        .unwrap_or(0)
+                        .checked_mul(10)
+                        .and_then(|number| number.checked_add(digit));
                 }
                 b'\n' => numbers.push(current.take().ok_or_else(|| malformed(b""))?),
                 _ => return Err(malformed(b"")),
             }
-            let Some((count, rest)) = numbers.split_first() else { continue };
+            let Some((count, rest)) = numbers.split_first() else {
+                continue;
+            };
             if *count > MOST_PIECES as u64 {
                 return Err(malformed(b""));
             }
@@ -105,23 +128,39 @@ fn read_map(reader: &mut impl Read, stored: &mut u64) -> Result<Vec<(u64, u64)>,
 }
 
 fn pairs(numbers: &[u64]) -> Option<Vec<(u64, u64)>> {
-    (numbers.len() % 2 == 0).then(|| numbers.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect())
+    (numbers.len() % 2 == 0).then(|| {
+        numbers
+            .chunks_exact(2)
+            .map(|pair| (pair[0], pair[1]))
+            .collect()
+    })
 }
 
 /// The old form: pairs in the header, continued in further blocks before the data.
-pub(super) fn read_old(header: &Header, reader: &mut impl Read, stored: u64) -> Result<Map, TarError> {
+pub(super) fn read_old(
+    header: &Header,
+    reader: &mut impl Read,
+    stored: u64,
+) -> Result<Map, TarError> {
     let name = header.text(super::header::NAME);
-    let size = header.number(OLD_REAL_SIZE).and_then(|size| u64::try_from(size).ok()).ok_or_else(|| malformed(name))?;
+    let size = header
+        .number(OLD_REAL_SIZE)
+        .and_then(|size| u64::try_from(size).ok())
+        .ok_or_else(|| malformed(name))?;
     let mut pieces = Vec::new();
     push_old(&mut pieces, &header.0[OLD_FIRST..], OLD_IN_HEADER).ok_or_else(|| malformed(name))?;
     let mut extended = header.0[OLD_IS_EXTENDED] != 0;
     while extended {
         let mut block = [0; BLOCK];
-        reader.read_exact(&mut block).map_err(|_| TarError::Truncated)?;
+        reader
+            .read_exact(&mut block)
+            .map_err(|_| TarError::Truncated)?;
         push_old(&mut pieces, &block, OLD_IN_EXTENSION).ok_or_else(|| malformed(name))?;
         extended = block[OLD_IN_EXTENSION * OLD_PAIR] != 0;
     }
-    Map { pieces, size }.check(stored).ok_or_else(|| malformed(name))
+    Map { pieces, size }
+        .check(stored)
+        .ok_or_else(|| malformed(name))
 }
 
 fn push_old(pieces: &mut Vec<(u64, u64)>, bytes: &[u8], most: usize) -> Option<()> {

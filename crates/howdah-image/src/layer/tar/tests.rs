@@ -33,12 +33,32 @@ fn what_is_written_is_read() {
     let long = format!("{}/{}", "d".repeat(160), "n".repeat(120));
     let split = format!("{}/{}", "d".repeat(90), "n".repeat(90));
     let entries = [
-        Metadata { xattrs: vec![(b"security.capability".to_vec(), b"\x01\n\0=\xff".to_vec())], ..file("cap", 2) },
-        Metadata { uid: 3_000_000, gid: u64::from(u32::MAX) - 1, mtime: (-5, 0), mode: 0o6755, ..file(&long, 0) },
+        Metadata {
+            xattrs: vec![(b"security.capability".to_vec(), b"\x01\n\0=\xff".to_vec())],
+            ..file("cap", 2)
+        },
+        Metadata {
+            uid: 3_000_000,
+            gid: u64::from(u32::MAX) - 1,
+            mtime: (-5, 0),
+            mode: 0o6755,
+            ..file(&long, 0)
+        },
         file(&split, 0),
-        Metadata { kind: Kind::Directory, ..file("dir", 0) },
-        Metadata { kind: Kind::Symlink, link: vec![b'l'; 300], ..file("link", 0) },
-        Metadata { kind: Kind::CharacterDevice, device: (5, 1), ..file("dev", 0) },
+        Metadata {
+            kind: Kind::Directory,
+            ..file("dir", 0)
+        },
+        Metadata {
+            kind: Kind::Symlink,
+            link: vec![b'l'; 300],
+            ..file("link", 0)
+        },
+        Metadata {
+            kind: Kind::CharacterDevice,
+            device: (5, 1),
+            ..file("dev", 0)
+        },
     ];
     let archive = write(&entries.clone().map(|metadata| (metadata, b"ab".as_slice())));
     let mut reader = Entries::new(archive.as_slice(), u64::MAX);
@@ -61,12 +81,24 @@ fn damaged_archives_are_refused() {
         reader.drain()
     };
     assert!(read_all(&archive, u64::MAX).is_ok());
-    assert!(matches!(read_all(&archive[..700], u64::MAX), Err(TarError::Truncated)));
-    assert!(matches!(read_all(&archive[..100], u64::MAX), Err(TarError::Truncated)));
-    assert!(matches!(read_all(&archive, 1000), Err(TarError::TooLarge(1000))));
+    assert!(matches!(
+        read_all(&archive[..700], u64::MAX),
+        Err(TarError::Truncated)
+    ));
+    assert!(matches!(
+        read_all(&archive[..100], u64::MAX),
+        Err(TarError::Truncated)
+    ));
+    assert!(matches!(
+        read_all(&archive, 1000),
+        Err(TarError::TooLarge(1000))
+    ));
     let mut damaged = archive.clone();
     damaged[0] ^= 1;
-    assert!(matches!(read_all(&damaged, u64::MAX), Err(TarError::Checksum(0))));
+    assert!(matches!(
+        read_all(&damaged, u64::MAX),
+        Err(TarError::Checksum(0))
+    ));
 }
 
 #[test]
@@ -76,7 +108,9 @@ fn an_endless_name_is_refused_before_it_fills_memory() {
     let mut header = super::header::Header(archive[..512].try_into().unwrap());
     header.seal();
     archive[..512].copy_from_slice(&header.0);
-    let error = Entries::new(archive.as_slice(), u64::MAX).next().unwrap_err();
+    let error = Entries::new(archive.as_slice(), u64::MAX)
+        .next()
+        .unwrap_err();
     assert!(matches!(error, TarError::Malformed { .. }), "{error}");
 }
 
@@ -91,19 +125,43 @@ fn reads_the_sparse_formats_of_gnu_tar() {
     holes.set_len(40_000_000).unwrap();
     let name = "n".repeat(200);
     fs_err::rename(&path, directory.path().join(&name)).unwrap();
-    for format in ["--format=gnu", "--format=pax --sparse-version=0.0", "--format=pax --sparse-version=0.1", "--format=pax --sparse-version=1.0"] {
-        let output = Command::new("tar").args(["-S", "-c"]).args(format.split(' ')).arg(&name).current_dir(directory.path()).output().unwrap();
+    for format in [
+        "--format=gnu",
+        "--format=pax --sparse-version=0.0",
+        "--format=pax --sparse-version=0.1",
+        "--format=pax --sparse-version=1.0",
+    ] {
+        let output = Command::new("tar")
+            .args(["-S", "-c"])
+            .args(format.split(' '))
+            .arg(&name)
+            .current_dir(directory.path())
+            .output()
+            .unwrap();
         assert!(output.status.success());
         assert!(output.stdout.len() < 1_000_000, "{format} is not sparse");
         let mut reader = Entries::new(output.stdout.as_slice(), u64::MAX);
         let entry = reader.next().unwrap().unwrap();
-        assert_eq!((entry.metadata.path.as_slice(), entry.metadata.size), (name.as_bytes(), 40_000_000), "{format}");
+        assert_eq!(
+            (entry.metadata.path.as_slice(), entry.metadata.size),
+            (name.as_bytes(), 40_000_000),
+            "{format}"
+        );
         let map = entry.sparse.unwrap();
         let mut data = Vec::new();
         reader.data().read_to_end(&mut data).unwrap();
-        let first = map.pieces.iter().filter(|piece| piece.1 > 0).next_back().unwrap();
+        let first = map
+            .pieces
+            .iter()
+            .filter(|piece| piece.1 > 0)
+            .next_back()
+            .unwrap();
         assert_eq!(first.0, 29_000_000 / 4096 * 4096, "{format}");
-        assert_eq!(data.windows(4).filter(|window| window == b"data").count(), 30, "{format}");
+        assert_eq!(
+            data.windows(4).filter(|window| window == b"data").count(),
+            30,
+            "{format}"
+        );
         assert!(reader.next().unwrap().is_none());
     }
 }

@@ -28,7 +28,10 @@ impl<W: Write> Writer<W> {
         self.inner.write_all(&header.0)?;
         let written = io::copy(&mut data.take(metadata.size), &mut self.inner)?;
         if written < metadata.size {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter while it was packed"));
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the file became shorter while it was packed",
+            ));
         }
         self.pad(written)
     }
@@ -42,7 +45,11 @@ impl<W: Write> Writer<W> {
 
     fn pad(&mut self, written: u64) -> io::Result<()> {
         let rest = usize::try_from(written % BLOCK as u64).unwrap_or_default();
-        if rest == 0 { Ok(()) } else { self.inner.write_all(&[0; BLOCK][rest..]) }
+        if rest == 0 {
+            Ok(())
+        } else {
+            self.inner.write_all(&[0; BLOCK][rest..])
+        }
     }
 }
 
@@ -56,9 +63,11 @@ fn header_of(metadata: &Metadata) -> (Header, Vec<u8>) {
         pax::push_record(&mut records, b"linkpath", &metadata.link);
     }
     header.set_octal(header::MODE, u64::from(metadata.mode));
-    for (field, key, value) in
-        [(header::UID, "uid", metadata.uid), (header::GID, "gid", metadata.gid), (header::SIZE, "size", metadata.size)]
-    {
+    for (field, key, value) in [
+        (header::UID, "uid", metadata.uid),
+        (header::GID, "gid", metadata.gid),
+        (header::SIZE, "size", metadata.size),
+    ] {
         if !header.set_octal(field, value) {
             header.set_octal(field, 0);
             pax::push_record(&mut records, key.as_bytes(), value.to_string().as_bytes());
@@ -90,8 +99,12 @@ fn set_path(header: &mut Header, metadata: &Metadata, records: &mut Vec<u8>) {
         header.set(header::NAME, &path);
         return;
     }
-    let fits = |slash: &usize| *slash <= header::PREFIX.1 && (1..=header::NAME.1).contains(&(path.len() - slash - 1));
-    let slash = (1..path.len()).filter(|index| path[*index] == b'/').find(fits);
+    let fits = |slash: &usize| {
+        *slash <= header::PREFIX.1 && (1..=header::NAME.1).contains(&(path.len() - slash - 1))
+    };
+    let slash = (1..path.len())
+        .filter(|index| path[*index] == b'/')
+        .find(fits);
     if let Some(slash) = slash {
         header.set(header::PREFIX, &path[..slash]);
         header.set(header::NAME, &path[slash + 1..]);
@@ -104,8 +117,17 @@ fn set_path(header: &mut Header, metadata: &Metadata, records: &mut Vec<u8>) {
 fn extension_header(path: &[u8], size: u64) -> Header {
     let base = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
     let mut header = Header::zeroed();
-    header.set(header::NAME, &[b"PaxHeaders.0/", &base[..base.len().min(80)]].concat());
-    for (field, value) in [(header::MODE, 0), (header::UID, 0), (header::GID, 0), (header::SIZE, size), (header::MTIME, 0)] {
+    header.set(
+        header::NAME,
+        &[b"PaxHeaders.0/", &base[..base.len().min(80)]].concat(),
+    );
+    for (field, value) in [
+        (header::MODE, 0),
+        (header::UID, 0),
+        (header::GID, 0),
+        (header::SIZE, size),
+        (header::MTIME, 0),
+    ] {
         header.set_octal(field, value);
     }
     header.0[header::TYPE] = b'x';

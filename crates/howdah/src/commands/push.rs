@@ -1,0 +1,49 @@
+//! `howdah push`.
+
+use std::process::ExitCode;
+
+use howdah_image::layer::PackOptions;
+use howdah_image::{Reference, Registry, RegistryOptions, Store};
+
+use super::transfer::{Progress, docker_config, with_hint};
+use super::{CommandError, Context, image};
+
+/// Send an image to the registry that its name says.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Name of the image.
+    image: Reference,
+    /// Print the digest only.
+    #[arg(short, long)]
+    quiet: bool,
+    /// No file in layers packed now is younger than this, in seconds since 1970.
+    #[arg(
+        long,
+        env = "SOURCE_DATE_EPOCH",
+        value_name = "SECONDS",
+        hide_env_values = true
+    )]
+    source_date_epoch: Option<i64>,
+}
+
+pub(crate) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandError> {
+    let store = Store::open(context.root())?;
+    let image = image::find(&store, &args.image.familiar())?;
+    let pack = PackOptions {
+        source_date_epoch: args.source_date_epoch,
+    };
+    let options = RegistryOptions {
+        docker_config: docker_config(),
+        pack,
+        ..RegistryOptions::default()
+    };
+    let registry = Registry::new(options)?;
+    let progress = Progress::new("pushing", args.quiet);
+    let pushed = registry.push(&store, &image, &args.image, &|transfer| {
+        progress.tell(transfer)
+    });
+    progress.finish();
+    let digest = pushed.map_err(with_hint)?;
+    anstream::println!("{}@{digest}", args.image.familiar_name());
+    Ok(ExitCode::SUCCESS)
+}
