@@ -2,31 +2,30 @@
 //!
 //! libcontainer works only in a single-threaded process, so every container has a helper: this same executable,
 //! executed again in the role [`HELPER_ROLE`]. [`Runtime`] is the face for everyone else.
+#![expect(unsafe_code, reason = "forks, filters and signals need system calls without a safe face")]
 
+mod cgroup;
 mod error;
+mod helper;
 pub mod network;
 pub mod overlay;
+mod process;
+mod protocol;
+mod records;
 mod running;
 mod runtime;
+mod socket;
 mod spec;
 mod state;
 
-use std::ffi::OsString;
-use std::process::ExitCode;
-
 pub use error::RuntimeError;
+pub use helper::helper;
 pub use running::{Running, Stdio};
 pub use runtime::Runtime;
 pub use spec::{
-    ContainerSpec, Device, Dns, Endpoint, ExecSpec, Limits, LogLimits, Mount, Network, Rootfs,
-    Seccomp, Security, Ulimit,
+    ContainerSpec, Device, Dns, Endpoint, ExecSpec, Limits, LogLimits, Mount, Network, Rootfs, Seccomp, Security, Ulimit,
 };
 pub use state::{Exit, State, Usage};
 
 /// The first argument that makes an executable a container helper.
 pub const HELPER_ROLE: &str = "__container";
-
-/// The role [`HELPER_ROLE`]; `arguments` are those after it. To be called before any thread exists.
-pub fn helper(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    todo!("{}", arguments.count())
-}

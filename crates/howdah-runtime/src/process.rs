@@ -1,7 +1,8 @@
 //! Naming a process so that a later process with the same number is not taken for it.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -57,6 +58,11 @@ pub(crate) fn signal_from_number(number: i32) -> Option<Signal> {
         // to another process breaks no invariant of this one.
         unsafe { Signal::from_raw_unchecked(number) }
     })
+}
+
+/// A short name of an open file.
+pub(crate) fn descriptor_path(descriptor: BorrowedFd<'_>) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", descriptor.as_raw_fd()))
 }
 
 fn start_time(pid: u32) -> io::Result<u64> {

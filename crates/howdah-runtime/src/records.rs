@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! containers/<id>/record.json   who the helper is, which process the container's first is
+//!                 spec.json     the specification, for processes executed later
 //!                 exit.json     how it ended
 //!                 bundle/       OCI bundle: config.json, and the files mounted on /etc
 //!                 libcontainer/ libcontainer's own state
@@ -12,11 +13,12 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use rustix::fs::{CWD, RenameFlags};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::process::ProcessName;
-use crate::{Exit, Usage};
+use crate::{ContainerSpec, Exit, Usage};
 
 /// What is known of a container while it runs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -56,7 +58,7 @@ impl Entry {
         };
         let mut found = Vec::new();
         for entry in entries {
-            if let Ok(id) = entry?.file_name().into_string() {
+            if let Some(id) = entry?.file_name().into_string().ok().filter(|id| is_valid_id(id)) {
                 found.push(Self::new(state, &id));
             }
         }
@@ -64,18 +66,37 @@ impl Entry {
         Ok(found)
     }
 
-    /// Claims the id: fails with [`io::ErrorKind::AlreadyExists`] when there is such a container.
-    pub(crate) fn create(&self) -> io::Result<()> {
-        if let Some(parent) = self.directory.parent() {
-            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
-        }
-        std::fs::DirBuilder::new().mode(0o700).create(&self.directory)?;
-        fs_err::create_dir(self.bundle())?;
-        fs_err::create_dir(self.rootfs())
+    /// Claims the id: fails with [`io::ErrorKind::AlreadyExists`] when there is such a container. The directory appears
+    /// with everything that others look for in it.
+    pub(crate) fn create(&self, record: &Record, spec: &ContainerSpec) -> io::Result<()> {
+        let containers = self.directory.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(containers)?;
+        let unfinished = Self { id: self.id.clone(), directory: containers.join(unfinished(std::process::id())) };
+        unfinished.remove()?;
+        fs_err::create_dir(&unfinished.directory)?;
+        fs_err::create_dir(unfinished.bundle())?;
+        fs_err::create_dir(unfinished.rootfs())?;
+        write(&unfinished.directory.join("spec.json"), spec)?;
+        unfinished.write_record(record)?;
+        let claimed = rustix::fs::renameat_with(CWD, &unfinished.directory, CWD, &self.directory, RenameFlags::NOREPLACE);
+        claimed.or_else(|error| {
+            unfinished.remove()?;
+            Err(error.into())
+        })
     }
 
-    pub(crate) fn exists(&self) -> bool {
-        self.directory.exists()
+    /// Removes directories that dead helpers had not finished.
+    pub(crate) fn remove_unfinished(state: &Path) -> io::Result<()> {
+        let containers = state.join("containers");
+        let Ok(entries) = fs_err::read_dir(&containers) else { return Ok(()) };
+        for entry in entries {
+            let name = entry?.file_name().into_string().unwrap_or_default();
+            let owner = name.strip_prefix(".new-").and_then(|pid| pid.parse().ok());
+            if owner.is_some_and(|pid| ProcessName::of(pid).is_err()) {
+                fs_err::remove_dir_all(containers.join(name))?;
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn directory(&self) -> &Path {
@@ -104,6 +125,10 @@ impl Entry {
         write(&self.directory.join("record.json"), record)
     }
 
+    pub(crate) fn spec(&self) -> io::Result<Option<ContainerSpec>> {
+        read(&self.directory.join("spec.json"))
+    }
+
     pub(crate) fn exit(&self) -> io::Result<Option<Exit>> {
         read(&self.directory.join("exit.json"))
     }
@@ -121,12 +146,33 @@ impl Entry {
         Ok(exit)
     }
 
+    /// Removes what is of no use after the container's end.
+    pub(crate) fn trim(&self) -> io::Result<()> {
+        let keep = ["record.json", "exit.json"];
+        for entry in fs_err::read_dir(&self.directory)? {
+            let entry = entry?;
+            if keep.iter().any(|name| entry.file_name() == *name) {
+                continue;
+            }
+            if entry.file_type()?.is_dir() {
+                fs_err::remove_dir_all(entry.path())?;
+            } else {
+                fs_err::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn remove(&self) -> io::Result<()> {
         match fs_err::remove_dir_all(&self.directory) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
     }
+}
+
+fn unfinished(pid: u32) -> String {
+    format!(".new-{pid}")
 }
 
 /// Whether an id is fit to be a file name and a control group's name; Docker's rule for container names.
@@ -177,8 +223,11 @@ mod tests {
     fn an_id_is_claimed_once_and_its_exit_is_kept() {
         let state = tempfile::tempdir().unwrap();
         let entry = Entry::new(state.path(), "web");
-        entry.create().unwrap();
-        assert_eq!(entry.create().unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        let helper = ProcessName::of(std::process::id()).unwrap();
+        let record = Record { helper, attached: false, started: None };
+        let spec = ContainerSpec::default();
+        entry.create(&record, &spec).unwrap();
+        assert_eq!(entry.create(&record, &spec).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert!(entry.exit().unwrap().is_none());
         let exit = entry.write_lost(None).unwrap();
         assert_eq!(entry.exit().unwrap(), Some(exit));

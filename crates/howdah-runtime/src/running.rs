@@ -1,11 +1,16 @@
 //! An attached container or executed process: its standard streams, and its end.
 
 use std::fs::File;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::Child;
 
-use crate::{Exit, RuntimeError};
+use crate::protocol::{Command, Reply};
+use crate::{Exit, RuntimeError, socket};
 
-/// Where the standard streams of an attached process go. A terminal is only given when the specification asks for one too.
+/// Where the standard streams of an attached process go. With `terminal` in the specification, the process gets a terminal
+/// whatever this says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stdio {
     /// `/dev/null`.
@@ -18,7 +23,7 @@ pub enum Stdio {
     Terminal,
 }
 
-/// An attached process. Dropping it kills the process.
+/// An attached process. Dropping it kills the process and waits until nothing of it is left.
 #[derive(Debug)]
 pub struct Running {
     /// Write end of standard input, with [`Stdio::Piped`] and `stdin` in the specification. Drop it to signal the end of input.
@@ -29,23 +34,72 @@ pub struct Running {
     pub stderr: Option<File>,
     /// The terminal's master end, with [`Stdio::Terminal`].
     pub terminal: Option<OwnedFd>,
-    control: OwnedFd,
+    id: String,
+    control: UnixStream,
+    helper: Child,
+    exit: Option<Exit>,
+}
+
+/// The caller's ends of the process's streams.
+#[derive(Debug, Default)]
+pub(crate) struct Ends {
+    pub(crate) stdin: Option<File>,
+    pub(crate) stdout: Option<File>,
+    pub(crate) stderr: Option<File>,
+    pub(crate) terminal: Option<OwnedFd>,
 }
 
 impl Running {
+    pub(crate) fn new(id: &str, control: UnixStream, helper: Child, ends: Ends) -> Self {
+        let Ends { stdin, stdout, stderr, terminal } = ends;
+        Self { stdin, stdout, stderr, terminal, id: id.to_owned(), control, helper, exit: None }
+    }
+
+    pub(crate) fn control(&self) -> &UnixStream {
+        &self.control
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Waits for the end. All output is in the pipes by then; read them meanwhile, or a full pipe stops the program.
+    ///
+    /// When it returns, nothing of a container is left but what it wrote, and its root filesystem is unmounted.
     pub fn wait(&mut self) -> Result<Exit, RuntimeError> {
-        todo!()
+        if let Some(exit) = &self.exit {
+            return Ok(exit.clone());
+        }
+        let reply = socket::receive::<Reply>(&self.control);
+        let action = || format!("wait for the helper of container `{}`", self.id);
+        let exit = match reply.map_err(|source| RuntimeError::Io { action: action(), source })? {
+            Some((Reply::Exited(exit), _)) => exit,
+            Some((Reply::Failed(failure), _)) => return Err(failure.into()),
+            Some((Reply::Started, _)) | None => return Err(RuntimeError::HelperDied { id: self.id.clone() }),
+        };
+        self.helper.wait().map_err(|source| RuntimeError::Io { action: action(), source })?;
+        self.exit = Some(exit.clone());
+        Ok(exit)
     }
 
     /// Sends a signal to the process; nothing happens when it has ended already.
     pub fn kill(&self, signal: i32) -> Result<(), RuntimeError> {
-        todo!("{signal}")
+        match socket::send(&self.control, &Command::Signal(signal), &[]) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(RuntimeError::Io { action: format!("signal container `{}`", self.id), source: error })
+            }
+            _ => Ok(()),
+        }
     }
 
-    /// Tells the terminal its new size.
+    /// Tells the terminal its new size. Nothing happens without one.
     pub fn resize(&self, rows: u16, columns: u16) -> Result<(), RuntimeError> {
-        todo!("{rows}{columns}")
+        let Some(terminal) = &self.terminal else { return Ok(()) };
+        let size = rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        rustix::termios::tcsetwinsize(terminal, size).map_err(|error| RuntimeError::Io {
+            action: format!("resize the terminal of container `{}`", self.id),
+            source: error.into(),
+        })
     }
 }
 
@@ -53,5 +107,13 @@ impl Running {
 impl AsFd for Running {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.control.as_fd()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // The helper kills the process when the conversation ends; waiting for it leaves no zombie and no half-removed state.
+        self.control.shutdown(std::net::Shutdown::Both).ok();
+        self.helper.wait().ok();
     }
 }

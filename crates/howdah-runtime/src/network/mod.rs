@@ -1,9 +1,19 @@
 //! Bridges: one Linux bridge per network, masquerading and isolation by one nft table `howdah`.
 
+mod attach;
+mod bridge;
+mod firewall;
+mod netlink;
+mod subnet;
+
 use std::io;
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
+
+pub(crate) use attach::attach;
+pub use bridge::{ensure_bridge, remove_bridge};
+pub use subnet::free_subnet;
 
 /// A network of containers on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +49,7 @@ pub enum NetworkError {
         package: &'static str,
     },
     /// A firewall program refused the rules.
-    #[error("`{program}` refused the rules of `{bridge}`: {message}")]
+    #[error("`{program}` refused the rules of bridge `{bridge}`: {message}")]
     Firewall {
         /// The program.
         program: &'static str,
@@ -48,29 +58,24 @@ pub enum NetworkError {
         /// What the program said.
         message: String,
     },
-    /// The specification is wrong.
+    /// The specification contradicts itself or the host.
     #[error("{0}")]
     Invalid(String),
     /// The pool has no free network left.
-    #[error("no free /24 network left in the pool {pool}")]
+    #[error("no free /24 network left in {pools}")]
     PoolExhausted {
         /// The pools tried.
-        pool: String,
+        pools: String,
     },
 }
 
-/// Makes the bridge what `spec` says, or leaves it as it is when it is that already.
-pub fn ensure_bridge(spec: &BridgeSpec) -> Result<(), NetworkError> {
-    todo!("{spec:?}")
+/// Names what was being done.
+trait During<T> {
+    fn during(self, action: impl FnOnce() -> String) -> Result<T, NetworkError>;
 }
 
-/// Removes the bridge and its rules. Nothing happens when there is none.
-pub fn remove_bridge(name: &str) -> Result<(), NetworkError> {
-    todo!("{name}")
-}
-
-/// A private /24 from `pools` that clashes with no route and no address of this machine and with none of `taken`.
-/// Without pools, Docker's: 172.17.0.0/16 to 172.31.0.0/16, then 192.168.0.0/16.
-pub fn free_subnet(pools: &[Ipv4Net], taken: &[Ipv4Net]) -> Result<Ipv4Net, NetworkError> {
-    todo!("{pools:?}{taken:?}")
+impl<T> During<T> for io::Result<T> {
+    fn during(self, action: impl FnOnce() -> String) -> Result<T, NetworkError> {
+        self.map_err(|source| NetworkError::Kernel { action: action(), source })
+    }
 }

@@ -1,0 +1,147 @@
+//! /etc/hosts, /etc/hostname and /etc/resolv.conf of a container, written into its bundle and mounted from there.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+
+use crate::{ContainerSpec, Dns, Network};
+
+/// The three files, by name below /etc.
+pub(super) const NAMES: [&str; 3] = ["hosts", "hostname", "resolv.conf"];
+/// Used when the host has only resolvers on its own loopback interface; Docker's choice.
+const FALLBACK_SERVERS: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(8, 8, 8, 8)), IpAddr::V4(Ipv4Addr::new(8, 8, 4, 4))];
+/// systemd-resolved's file with the true upstream servers, which its stub on 127.0.0.53 hides.
+const UPSTREAM: &str = "/run/systemd/resolve/resolv.conf";
+
+/// Writes the files into `bundle`.
+pub(super) fn write(bundle: &Path, spec: &ContainerSpec) -> io::Result<()> {
+    fs_err::write(bundle.join("hosts"), hosts(spec))?;
+    fs_err::write(bundle.join("hostname"), format!("{}\n", hostname(spec)))?;
+    let host = read_optional("/etc/resolv.conf")?;
+    let own_loopback = spec.network != Network::Host;
+    let host = if own_loopback && only_loopback(&host) { read_optional(UPSTREAM)? } else { host };
+    fs_err::write(bundle.join("resolv.conf"), resolv_conf(&spec.dns, &host, own_loopback))
+}
+
+/// The container's host name.
+pub(super) fn hostname(spec: &ContainerSpec) -> String {
+    if spec.hostname.is_empty() { spec.id.chars().take(12).collect() } else { spec.hostname.clone() }
+}
+
+fn hosts(spec: &ContainerSpec) -> String {
+    let mut text = String::from("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+    text.push_str("fe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n");
+    for (address, name) in &spec.hosts {
+        text.push_str(&format!("{address}\t{name}\n"));
+    }
+    let hostname = hostname(spec);
+    let names = match &spec.domainname {
+        Some(domain) if !domain.is_empty() => format!("{hostname}.{domain} {hostname}"),
+        _ => hostname,
+    };
+    match &spec.network {
+        Network::Bridged(endpoints) => {
+            for endpoint in endpoints {
+                text.push_str(&format!("{}\t{names}\n", endpoint.address.addr()));
+            }
+        }
+        // 127.0.1.1 as Debian's installer writes it: the name must resolve, or sudo and mail servers complain.
+        Network::None | Network::Host | Network::Container(_) => text.push_str(&format!("127.0.1.1\t{names}\n")),
+    }
+    text
+}
+
+fn resolv_conf(dns: &Dns, host: &str, own_loopback: bool) -> String {
+    let mut text = String::new();
+    let from_host = dns.servers.is_empty();
+    let mut servers: Vec<IpAddr> = if from_host { nameservers(host).collect() } else { dns.servers.clone() };
+    if from_host && own_loopback {
+        servers.retain(|server| !server.is_loopback());
+        if servers.is_empty() {
+            servers.extend(FALLBACK_SERVERS);
+        }
+    }
+    let inherited = |keyword: &'static str| if from_host { last_value(host, keyword) } else { None };
+    let words = |own: &[String], keyword| if own.is_empty() { inherited(keyword) } else { Some(own.join(" ")) };
+    if let Some(search) = words(&dns.search, "search").filter(|search| search != ".") {
+        text.push_str(&format!("search {search}\n"));
+    }
+    for server in servers {
+        text.push_str(&format!("nameserver {server}\n"));
+    }
+    if let Some(options) = words(&dns.options, "options") {
+        text.push_str(&format!("options {options}\n"));
+    }
+    text
+}
+
+fn only_loopback(text: &str) -> bool {
+    nameservers(text).all(|server| server.is_loopback())
+}
+
+fn nameservers(text: &str) -> impl Iterator<Item = IpAddr> {
+    text.lines().filter_map(|line| {
+        let mut words = line.split_ascii_whitespace();
+        (words.next() == Some("nameserver")).then(|| words.next()?.parse().ok()).flatten()
+    })
+}
+
+/// resolv.conf(5): of several `search` or `options` lines the last counts.
+fn last_value(text: &str, keyword: &str) -> Option<String> {
+    text.lines()
+        .filter_map(|line| line.trim().strip_prefix(keyword))
+        .filter(|rest| rest.starts_with([' ', '\t']))
+        .map(|rest| rest.split_ascii_whitespace().collect::<Vec<_>>().join(" "))
+        .next_back()
+}
+
+fn read_optional(path: &str) -> io::Result<String> {
+    match fs_err::read(path) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Endpoint;
+
+    #[test]
+    fn the_hosts_resolvers_are_used_but_for_its_loopback() {
+        let host = "# comment\nsearch a\nsearch b c\nnameserver 127.0.0.53\nnameserver 10.0.0.1\noptions edns0\n";
+        assert_eq!(
+            resolv_conf(&Dns::default(), host, true),
+            "search b c\nnameserver 10.0.0.1\noptions edns0\n"
+        );
+        assert!(resolv_conf(&Dns::default(), host, false).contains("127.0.0.53"));
+        assert!(resolv_conf(&Dns::default(), "", true).contains("nameserver 8.8.8.8\n"));
+    }
+
+    #[test]
+    fn own_servers_take_nothing_from_the_host() {
+        let dns = Dns { servers: vec!["172.18.0.1".parse().unwrap()], options: vec!["ndots:0".to_owned()], ..Dns::default() };
+        let text = resolv_conf(&dns, "search corp\nnameserver 10.0.0.1\n", true);
+        assert_eq!(text, "nameserver 172.18.0.1\noptions ndots:0\n");
+    }
+
+    #[test]
+    fn the_own_name_resolves_to_the_own_addresses() {
+        let spec = ContainerSpec {
+            id: "0123456789abcdef".to_owned(),
+            domainname: Some("example.org".to_owned()),
+            hosts: vec![("10.9.8.7".parse().unwrap(), "db".to_owned())],
+            network: Network::Bridged(vec![Endpoint {
+                bridge: "hb0".to_owned(),
+                address: "10.0.0.2/24".parse().unwrap(),
+                gateway: None,
+                mac: None,
+            }]),
+            ..ContainerSpec::default()
+        };
+        let text = hosts(&spec);
+        assert!(text.contains("10.9.8.7\tdb\n"));
+        assert!(text.ends_with("10.0.0.2\t0123456789ab.example.org 0123456789ab\n"));
+    }
+}
