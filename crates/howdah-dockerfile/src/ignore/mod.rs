@@ -1,7 +1,8 @@
 //! `.dockerignore`: which paths of a build context stay out, as moby/patternmatcher decides it.
 //!
 //! The last pattern that matches a path or one of its parents wins; `!` takes a path back in. The same patterns serve
-//! `--exclude` and `COPY --parents`.
+//! `--exclude` and `COPY --parents`. The order of evaluation is that of fsutil, which walks contexts for BuildKit; unlike
+//! Docker before 23 it finds what a negation with wildcards takes back in below an ignored directory.
 
 mod pattern;
 

@@ -51,8 +51,7 @@ pub struct Files {
 pub struct Heredoc {
     /// The delimiter; for `COPY` also the name of the file.
     pub name: String,
-    /// The body, with leading tabs removed if the heredoc was written `<<-` (except inside [`super::RunBody::Shell`],
-    /// where the shell does it).
+    /// The body. In `COPY` and `ADD` the leading tabs of a `<<-` are gone; in [`super::Run::heredocs`] it is as written.
     pub content: String,
     /// False for a quoted delimiter. Only `COPY` and `ADD` expand; in `RUN` it is the shell's affair.
     pub expand: bool,
