@@ -27,30 +27,40 @@ pub(super) type Names = BTreeSet<&'static str>;
 
 /// The set for a container, by Docker's rules: `--cap-drop ALL` first, then what is added, then what is dropped by name.
 pub(super) fn granted(security: &Security) -> Result<Names, Failure> {
-    let known = last_known();
+    granted_of(security, &all())
+}
+
+/// All that this process has, and so could give away: the kernel's, unless the machine itself is confined.
+pub(super) fn all() -> Names {
+    let status = fs_err::read_to_string("/proc/self/status").unwrap_or_default();
+    let permitted = status.lines().find_map(|line| line.strip_prefix("CapPrm:"));
+    let bits = permitted.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok()).unwrap_or_default();
+    ALL.into_iter().enumerate().filter(|(bit, _)| bits >> bit & 1 == 1).map(|(_, name)| name).collect()
+}
+
+fn granted_of(security: &Security, available: &Names) -> Result<Names, Failure> {
     if security.privileged {
-        return Ok(ALL[..known].iter().copied().collect());
+        return Ok(available.clone());
     }
     let is_all = |names: &[String]| names.iter().any(|name| name.eq_ignore_ascii_case("all"));
     let mut names: Names = if is_all(&security.cap_add) {
-        ALL[..known].iter().copied().collect()
+        available.clone()
     } else if is_all(&security.cap_drop) {
         Names::new()
     } else {
-        DEFAULT.into_iter().collect()
+        DEFAULT.into_iter().filter(|name| available.contains(name)).collect()
     };
     for name in security.cap_add.iter().filter(|name| !name.eq_ignore_ascii_case("all")) {
-        names.insert(canonical(name)?);
+        let name = canonical(name)?;
+        if !available.contains(name) {
+            return Err(Failure::Invalid(format!("this machine has no capability `{name}` to give")));
+        }
+        names.insert(name);
     }
     for name in security.cap_drop.iter().filter(|name| !name.eq_ignore_ascii_case("all")) {
         names.remove(canonical(name)?);
     }
     Ok(names)
-}
-
-/// All of the kernel's.
-pub(super) fn all() -> Names {
-    ALL[..last_known()].iter().copied().collect()
 }
 
 /// As libcontainer takes them. Inheritable and ambient stay empty, as Docker has them since CVE-2022-24769.
@@ -71,19 +81,14 @@ fn canonical(name: &str) -> Result<&'static str, Failure> {
         .ok_or_else(|| Failure::Invalid(format!("unknown capability `{name}`")))
 }
 
-/// How many of [`ALL`] this kernel knows; asking for one it does not know is an error to it.
-fn last_known() -> usize {
-    let last = fs_err::read_to_string("/proc/sys/kernel/cap_last_cap").ok();
-    last.and_then(|text| text.trim().parse::<usize>().ok()).map_or(ALL.len(), |last| (last + 1).min(ALL.len()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn names(add: &[&str], drop: &[&str]) -> Names {
         let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        granted(&Security { cap_add: list(add), cap_drop: list(drop), ..Security::default() }).unwrap()
+        let security = Security { cap_add: list(add), cap_drop: list(drop), ..Security::default() };
+        granted_of(&security, &ALL.into_iter().filter(|name| *name != "SYS_RESOURCE").collect()).unwrap()
     }
 
     #[test]
@@ -92,6 +97,7 @@ mod tests {
         assert_eq!(names(&["NET_BIND_SERVICE"], &["ALL"]), Names::from(["NET_BIND_SERVICE"]));
         assert!(names(&["cap_sys_admin"], &["Cap_Chown"]).contains("SYS_ADMIN"));
         assert!(!names(&["ALL"], &["CAP_CHOWN"]).contains("CHOWN"));
+        assert_eq!(names(&["ALL"], &[]).len(), ALL.len() - 1);
     }
 
     #[test]

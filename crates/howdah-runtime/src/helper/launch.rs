@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
@@ -15,7 +16,8 @@ use libcontainer::oci_spec::runtime::{LinuxCapabilities, Spec};
 use libcontainer::syscall::linux::LinuxSyscall;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
 use nix::errno::Errno;
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::libc;
+use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Gid, Uid, execve};
 
 use super::reaper;
@@ -159,11 +161,19 @@ fn is_pipe(stream: BorrowedFd<'_>) -> bool {
 }
 
 /// Ignored signals and the mask survive execve(2); Rust's own start ignores SIGPIPE, the caller may have ignored more.
-pub(super) fn reset_signals() -> nix::Result<()> {
-    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-    for signal in Signal::iterator().filter(|signal| !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP)) {
-        // SAFETY: the default action runs no code of ours.
-        unsafe { sigaction(signal, &default) }?;
+pub(super) fn reset_signals() -> io::Result<()> {
+    // The kernel's `struct sigaction`: all zeros is the default action without flags. libc's function would not touch the
+    // two signals that it keeps for itself.
+    let default = [0_u64; 4];
+    for signal in (1..=64).filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal)) {
+        let ignored = std::ptr::null_mut::<u64>();
+        // SAFETY: the action is valid for the call, no old one is asked for, and the default action runs no code of ours.
+        let result = unsafe {
+            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), ignored, std::mem::size_of::<u64>())
+        };
+        if result != 0 {
+            return Err(io::Error::last_os_error());
+        }
     }
-    SigSet::empty().thread_set_mask()
+    Ok(SigSet::empty().thread_set_mask()?)
 }

@@ -19,7 +19,7 @@ pub(super) fn fork_program(uid: u32) -> io::Result<()> {
     match unsafe { fork() }? {
         ForkResult::Child => {
             become_foreground()?;
-            Ok(launch::reset_signals()?)
+            launch::reset_signals()
         }
         ForkResult::Parent { child } => {
             close_all_but_streams();

@@ -1,4 +1,5 @@
 //! A root filesystem with the static busybox, a runtime with a state directory of its own, and their removal.
+#![allow(dead_code, reason = "each test program uses its part")]
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -9,26 +10,26 @@ use howdah_runtime::{ContainerSpec, Exit, Mount, Rootfs, Runtime, RuntimeError, 
 /// Held by tests that share the machine's bridges and firewall.
 static MACHINE: Mutex<()> = Mutex::new(());
 
-pub fn machine() -> MutexGuard<'static, ()> {
+pub(crate) fn machine() -> MutexGuard<'static, ()> {
     MACHINE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Everything one test makes; removed when dropped, containers first.
-pub struct Lab {
-    pub directory: tempfile::TempDir,
-    pub runtime: Runtime,
+pub(crate) struct Lab {
+    pub(crate) directory: tempfile::TempDir,
+    pub(crate) runtime: Runtime,
 }
 
 /// What a container printed, and how it ended.
 #[derive(Debug)]
-pub struct Outcome {
-    pub stdout: String,
-    pub stderr: String,
-    pub exit: Exit,
+pub(crate) struct Outcome {
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) exit: Exit,
 }
 
 impl Lab {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let helper = Path::new(env!("CARGO_BIN_EXE_howdah-runtime-helper"));
         let runtime = Runtime::new(&directory.path().join("run"), helper).unwrap();
@@ -37,7 +38,7 @@ impl Lab {
         lab
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
@@ -52,7 +53,7 @@ impl Lab {
         for name in [
             "sh", "true", "cat", "echo", "id", "ls", "mkdir", "touch", "sleep", "env", "pwd", "hostname", "mount", "grep",
             "wget", "nc", "ping", "ip", "kill", "ps", "stat", "dd", "head", "tty", "stty", "mknod", "chmod", "wc", "tail",
-            "rm", "sysctl", "ulimit", "yes", "find", "unshare",
+            "rm", "sysctl", "ulimit", "yes", "find", "unshare", "df", "readlink", "nslookup",
         ] {
             fs_err::os::unix::fs::symlink("busybox", base.join("bin").join(name)).unwrap();
         }
@@ -61,7 +62,7 @@ impl Lab {
     }
 
     /// A container with a fresh writable layer over the base.
-    pub fn spec(&self, id: &str, args: &[&str]) -> ContainerSpec {
+    pub(crate) fn spec(&self, id: &str, args: &[&str]) -> ContainerSpec {
         let layer = self.path(&format!("layer-{id}"));
         fs_err::create_dir_all(layer.join("upper")).unwrap();
         fs_err::create_dir_all(layer.join("work")).unwrap();
@@ -73,12 +74,12 @@ impl Lab {
         }
     }
 
-    pub fn shell(&self, id: &str, script: &str) -> ContainerSpec {
+    pub(crate) fn shell(&self, id: &str, script: &str) -> ContainerSpec {
         self.spec(id, &["sh", "-c", script])
     }
 
     /// Runs a container to its end and collects its output.
-    pub fn run(&self, spec: &ContainerSpec) -> Result<Outcome, RuntimeError> {
+    pub(crate) fn run(&self, spec: &ContainerSpec) -> Result<Outcome, RuntimeError> {
         let mut running = self.runtime.run(spec, Stdio::Piped)?;
         let stdout = running.stdout.take().unwrap();
         let stderr = running.stderr.take().unwrap();
@@ -90,18 +91,18 @@ impl Lab {
     }
 
     /// What a shell script prints; it must succeed.
-    pub fn sh(&self, script: &str) -> String {
+    pub(crate) fn sh(&self, script: &str) -> String {
         self.run_ok(&self.shell("script", script))
     }
 
-    pub fn run_ok(&self, spec: &ContainerSpec) -> String {
+    pub(crate) fn run_ok(&self, spec: &ContainerSpec) -> String {
         let outcome = self.run(spec).unwrap();
         assert_eq!(outcome.exit.code, 0, "{outcome:?}");
         outcome.stdout
     }
 
     /// Everything in a container's writable layer, sorted.
-    pub fn changes(&self, id: &str) -> Vec<String> {
+    pub(crate) fn changes(&self, id: &str) -> Vec<String> {
         let upper = self.path(&format!("layer-{id}/upper"));
         let mut found = Vec::new();
         let mut directories = vec![upper.clone()];
@@ -119,7 +120,7 @@ impl Lab {
     }
 
     /// What the machine still has of this lab's containers: control groups, mounts, state.
-    pub fn leftovers(&self) -> Vec<String> {
+    pub(crate) fn leftovers(&self) -> Vec<String> {
         let mut found = Vec::new();
         let root = self.directory.path().display().to_string();
         let mounts = fs_err::read_to_string("/proc/self/mountinfo").unwrap();
@@ -130,7 +131,7 @@ impl Lab {
         found
     }
 
-    pub fn is_running(&self, id: &str) -> bool {
+    pub(crate) fn is_running(&self, id: &str) -> bool {
         matches!(self.runtime.state(id).unwrap(), State::Running { .. })
     }
 }
@@ -143,14 +144,14 @@ impl Drop for Lab {
     }
 }
 
-pub fn text(mut file: impl Read) -> String {
+pub(crate) fn text(mut file: impl Read) -> String {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).unwrap();
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Asks again until the answer comes, for what the kernel does in its own time.
-pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
     loop {
         if let Some(answer) = ask() {
@@ -162,6 +163,6 @@ pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-pub fn bind(source: &Path, target: &str, read_only: bool) -> Mount {
+pub(crate) fn bind(source: &Path, target: &str, read_only: bool) -> Mount {
     Mount::Bind { source: source.to_owned(), target: target.into(), read_only }
 }
