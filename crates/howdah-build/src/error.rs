@@ -1,8 +1,15 @@
 //! Why a step or a whole build failed.
 
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+
+use howdah_dockerfile::ignore::IgnoreError;
+use howdah_dockerfile::Fault;
 use howdah_image::StoreError;
 
 use crate::copy::CopyError;
+use crate::exec::RunError;
 
 /// Why one step failed.
 #[derive(Debug, thiserror::Error)]
@@ -11,10 +18,160 @@ pub enum StepError {
     /// Files could not be copied.
     #[error(transparent)]
     Copy(#[from] CopyError),
+    /// A command failed or could not be run.
+    #[error(transparent)]
+    Run(#[from] RunError),
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The build was stopped.
     #[error("cancelled")]
     Cancelled,
+}
+
+/// A line of a Dockerfile.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The Dockerfile, as people know it.
+    pub file: String,
+    /// From 1.
+    pub line: usize,
+    /// The instruction as written.
+    pub text: String,
+}
+
+/// Why an instruction has no meaning where it stands.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LowerError {
+    /// The image is not here and could not be pulled.
+    #[error("no image `{name}`")]
+    Image {
+        /// As written.
+        name: String,
+        /// The registry's answer.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// A stage that needs itself.
+    #[error("stage `{stage}` needs itself: {}", path.join(" -> "))]
+    Cycle {
+        /// Its name.
+        stage: String,
+        /// From the stage back to it.
+        path: Vec<String>,
+    },
+    /// Files are missing.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    /// An image is for another machine.
+    #[error("platform `{platform}` cannot be built on this machine, which is `{host}`")]
+    Platform {
+        /// As asked for.
+        platform: String,
+        /// This machine's.
+        host: String,
+    },
+    /// A base name is empty after expansion.
+    #[error("`{text}` names no image: a variable in it is empty")]
+    EmptyBase {
+        /// Before expansion.
+        text: String,
+    },
+    /// Not built yet.
+    #[error("{0} is not supported yet")]
+    Unsupported(String),
+    /// An ignore pattern is malformed.
+    #[error("cannot read the exclusions")]
+    Exclude(#[from] IgnoreError),
+    /// A context cannot be read.
+    #[error("cannot read the build context `{}`", path.display())]
+    Context {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a build failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// There is no Dockerfile.
+    #[error("no Dockerfile at `{}`", path.display())]
+    NoDockerfile {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// A file cannot be read.
+    #[error("cannot read `{}`", path.display())]
+    Read {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A Dockerfile is wrong; [`Fault::render`] shows each fault.
+    #[error("`{name}` cannot be built: {}", count(faults.len()))]
+    Faults {
+        /// The Dockerfile.
+        name: String,
+        /// Its text.
+        text: String,
+        /// What is wrong in it.
+        faults: Vec<Fault>,
+    },
+    /// An ignore file is wrong.
+    #[error("cannot read `{name}`")]
+    Ignore {
+        /// The file.
+        name: String,
+        /// Why.
+        source: IgnoreError,
+    },
+    /// `--target` names no stage.
+    #[error("no stage `{stage}` in `{file}`")]
+    UnknownStage {
+        /// As asked for.
+        stage: String,
+        /// The Dockerfile.
+        file: String,
+        /// The stages it has.
+        stages: Vec<String>,
+    },
+    /// An instruction has no meaning.
+    #[error("{}:{} cannot be built", place.file, place.line)]
+    Instruction {
+        /// Where.
+        place: Place,
+        /// Why.
+        #[source]
+        source: Box<LowerError>,
+    },
+    /// A step failed.
+    #[error("{}:{} failed", place.file, place.line)]
+    Step {
+        /// Where.
+        place: Place,
+        /// What progress called it.
+        name: String,
+        /// Why.
+        #[source]
+        source: Box<StepError>,
+        /// The end of its output.
+        output: Vec<String>,
+    },
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The build was stopped.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+fn count(faults: usize) -> String {
+    if faults == 1 { "1 fault".to_owned() } else { format!("{faults} faults") }
 }

@@ -1,14 +1,34 @@
-//! Dockerfile builds: operations, lowering, cache, history.
+//! Dockerfile builds: from Dockerfiles and a context to images in the store.
+//!
+//! [`Builder::build`] lowers its targets into one graph ([`lower`]), solves it with what earlier builds remembered
+//! ([`cache`]), executes what is left ([`exec`]) and makes the images ([`assemble`]). It tells what happens as a stream of
+//! [`Event`]s and writes a history of every build into the database.
 
+mod assemble;
+mod build;
 mod cache;
 mod context;
 mod copy;
 mod error;
+mod event;
+mod exec;
+mod history;
+mod lower;
 mod op;
 mod pattern;
+mod request;
 mod root;
 mod tree;
+mod upper;
 mod view;
 
+pub use build::{Builder, Built};
 pub use copy::CopyError;
-pub use error::StepError;
+pub use error::{BuildError, LowerError, Place, StepError};
+pub use event::{CacheHit, Event, StepInfo, Stream};
+pub use exec::RunError;
+pub use history::Counts;
+pub use howdah_dockerfile::Network;
+pub use howdah_solver::Cancel;
+pub use lower::Pull;
+pub use request::{NamedContext, Options, Secret, Target, Text};

@@ -254,7 +254,7 @@ mod tests {
     #[test]
     fn an_images_key_is_its_snapshots() {
         let snapshot: SnapshotId = "ab".repeat(32).parse().unwrap();
-        golden(&Op::Image(ImageOp { layers: vec![Layer { snapshots: vec![snapshot] }] }), "GOLDEN");
+        golden(&Op::Image(ImageOp { layers: vec![Layer { snapshots: vec![snapshot] }] }), "e171eb767e99a0856148151d096e8608a254972995eed59341bdd59858f4bb0f");
     }
 
     #[test]
@@ -277,12 +277,12 @@ mod tests {
             unpack: false,
             step: Key::of(b"not in the key"),
         };
-        golden(&Op::Copy(op), "GOLDEN");
+        golden(&Op::Copy(op), "f782db5fcf13ffd98b79dd6e74b41406f1f3085ffe1c0d7fd99afef7080db906");
     }
 
     #[test]
     fn a_workdirs_key_is_its_path_and_user() {
-        golden(&Op::Workdir(WorkdirOp { path: "/app".into(), user: "app".into() }), "GOLDEN");
+        golden(&Op::Workdir(WorkdirOp { path: "/app".into(), user: "app".into() }), "7dc4a6bda954758d7d9f9b4e81dc3aa7fda81e6fac4cc2905710da2cb85201fe");
     }
 
     fn run() -> RunOp {
@@ -314,7 +314,7 @@ mod tests {
 
     #[test]
     fn a_runs_key_is_its_command_and_surroundings() {
-        golden(&Op::Run(Box::new(run())), "GOLDEN");
+        golden(&Op::Run(Box::new(run())), "924914fdf2818eb59e5bb0d6db141c1aef821443a442ed7807c7fceba382b037");
     }
 
     #[test]

@@ -6,6 +6,6 @@ mod records;
 mod tables;
 
 pub(crate) use layers::Memory;
-pub(crate) use lock::KeyLocks;
+pub(crate) use lock::{KeyLock, KeyLocks};
 pub(crate) use records::Records;
 pub(crate) use tables::migrate;

@@ -6,4 +6,4 @@ mod stat;
 
 pub(crate) use content::{digest_file, extended_attributes};
 pub(crate) use scan::Scan;
-pub(crate) use stat::{Stat, StatCache};
+pub(crate) use stat::StatCache;

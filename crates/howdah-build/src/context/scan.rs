@@ -40,10 +40,7 @@ impl Scan {
     pub(crate) fn new(root: &Path, ignore: &Ignore, known: &StatCache) -> io::Result<(Scan, Option<StatCache>)> {
         let started = SystemTime::now();
         let root: Arc<Path> = root.into();
-        let metadata = fs_err::metadata(&root)?;
-        let mut found = Walk { root: &root, ignore }.directory(&[], &ignore.root())?;
-        let top = view::entry(TreePath::new(), Arc::clone(&root), &metadata)?;
-        found.entries.insert(0, (top, Stat::new(&metadata)));
+        let mut found = find(&root, ignore)?;
         let mut cursor = known.cursor();
         for (entry, stat) in found.entries.iter_mut().filter(|(entry, _)| entry.kind == Kind::File) {
             entry.digest = cursor.find(&entry.path, stat);
@@ -65,6 +62,12 @@ impl Scan {
         Ok((Scan { root, entries, excluded: found.excluded, files_read }, cache))
     }
 
+    /// Everything in a directory of our own, without reading any file.
+    pub(crate) fn list(root: &Path) -> io::Result<Vec<Entry>> {
+        let found = find(&root.into(), &Ignore::default())?;
+        Ok(found.entries.into_iter().map(|(entry, _)| entry).collect())
+    }
+
     /// The directory.
     pub(crate) fn root(&self) -> &Path {
         &self.root
@@ -73,6 +76,13 @@ impl Scan {
     /// The topmost paths that `.dockerignore` leaves out.
     pub(crate) fn excluded(&self) -> &[TreePath] {
         &self.excluded
+    }
+
+    /// Whether a path that is not here is one that was left out.
+    pub(crate) fn ignores(&self, path: &[u8]) -> bool {
+        let path = tree::clean(path);
+        let holds = |top: &TreePath| path.strip_prefix(top.as_slice()).is_some_and(|rest| rest.is_empty() || rest[0] == b'/');
+        self.excluded.iter().any(holds)
     }
 
     fn position(&self, path: &[u8]) -> Result<usize, usize> {
@@ -115,6 +125,15 @@ fn cache(found: &Found, read: SystemTime) -> StatCache {
         }
     }
     cache
+}
+
+/// The root and everything below it.
+fn find(root: &Arc<Path>, ignore: &Ignore) -> io::Result<Found> {
+    let metadata = fs_err::metadata(root)?;
+    let mut found = Walk { root, ignore }.directory(&[], &ignore.root())?;
+    let top = view::entry(TreePath::new(), Arc::clone(root), &metadata)?;
+    found.entries.insert(0, (top, Stat::new(&metadata)));
+    Ok(found)
 }
 
 struct Walk<'a> {

@@ -14,9 +14,10 @@ mod plan;
 mod select;
 #[cfg(test)]
 mod tests;
+mod unpack;
 mod write;
 
-pub(crate) use digest::TreeDigest;
+pub(crate) use digest::{TreeDigest, entry_attributes};
 pub use error::CopyError;
 pub(crate) use layer::{CopyLayer, Previous, make_layer};
 pub(crate) use manifest::Manifest;
@@ -24,3 +25,4 @@ pub(crate) use mode::Chmod;
 pub(crate) use owner::{Owner, resolve_owner};
 pub(crate) use plan::{Content, Destination, Placed, Plan, Source};
 pub(crate) use select::{Pattern, Selected, Selection, select};
+pub(crate) use unpack::unpack_archives;

@@ -25,15 +25,13 @@ pub(crate) struct Destination {
     pub(crate) owner: Option<Owner>,
     /// `--chmod`
     pub(crate) chmod: Option<Chmod>,
-    /// Files keep the owner they have at their source (from a stage or image) instead of getting root.
-    pub(crate) keep_owner: bool,
 }
 
 /// Something to place.
 #[derive(Debug)]
 pub(crate) enum Source<'a> {
-    /// Files of a tree.
-    Selected(&'a Selected),
+    /// Files of a tree. They keep the owner they have there (a stage, an image, an archive) or get root.
+    Selected { selected: &'a Selected, keep_owner: bool },
     /// A heredoc.
     Inline { name: &'a str, content: &'a str },
 }
@@ -74,7 +72,8 @@ impl Plan {
         let io = || CopyError::io(format!("look up `{}` in the image", destination.path));
         let target = tree::resolve(image, destination.path.as_bytes()).map_err(io())?;
         let is_directory = image.entry(&target).map_err(io())?.is_some_and(|entry| entry.is_directory());
-        let mut planner = Planner { plan: Plan::default(), destination, image, listed: BTreeMap::new() };
+        let mut planner =
+            Planner { plan: Plan::default(), destination, image, keep_owner: false, listed: BTreeMap::new() };
         if destination.into_directory {
             planner.make_directory(&target)?;
         }
@@ -85,7 +84,10 @@ impl Plan {
                     let path = if inside { tree::join(&target, name.as_bytes()) } else { target.clone() };
                     planner.inline(&path, content)?;
                 }
-                Source::Selected(selected) => planner.selected(selected, &target, is_directory)?,
+                Source::Selected { selected, keep_owner } => {
+                    planner.keep_owner = *keep_owner;
+                    planner.selected(selected, &target, is_directory)?;
+                }
             }
         }
         Ok(planner.plan)
@@ -106,6 +108,7 @@ struct Planner<'a> {
     plan: Plan,
     destination: &'a Destination,
     image: &'a View,
+    keep_owner: bool,
     /// What the image has in the directories that were asked for.
     listed: BTreeMap<TreePath, BTreeSet<Vec<u8>>>,
 }
@@ -158,7 +161,7 @@ impl Planner<'_> {
 
     fn entry(&mut self, path: TreePath, entry: &Entry) -> Result<(), CopyError> {
         let kept = Owner { uid: entry.uid, gid: entry.gid };
-        let default = if self.destination.keep_owner { kept } else { Owner::default() };
+        let default = if self.keep_owner { kept } else { Owner::default() };
         let owner = self.destination.owner.unwrap_or(default);
         let mode = match (&self.destination.chmod, &entry.kind) {
             (Some(chmod), Kind::Directory | Kind::File | Kind::Special { .. }) => chmod.apply(entry.mode, entry.is_directory()),

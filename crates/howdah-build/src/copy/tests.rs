@@ -44,7 +44,7 @@ impl Bench {
         let patterns: Vec<Pattern> =
             patterns.iter().map(|text| Pattern { text: (*text).to_owned(), parents: false }).collect();
         let selection = select(&scan, &patterns, &Excludes::default(), "the build context")?;
-        let sources: Vec<Source<'_>> = selection.sources.iter().map(Source::Selected).collect();
+        let sources: Vec<Source<'_>> = selection.sources.iter().map(|selected| Source::Selected { selected, keep_owner: false }).collect();
         Plan::new(&sources, destination, &self.image())
     }
 
@@ -72,7 +72,6 @@ fn to(path: &str) -> Destination {
         into_directory: path.ends_with('/'),
         owner: None,
         chmod: None,
-        keep_owner: false,
     }
 }
 

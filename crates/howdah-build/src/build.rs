@@ -1,0 +1,194 @@
+//! One build from request to images.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Instant, SystemTime};
+
+use howdah_image::{Image, Store};
+use howdah_runtime::Runtime;
+use howdah_solver::{Cancel, Limits, SolveError, Solver, VertexId};
+
+use crate::assemble::assemble;
+use crate::cache::{Memory, Records, migrate};
+use crate::error::{BuildError, StepError};
+use crate::event::{Event, StepInfo};
+use crate::exec::{BuildNetwork, RunError, Worker};
+use crate::history::{self, BuildRecord, Counts, Ending, VertexRecord};
+use crate::lower::{Lowered, Pull, lower};
+use crate::op::Op;
+use crate::request::{Options, Target};
+use crate::root::Root;
+
+/// Builds images into a store.
+pub struct Builder<'a> {
+    /// Where everything is kept.
+    pub store: &'a Store,
+    /// Runs containers.
+    pub runtime: &'a Runtime,
+    /// Where locks of the build network are; gone after a reboot.
+    pub runtime_directory: &'a std::path::Path,
+    /// Gets base images that are not here.
+    pub pull: Pull<'a>,
+    /// Told of everything that happens, from several threads.
+    pub observe: &'a (dyn Fn(Event) + Sync),
+    /// Fired to stop.
+    pub cancel: Cancel,
+}
+
+impl std::fmt::Debug for Builder<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Builder").field("store", self.store).finish_non_exhaustive()
+    }
+}
+
+/// What a build made.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// One for each target, in the order of the request.
+    pub images: Vec<Image>,
+    /// How much of it had to run.
+    pub counts: Counts,
+}
+
+impl Builder<'_> {
+    /// Builds all targets in one graph: what several of them need is made once.
+    pub fn build(&self, targets: &[Target], options: &Options) -> Result<Built, BuildError> {
+        let started = SystemTime::now();
+        let clock = Instant::now();
+        migrate(self.store)?;
+        let lowered = lower(self.store, targets, options, self.pull)?;
+        let steps = lowered.steps.iter().map(|step| StepInfo { name: step.name(), place: step.place.clone() });
+        (self.observe)(Event::Planned { steps: steps.collect() });
+        let endings = Endings::default();
+        let worker = Worker {
+            store: self.store,
+            memory: Memory::new(self.store),
+            runtime: self.runtime,
+            network: BuildNetwork::new(self.runtime_directory),
+            options,
+            observe: self.observe,
+            costs: Mutex::default(),
+            tails: Mutex::default(),
+            selections: Mutex::default(),
+        };
+        let result = self.solve(&lowered, &worker, &endings);
+        let images = result.and_then(|roots| {
+            let made = targets.iter().zip(&lowered.targets).zip(roots);
+            made.map(|((target, lowered), root)| {
+                assemble(self.store, target, lowered, &root, options).map_err(BuildError::from)
+            })
+            .collect::<Result<Vec<Image>, BuildError>>()
+        });
+        let endings = endings.into_inner();
+        let outcome = match &images {
+            Ok(_) => "done",
+            Err(BuildError::Cancelled) => "cancelled",
+            Err(_) => "failed",
+        };
+        let counts = history::count(steps_only(&lowered, &endings));
+        let names: Vec<String> = targets.iter().map(target_name).collect();
+        let record = BuildRecord {
+            started,
+            elapsed: clock.elapsed(),
+            targets: names.join(" "),
+            outcome,
+            vertices: vertices(&lowered, &worker, &endings),
+        };
+        let saved = history::save(self.store, &record);
+        let images = images?;
+        saved?;
+        Ok(Built { images, counts })
+    }
+
+    fn solve(&self, lowered: &Lowered, worker: &Worker<'_>, endings: &Endings) -> Result<Vec<Arc<Root>>, BuildError> {
+        let records = Records::new(self.store.clone(), lowered.images.clone());
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let observe = |event| self.tell(event, worker, endings);
+        let solver = Solver {
+            graph: &lowered.graph,
+            executor: worker,
+            cache: &records,
+            limits: Limits::for_cores(cores),
+            cancel: &self.cancel,
+            observe: &observe,
+        };
+        let targets: Vec<VertexId> = lowered.targets.iter().map(|target| target.root).collect();
+        let solution = solver.solve(&targets).map_err(|error| build_error(error, lowered, worker))?;
+        Ok(targets.iter().filter_map(|target| solution.outputs[target.index()].clone()).collect())
+    }
+
+    /// Notes how a vertex ended, and passes it on.
+    fn tell(&self, event: howdah_solver::Event, worker: &Worker<'_>, endings: &Endings) {
+        use howdah_solver::Event as Solving;
+        let (id, ending) = match event {
+            Solving::Started(id) => return (self.observe)(Event::Started { step: id.index() }),
+            Solving::Resolved(id, resolution) => (id, Ending::of(resolution, worker.cost(id).reused)),
+            Solving::Failed(id, duration) => (id, Ending::Failed(duration)),
+        };
+        endings.set(id, ending);
+        let step = id.index();
+        match ending {
+            Ending::Hit(hit) => (self.observe)(Event::Cached { step, hit }),
+            Ending::Executed(duration) => (self.observe)(Event::Finished { step, duration }),
+            Ending::Failed(duration) => (self.observe)(Event::Failed { step, duration }),
+            Ending::Unreached => {}
+        }
+    }
+}
+
+/// How vertices ended, noted from several threads.
+#[derive(Default)]
+struct Endings(Mutex<HashMap<VertexId, Ending>>);
+
+impl Endings {
+    fn set(&self, id: VertexId, ending: Ending) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, ending);
+    }
+
+    fn into_inner(self) -> HashMap<VertexId, Ending> {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn steps_only<'e>(lowered: &Lowered, endings: &'e HashMap<VertexId, Ending>) -> impl Iterator<Item = &'e Ending> {
+    let is_step = |id: &VertexId| !matches!(lowered.graph.vertex(*id).op, Op::Image(_));
+    endings.iter().filter(move |(id, _)| is_step(id)).map(|(_, ending)| ending)
+}
+
+fn vertices<'l>(lowered: &'l Lowered, worker: &Worker<'_>, endings: &HashMap<VertexId, Ending>) -> Vec<VertexRecord<'l>> {
+    let records = lowered.graph.iter().zip(&lowered.steps).map(|((id, vertex), step)| VertexRecord {
+        step,
+        key: *vertex.key(),
+        ending: endings.get(&id).copied().unwrap_or(Ending::Unreached),
+        cost: worker.cost(id),
+        ignored_cache: vertex.ignore_cache,
+    });
+    records.filter(|record| !matches!(record.step.fields.first(), Some(("image", _)))).collect()
+}
+
+fn target_name(target: &Target) -> String {
+    if target.name.is_empty() { target.dockerfile.name.clone() } else { target.name.clone() }
+}
+
+fn build_error(error: SolveError<StepError>, lowered: &Lowered, worker: &Worker<'_>) -> BuildError {
+    match error {
+        SolveError::Vertex { source: StepError::Cancelled | StepError::Run(RunError::Cancelled), .. }
+        | SolveError::Cancelled => BuildError::Cancelled,
+        SolveError::Vertex { vertex, source } => {
+            let step = &lowered.steps[vertex.index()];
+            BuildError::Step {
+                place: step.place.clone(),
+                name: step.name(),
+                source: Box::new(source),
+                output: worker.take_tail(vertex),
+            }
+        }
+        SolveError::Cache { source: StepError::Store(source) } => BuildError::Store(source),
+        SolveError::Cache { source } => BuildError::Step {
+            place: crate::error::Place::default(),
+            name: "cache".to_owned(),
+            source: Box::new(source),
+            output: Vec::new(),
+        },
+    }
+}

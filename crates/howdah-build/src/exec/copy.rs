@@ -1,0 +1,219 @@
+//! `COPY`, `ADD` and `WORKDIR`.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, PoisonError};
+
+use howdah_image::SnapshotId;
+use howdah_solver::{Key, Recipe};
+
+use super::{Cost, Done, Worker};
+use crate::copy::{
+    Chmod, CopyError, Destination, Manifest, Pattern, Plan, Selected, Selection, Source, make_layer, resolve_owner,
+    select, unpack_archives,
+};
+use crate::error::StepError;
+use crate::op::{CopyOp, CopySource, WorkdirOp};
+use crate::pattern::Excludes;
+use crate::root::{Root, RootLayer};
+use crate::tree::{self, Tree};
+use crate::view::View;
+
+impl Worker<'_> {
+    /// The digest of what a `COPY` takes from its second input. What is read for it is kept for [`Worker::copy`].
+    pub(super) fn source_content(&self, vertex: &Key, op: &CopyOp, source: &Root) -> Result<Key, StepError> {
+        let Some((patterns, place)) = input_patterns(op) else { return Ok(Key::of(b"")) };
+        let memo = selection_key(source, patterns, &op.excludes);
+        if let Some(known) = self.memory.content(&memo)? {
+            return Ok(known);
+        }
+        let selection = self.select(op, patterns, place, source, &AtomicBool::new(false))?;
+        let digest = selection.digest(true);
+        self.memory.save_content(&memo, &digest)?;
+        self.selections.lock().unwrap_or_else(PoisonError::into_inner).insert(*vertex, selection);
+        Ok(digest)
+    }
+
+    /// The digest of a file or directory of a root.
+    pub(super) fn subtree_content(&self, path: &str, root: &Root) -> Result<Key, StepError> {
+        let patterns = [Pattern { text: path.to_owned(), parents: false }];
+        let memo = selection_key(root, &patterns, &[]);
+        if let Some(known) = self.memory.content(&memo)? {
+            return Ok(known);
+        }
+        let mut selection = select(&root.view(self.store), &patterns, &Excludes::default(), "the mounted stage")?;
+        selection.read(&AtomicBool::new(false))?;
+        let digest = selection.digest(true);
+        self.memory.save_content(&memo, &digest)?;
+        Ok(digest)
+    }
+
+    pub(super) fn copy(&self, vertex: &Key, op: &CopyOp, inputs: &[Arc<Root>], stop: &AtomicBool) -> Result<Done, StepError> {
+        let root = inputs[0].view(self.store);
+        // With --link the layer must fit on anything.
+        let image = if op.link { View::new(Vec::new()) } else { root.clone() };
+        let destination = destination(op, &root)?;
+        let shortcut = self.shortcut(op, inputs.get(1), &destination, &image)?;
+        if let Some(shortcut) = &shortcut
+            && let Some(layer_key) = self.memory.content(shortcut)?
+            && let Some(done) = self.reuse(&layer_key, &op.step, &image)?
+        {
+            return Ok(done);
+        }
+        let from_input = match (input_patterns(op), inputs.get(1)) {
+            (Some((patterns, place)), Some(source)) => {
+                let kept = self.selections.lock().unwrap_or_else(PoisonError::into_inner).remove(vertex);
+                Some(match kept {
+                    Some(selection) => selection,
+                    None => self.select(op, patterns, place, source, stop)?,
+                })
+            }
+            _ => None,
+        };
+        let mut selected: Vec<&Selected> = Vec::new();
+        let mut inline = Vec::new();
+        for source in &op.sources {
+            match source {
+                CopySource::Context { selection, .. } => selected.extend(&selection.sources),
+                CopySource::Input { .. } => selected.extend(from_input.iter().flat_map(|selection| &selection.sources)),
+                CopySource::Inline { name, content } => inline.push(Source::Inline { name, content }),
+            }
+        }
+        // Unpacked archives are only there as long as this guard.
+        let unpacked = if op.unpack { unpack_archives(self.store, &selected)? } else { Vec::new() };
+        let mut sources: Vec<Source<'_>> = Vec::new();
+        for selected in selected {
+            let archive = unpacked.iter().find(|unpacked| std::ptr::eq(unpacked.archive, selected));
+            sources.push(match archive {
+                Some(archive) => Source::Selected { selected: &archive.tree, keep_owner: true },
+                None => Source::Selected { selected, keep_owner: from_input.is_some() },
+            });
+        }
+        sources.extend(inline);
+        let plan = Plan::new(&sources, &destination, &image)?;
+        let done = self.lay(&plan, &op.step, &image, stop)?;
+        if let Some(shortcut) = shortcut.filter(|_| done.cacheable) {
+            self.memory.save_content(&shortcut, &plan.key())?;
+        }
+        Ok(done)
+    }
+
+    pub(super) fn workdir(&self, op: &WorkdirOp, root: &Root, stop: &AtomicBool) -> Result<Done, StepError> {
+        let image = root.view(self.store);
+        if image.entry(&tree::resolve(&image, op.path.as_bytes()).map_err(look_up(&op.path))?).is_ok_and(|entry| entry.is_some()) {
+            return Ok(Done { layer: self.nothing(), cost: Cost::default(), cacheable: true });
+        }
+        let owner = if op.user.is_empty() { None } else { Some(resolve_owner(&op.user, &image)?) };
+        let destination =
+            Destination { path: op.path.clone(), into_directory: true, owner, chmod: None };
+        let plan = Plan::new(&[], &destination, &image)?;
+        self.lay(&plan, &plan.key(), &image, stop)
+    }
+
+    /// The layer of a plan: one that is there already, else written over what the step wrote the last time.
+    fn lay(&self, plan: &Plan, step: &Key, image: &View, stop: &AtomicBool) -> Result<Done, StepError> {
+        if plan.placed.is_empty() {
+            return Ok(Done { layer: self.nothing(), cost: Cost::default(), cacheable: true });
+        }
+        let key = plan.key();
+        if let Some(done) = self.reuse(&key, step, image)? {
+            return Ok(done);
+        }
+        let previous = self.memory.previous(step)?;
+        let made = make_layer(self.store, plan, previous.as_ref(), image, stop)?;
+        if !made.moved {
+            self.memory.save_layer(&key, step, &made, &Manifest::of(plan))?;
+        }
+        let cost = Cost { bytes: made.bytes, ..Cost::default() };
+        let layer = RootLayer { snapshots: made.layer.snapshots, content: key, created: self.now() };
+        Ok(Done { layer, cost, cacheable: !made.moved })
+    }
+
+    fn reuse(&self, key: &Key, step: &Key, image: &View) -> Result<Option<Done>, StepError> {
+        let Some(stored) = self.memory.layer(key)? else { return Ok(None) };
+        for mask in &stored.masks {
+            if image.entry(mask).map_err(look_up(&tree::display(mask)))?.is_some() {
+                return Ok(None);
+            }
+        }
+        self.memory.save_step(step, key)?;
+        let layer = RootLayer { snapshots: stored.layer.snapshots, content: *key, created: self.now() };
+        Ok(Some(Done { layer, cost: Cost { reused: true, ..Cost::default() }, cacheable: true }))
+    }
+
+    /// A key that leads to the layer without looking at any source file: all that decides the layer when the image has
+    /// nothing at the destination, so that nothing there can conflict or merge. `None` if it has something.
+    fn shortcut(
+        &self,
+        op: &CopyOp,
+        source: Option<&Arc<Root>>,
+        destination: &Destination,
+        image: &View,
+    ) -> Result<Option<Key>, StepError> {
+        let (Some((patterns, _)), Some(source)) = (input_patterns(op), source) else { return Ok(None) };
+        let Some(content) = self.memory.content(&selection_key(source, patterns, &op.excludes))? else { return Ok(None) };
+        let target = tree::resolve(image, op.destination.as_bytes()).map_err(look_up(&op.destination))?;
+        if image.entry(&target).map_err(look_up(&op.destination))?.is_some() {
+            return Ok(None);
+        }
+        let mut recipe = Recipe::new("copy-shortcut", 1);
+        recipe.key("content", &content).text("target", &tree::display(&target));
+        recipe.text("into-directory", if op.into_directory { "yes" } else { "no" });
+        recipe.text("options", &format!("{:?} {:?}", destination.owner, destination.chmod));
+        let mut path = target.as_slice();
+        while let Some((parent, _)) = tree::split(path) {
+            let entry = image.entry(parent).map_err(look_up(&op.destination))?;
+            let attributes = entry.map(|entry| (entry.mode, entry.uid, entry.gid, entry.is_directory()));
+            recipe.text("parent", &format!("{attributes:?}"));
+            path = parent;
+        }
+        Ok(Some(recipe.finish().0))
+    }
+
+    fn select(
+        &self,
+        op: &CopyOp,
+        patterns: &[Pattern],
+        place: &str,
+        source: &Root,
+        stop: &AtomicBool,
+    ) -> Result<Selection, StepError> {
+        // The patterns were read when the graph was made.
+        let excludes = Excludes::new(&op.excludes).unwrap_or_default();
+        let mut selection = select(&source.view(self.store), patterns, &excludes, place)?;
+        selection.read(stop)?;
+        Ok(selection)
+    }
+}
+
+fn destination(op: &CopyOp, root: &View) -> Result<Destination, CopyError> {
+    Ok(Destination {
+        path: op.destination.clone(),
+        into_directory: op.into_directory,
+        owner: op.chown.as_ref().map(|chown| resolve_owner(chown, root)).transpose()?,
+        chmod: op.chmod.as_ref().map(|chmod| Chmod::parse(chmod)).transpose()?,
+    })
+}
+
+fn input_patterns(op: &CopyOp) -> Option<(&[Pattern], &str)> {
+    op.sources.iter().find_map(|source| match source {
+        CopySource::Input { patterns, place } => Some((patterns.as_slice(), place.as_str())),
+        _ => None,
+    })
+}
+
+/// Names a selection of a root by the root's snapshots, which never change.
+fn selection_key(root: &Root, patterns: &[Pattern], excludes: &[String]) -> Key {
+    let mut recipe = Recipe::new("selection", 1);
+    for layer in &root.layers {
+        recipe.list("layer", layer.snapshots.iter().map(SnapshotId::as_str));
+    }
+    for pattern in patterns {
+        recipe.text("source", &pattern.text).text("parents", if pattern.parents { "yes" } else { "no" });
+    }
+    recipe.list("exclude", excludes);
+    recipe.finish().0
+}
+
+fn look_up(path: &str) -> impl FnOnce(std::io::Error) -> CopyError {
+    CopyError::io(format!("look up `{path}` in the image"))
+}

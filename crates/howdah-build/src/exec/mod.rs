@@ -1,0 +1,141 @@
+//! Executing vertices: the only place where a build changes anything.
+
+mod copy;
+mod mounts;
+mod network;
+mod output;
+mod run;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use howdah_image::Store;
+use howdah_runtime::Runtime;
+use howdah_solver::{Cancel, Executor, Key, Outcome, Vertex, VertexId};
+
+use crate::cache::Memory;
+use crate::copy::Selection;
+use crate::error::StepError;
+use crate::event::Event;
+use crate::op::{MountKindOp, Op};
+use crate::request::Options;
+use crate::root::{Root, RootLayer};
+
+pub use run::RunError;
+
+pub(crate) use network::BuildNetwork;
+
+/// What an execution cost.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cost {
+    pub(crate) cpu: Duration,
+    pub(crate) peak_memory: u64,
+    /// Bytes written into the layer.
+    pub(crate) bytes: u64,
+    /// Nothing had to be written: the same layer was made before, on another root.
+    pub(crate) reused: bool,
+}
+
+/// Executes the vertices of one build.
+pub(crate) struct Worker<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) memory: Memory,
+    pub(crate) runtime: &'a Runtime,
+    pub(crate) network: BuildNetwork,
+    pub(crate) options: &'a Options,
+    pub(crate) observe: &'a (dyn Fn(Event) + Sync),
+    pub(crate) costs: Mutex<HashMap<VertexId, Cost>>,
+    /// The end of each step's output.
+    pub(crate) tails: Mutex<HashMap<VertexId, Vec<String>>>,
+    /// Sources that were read to find out their content, and will be copied next.
+    pub(crate) selections: Mutex<HashMap<Key, Selection>>,
+}
+
+/// What an operation did.
+struct Done {
+    layer: RootLayer,
+    cost: Cost,
+    cacheable: bool,
+}
+
+impl Worker<'_> {
+    /// Takes what a step has cost.
+    pub(crate) fn cost(&self, id: VertexId) -> Cost {
+        let costs = self.costs.lock().unwrap_or_else(PoisonError::into_inner);
+        costs.get(&id).cloned().unwrap_or_default()
+    }
+
+    /// Takes the end of a step's output.
+    pub(crate) fn take_tail(&self, id: VertexId) -> Vec<String> {
+        self.tails.lock().unwrap_or_else(PoisonError::into_inner).remove(&id).unwrap_or_default()
+    }
+
+    /// A layer for a step that changed nothing.
+    fn nothing(&self) -> RootLayer {
+        RootLayer { snapshots: Vec::new(), content: Key::of(b""), created: self.now() }
+    }
+
+    fn now(&self) -> i64 {
+        let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().cast_signed();
+        self.options.epoch.unwrap_or_else(now)
+    }
+}
+
+impl Executor for Worker<'_> {
+    type Op = Op;
+    type Output = Arc<Root>;
+    type Error = StepError;
+
+    fn content(&self, vertex: &Vertex<Op>, input: usize, output: &Arc<Root>) -> Result<Option<Key>, StepError> {
+        match &vertex.op {
+            _ if input == 0 => Ok(Some(output.content())),
+            Op::Copy(op) => self.source_content(vertex.key(), op, output).map(Some),
+            Op::Run(op) => {
+                let mut contents = Vec::new();
+                for mount in &op.mounts {
+                    if let MountKindOp::Input { number, source } = &mount.kind
+                        && *number == input
+                    {
+                        contents.push(self.subtree_content(source, output)?);
+                    }
+                }
+                Ok(Some(Key::of(&contents.iter().flat_map(|content| *content.as_bytes()).collect::<Vec<u8>>())))
+            }
+            Op::Image(_) | Op::Workdir(_) => Ok(None),
+        }
+    }
+
+    fn execute(
+        &self,
+        id: VertexId,
+        vertex: &Vertex<Op>,
+        inputs: &[Arc<Root>],
+        cancel: &Cancel,
+    ) -> Result<Outcome<Arc<Root>>, StepError> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let hook = cancel.on_cancel({
+            let stop = Arc::clone(&stop);
+            move || stop.store(true, Ordering::Relaxed)
+        });
+        let empty = Arc::default();
+        let below = inputs.first().unwrap_or(&empty);
+        let done = match &vertex.op {
+            Op::Image(op) => {
+                let output = Arc::new(Root::of_image(&op.layers));
+                return Ok(Outcome { output, cacheable: false });
+            }
+            Op::Copy(op) => self.copy(vertex.key(), op, inputs, &stop),
+            Op::Workdir(op) => self.workdir(op, below, &stop),
+            Op::Run(op) => self.run(id, op, inputs, cancel),
+        };
+        drop(hook);
+        if cancel.is_cancelled() {
+            return Err(StepError::Cancelled);
+        }
+        let done = done?;
+        self.costs.lock().unwrap_or_else(PoisonError::into_inner).insert(id, done.cost);
+        Ok(Outcome { output: below.with(done.layer), cacheable: done.cacheable })
+    }
+}

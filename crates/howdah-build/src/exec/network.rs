@@ -1,0 +1,125 @@
+//! The network of `RUN`: one bridge for all builds of the machine, there as long as one of them uses it.
+
+use std::fs::File;
+use std::io;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use howdah_runtime::network::{BridgeSpec, NetworkError, ensure_bridge, free_subnet, remove_bridge};
+use howdah_runtime::{Endpoint, Network};
+use ipnet::Ipv4Net;
+use rustix::fs::{FlockOperation, flock};
+
+use super::RunError;
+
+const BRIDGE: &str = "howdah-build";
+/// Of a /24: the network itself, the gateway and the broadcast address are taken.
+const HOSTS: std::ops::RangeInclusive<u32> = 2..=254;
+
+/// Addresses on the bridge. The first one makes the bridge; dropping this removes it if no other build is there.
+#[derive(Debug)]
+pub(crate) struct BuildNetwork {
+    directory: PathBuf,
+    used: Mutex<Option<Used>>,
+}
+
+#[derive(Debug)]
+struct Used {
+    subnet: Ipv4Net,
+    /// Held shared by every build that uses the bridge.
+    _users: File,
+}
+
+/// An address that no other step has.
+#[derive(Debug)]
+pub(crate) struct Address {
+    pub(crate) network: Network,
+    _lock: File,
+}
+
+impl BuildNetwork {
+    /// `directory` is where sockets and locks are, gone after a reboot as the bridge is.
+    pub(crate) fn new(directory: &Path) -> BuildNetwork {
+        BuildNetwork { directory: directory.join("build-network"), used: Mutex::new(None) }
+    }
+
+    /// Takes a free address.
+    pub(crate) fn address(&self) -> Result<Address, RunError> {
+        let subnet = self.subnet()?;
+        let base = u32::from(subnet.network());
+        for host in HOSTS {
+            let path = self.directory.join(format!("address-{host}"));
+            let lock = open(&path).map_err(RunError::io("open", &path))?;
+            if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+                let endpoint = Endpoint {
+                    bridge: BRIDGE.to_owned(),
+                    address: Ipv4Net::new_assert(Ipv4Addr::from(base + host), subnet.prefix_len()),
+                    gateway: Some(gateway(subnet)),
+                    mac: None,
+                };
+                return Ok(Address { network: Network::Bridged(vec![endpoint]), _lock: lock });
+            }
+        }
+        Err(RunError::NoAddress { subnet: subnet.to_string() })
+    }
+
+    fn subnet(&self) -> Result<Ipv4Net, RunError> {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(used) = &*used {
+            return Ok(used.subnet);
+        }
+        fs_err::create_dir_all(&self.directory).map_err(RunError::io("make", &self.directory))?;
+        let gate = self.gate()?;
+        let path = self.directory.join("users");
+        let users = open(&path).map_err(RunError::io("open", &path))?;
+        flock(&users, FlockOperation::LockShared).map_err(io::Error::from).map_err(RunError::io("lock", &path))?;
+        let network = |source: NetworkError| RunError::Network { source };
+        let file = self.directory.join("subnet");
+        let known = fs_err::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok());
+        let subnet = match known {
+            Some(subnet) => subnet,
+            None => free_subnet(&[], &[]).map_err(network)?,
+        };
+        ensure_bridge(&spec(subnet)).map_err(network)?;
+        fs_err::write(&file, subnet.to_string()).map_err(RunError::io("write", &file))?;
+        drop(gate);
+        *used = Some(Used { subnet, _users: users });
+        Ok(subnet)
+    }
+
+    /// Held while a build comes or goes.
+    fn gate(&self) -> Result<File, RunError> {
+        let path = self.directory.join("gate");
+        let gate = open(&path).map_err(RunError::io("open", &path))?;
+        flock(&gate, FlockOperation::LockExclusive).map_err(io::Error::from).map_err(RunError::io("lock", &path))?;
+        Ok(gate)
+    }
+}
+
+impl Drop for BuildNetwork {
+    fn drop(&mut self) {
+        let used = self.used.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(used) = used else { return };
+        // What fails here is done by the next build that ends.
+        let Ok(_gate) = self.gate() else { return };
+        drop(used);
+        let Ok(users) = open(&self.directory.join("users")) else { return };
+        if flock(&users, FlockOperation::NonBlockingLockExclusive).is_ok() && remove_bridge(BRIDGE).is_ok() {
+            drop(fs_err::remove_file(self.directory.join("subnet")));
+        }
+    }
+}
+
+fn gateway(subnet: Ipv4Net) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(subnet.network()) + 1)
+}
+
+fn spec(subnet: Ipv4Net) -> BridgeSpec {
+    BridgeSpec { name: BRIDGE.to_owned(), subnet, gateway: gateway(subnet), internal: false }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let file = fs_err::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    Ok(file.into_file())
+}

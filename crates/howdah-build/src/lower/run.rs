@@ -1,0 +1,142 @@
+//! `RUN`.
+
+use howdah_dockerfile::{MountKind, Names, Network, Run, RunBody};
+use howdah_solver::VertexId;
+
+use super::config::in_shell;
+use super::files::From;
+use super::stage::{FileLowering, Site, StageState, in_workdir, instruction_error};
+use crate::copy::{Pattern, select};
+use crate::error::{BuildError, LowerError};
+use crate::op::{MountKindOp, MountOp, Op, RunOp};
+use crate::pattern::Excludes;
+
+/// Where BuildKit mounts a heredoc that is a program (moby/buildkit `dispatchRun`).
+pub(crate) const SCRIPT_DIRECTORY: &str = "/dev/pipes";
+
+/// Mode of a new cache directory unless it is given.
+const CACHE_MODE: u32 = 0o755;
+
+impl FileLowering<'_, '_> {
+    pub(super) fn run(&mut self, site: &Site<'_>, state: &mut StageState, run: &Run) -> Result<(), BuildError> {
+        let unsupported =
+            |what: &str| Err(instruction_error(site.place.clone(), LowerError::Unsupported(what.to_owned())));
+        if !run.devices.is_empty() {
+            return unsupported("RUN --device");
+        }
+        let mut script = None;
+        let args = match &run.body {
+            RunBody::Exec(args) => args.clone(),
+            RunBody::Shell(text) => in_shell(text, &state.config),
+            RunBody::Script { name, content } => {
+                script = Some((name.clone(), content.clone()));
+                vec![format!("{SCRIPT_DIRECTORY}/{name}")]
+            }
+        };
+        let mut others = Vec::new();
+        let mut mounts = Vec::new();
+        for mount in &run.mounts {
+            let mount = mount.resolve(&self.globals.lexer, &state.scope, &mut Names::default());
+            let mount = mount.map_err(|fault| self.faults(fault))?;
+            let kind = self.mount_kind(site, mount.kind, &mut others)?;
+            let target = target(state, &mount.target, &kind, mounts.len());
+            mounts.push(MountOp { target, read_only: mount.read_only, kind });
+        }
+        let visible = state.scope.visible_args();
+        let history = history(&visible, &args);
+        let op = RunOp {
+            args,
+            env: [state.config.env.clone(), visible].concat(),
+            cwd: in_workdir(state, "."),
+            user: state.config.user.clone(),
+            network: if run.network == Network::Default { self.target.network } else { run.network },
+            security: run.security,
+            hosts: self.target.hosts.clone(),
+            mounts,
+            script,
+            proxies: self.globals.proxies(),
+        };
+        self.step_onto(site, state, Op::Run(Box::new(op)), others, history);
+        Ok(())
+    }
+
+    fn mount_kind(&mut self, site: &Site<'_>, kind: MountKind, others: &mut Vec<VertexId>) -> Result<MountKindOp, BuildError> {
+        Ok(match kind {
+            MountKind::Bind(bind) => self.bind(site, bind.from.as_deref(), bind.source, others)?,
+            MountKind::Cache(cache) => {
+                if cache.from.is_some() {
+                    let what = "the initial content (from=) of a cache mount".to_owned();
+                    return Err(instruction_error(site.place.clone(), LowerError::Unsupported(what)));
+                }
+                MountKindOp::Cache {
+                    id: cache.id,
+                    sharing: cache.sharing,
+                    mode: cache.mode.unwrap_or(CACHE_MODE),
+                    uid: cache.uid.unwrap_or(0),
+                    gid: cache.gid.unwrap_or(0),
+                }
+            }
+            MountKind::Tmpfs(tmpfs) => MountKindOp::Tmpfs { size_bytes: tmpfs.size_bytes },
+            MountKind::Secret(secret) => MountKindOp::Secret {
+                id: secret.id,
+                env: secret.env,
+                required: secret.required,
+                mode: secret.mode,
+                uid: secret.uid,
+                gid: secret.gid,
+            },
+            MountKind::Ssh(ssh) => MountKindOp::Ssh {
+                required: ssh.required,
+                mode: ssh.mode,
+                uid: ssh.uid,
+                gid: ssh.gid,
+                agent: self.lowering.options.ssh_agent.clone(),
+            },
+        })
+    }
+
+    fn bind(
+        &mut self,
+        site: &Site<'_>,
+        from: Option<&str>,
+        source: String,
+        others: &mut Vec<VertexId>,
+    ) -> Result<MountKindOp, BuildError> {
+        match self.from(site, from)? {
+            From::Root(root) => {
+                let number = others.iter().position(|other| *other == root).unwrap_or_else(|| {
+                    others.push(root);
+                    others.len() - 1
+                });
+                // The vertex's first input is the root filesystem.
+                Ok(MountKindOp::Input { number: number + 1, source })
+            }
+            From::Scan(scan) => {
+                let pattern = Pattern { text: source.clone(), parents: false };
+                let selection = select(&*scan, &[pattern], &Excludes::default(), "the build context");
+                let selection = selection.map_err(|error| instruction_error(site.place.clone(), error.into()))?;
+                let digest = selection.digest(false);
+                Ok(MountKindOp::Context { scan, source, digest })
+            }
+        }
+    }
+}
+
+/// Where a mount goes; the parser leaves the place of secrets and agents to us.
+fn target(state: &StageState, given: &str, kind: &MountKindOp, number: usize) -> String {
+    match kind {
+        _ if !given.is_empty() => in_workdir(state, given),
+        MountKindOp::Secret { env: None, id, .. } => format!("/run/secrets/{id}"),
+        MountKindOp::Ssh { .. } => format!("/run/buildkit/ssh_agent.{number}"),
+        _ => String::new(),
+    }
+}
+
+/// As Docker writes it: the arguments that the command saw, then the command.
+fn history(visible: &[String], args: &[String]) -> String {
+    let mut text = "RUN ".to_owned();
+    if !visible.is_empty() {
+        text += &format!("|{} {} ", visible.len(), visible.join(" "));
+    }
+    text + &args.join(" ") + " # howdah"
+}

@@ -1,0 +1,94 @@
+//! What stands outside the Dockerfile: base images and contexts, each looked at once for all targets.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use howdah_dockerfile::ignore::Ignore;
+use howdah_image::{Image, Store};
+
+use crate::cache::Memory;
+use crate::context::Scan;
+use crate::error::{BuildError, LowerError};
+use crate::request::{Target, Text};
+
+/// Gets an image from a registry into the store.
+pub type Pull<'a> = &'a (dyn Fn(&str) -> Result<Image, Box<dyn Error + Send + Sync>> + Sync);
+
+/// Images and contexts by name.
+pub(crate) struct Sources<'a> {
+    store: &'a Store,
+    pull: Pull<'a>,
+    /// Ask the registry although an image is here.
+    always: bool,
+    images: HashMap<String, Rc<Image>>,
+    scans: HashMap<(PathBuf, Option<String>), Arc<Scan>>,
+}
+
+impl<'a> Sources<'a> {
+    pub(crate) fn new(store: &'a Store, pull: Pull<'a>, always: bool) -> Sources<'a> {
+        Sources { store, pull, always, images: HashMap::new(), scans: HashMap::new() }
+    }
+
+    /// An image of the store, or else of a registry.
+    pub(crate) fn image(&mut self, name: &str) -> Result<Rc<Image>, LowerError> {
+        if let Some(image) = self.images.get(name) {
+            return Ok(Rc::clone(image));
+        }
+        let local = self.store.find_image(name)?;
+        let image = match local {
+            Some(image) if !self.always => image,
+            local => match ((self.pull)(name), local) {
+                (Ok(image), _) => image,
+                // An image that was made here has no registry to come from.
+                (Err(_), Some(image)) if is_local(name) => image,
+                (Err(source), _) => return Err(LowerError::Image { name: name.to_owned(), source }),
+            },
+        };
+        let image = Rc::new(image);
+        self.images.insert(name.to_owned(), Rc::clone(&image));
+        Ok(image)
+    }
+
+    /// The files of a directory.
+    pub(crate) fn scan(&mut self, directory: &Path, ignore: Option<&Text>) -> Result<Arc<Scan>, LowerError> {
+        let error = |source| LowerError::Context { path: directory.to_owned(), source };
+        let path = fs_err::canonicalize(directory).map_err(error)?;
+        let key = (path, ignore.map(|text| text.text.clone()));
+        if let Some(scan) = self.scans.get(&key) {
+            return Ok(Arc::clone(scan));
+        }
+        let patterns = match ignore {
+            Some(text) => Ignore::parse(&text.text)?,
+            None => Ignore::default(),
+        };
+        let memory = Memory::new(self.store);
+        let name = [key.0.as_os_str().as_bytes(), b"\0", key.1.as_deref().unwrap_or("").as_bytes()].concat();
+        let known = memory.stats(&name)?;
+        let (scan, changed) = Scan::new(&key.0, &patterns, &known).map_err(error)?;
+        if let Some(changed) = changed {
+            memory.save_stats(&name, &changed)?;
+        }
+        let scan = Arc::new(scan);
+        self.scans.insert(key, Arc::clone(&scan));
+        Ok(scan)
+    }
+}
+
+/// Whether a name has no registry in it, so that it may be one that only exists here.
+fn is_local(name: &str) -> bool {
+    let first = name.split('/').next().unwrap_or(name);
+    !name.contains('/') || !(first.contains(['.', ':']) || first == "localhost")
+}
+
+/// Refuses a target whose ignore file cannot be read, naming the file.
+pub(crate) fn check_ignore(target: &Target) -> Result<(), BuildError> {
+    let Some(text) = &target.ignore else { return Ok(()) };
+    match Ignore::parse(&text.text) {
+        Ok(_) => Ok(()),
+        Err(source) => Err(BuildError::Ignore { name: text.name.clone(), source }),
+    }
+}

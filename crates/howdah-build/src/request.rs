@@ -1,0 +1,142 @@
+//! What to build.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use howdah_dockerfile::Network;
+use howdah_image::Reference;
+
+use crate::error::BuildError;
+
+/// Larger Dockerfiles and ignore files are nobody's.
+const TEXT_LIMIT: u64 = 16 << 20;
+
+/// One image to build.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// What progress calls it, such as the service's name; empty when there is only one.
+    pub name: String,
+    /// The Dockerfile.
+    pub dockerfile: Text,
+    /// The directory that `COPY` copies from.
+    pub context: PathBuf,
+    /// What of it stays out: the text of `.dockerignore` or of the Dockerfile's own ignore file.
+    pub ignore: Option<Text>,
+    /// The stage to build; the last one if absent (`--target`).
+    pub stage: Option<String>,
+    /// `--build-arg`
+    pub build_args: BTreeMap<String, String>,
+    /// `--build-context`: a name that `FROM` and `COPY --from` take, and what it means.
+    pub contexts: BTreeMap<String, NamedContext>,
+    /// Labels beside those of the Dockerfile (`--label`).
+    pub labels: BTreeMap<String, String>,
+    /// Names for the image (`--tag`).
+    pub tags: Vec<Reference>,
+    /// The network of `RUN` instructions that choose none (`--network`).
+    pub network: Network,
+    /// More lines of `/etc/hosts` (`--add-host`).
+    pub hosts: Vec<(IpAddr, String)>,
+    /// Execute every step (`--no-cache`).
+    pub no_cache: bool,
+}
+
+/// A text file and the name it has for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text {
+    /// As people know it: a path as they gave it, or `-`.
+    pub name: String,
+    /// What is in it.
+    pub text: String,
+}
+
+/// What a name of `--build-context` stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NamedContext {
+    /// `docker-image://reference`
+    Image(String),
+    /// A directory.
+    Directory(PathBuf),
+}
+
+impl Target {
+    /// A target with nothing but a Dockerfile and a context.
+    pub fn new(dockerfile: Text, context: &Path) -> Target {
+        Target {
+            name: String::new(),
+            dockerfile,
+            context: context.to_owned(),
+            ignore: None,
+            stage: None,
+            build_args: BTreeMap::new(),
+            contexts: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            tags: Vec::new(),
+            network: Network::Default,
+            hosts: Vec::new(),
+            no_cache: false,
+        }
+    }
+
+    /// Reads the Dockerfile at `path` and the ignore file that goes with it: `<path>.dockerignore`, else `.dockerignore`
+    /// of the context.
+    pub fn load(path: &Path, context: &Path) -> Result<Target, BuildError> {
+        let dockerfile = Text::read(path)?.ok_or_else(|| BuildError::NoDockerfile { path: path.to_owned() })?;
+        let mut target = Target::new(dockerfile, context);
+        let mut own = path.as_os_str().to_owned();
+        own.push(".dockerignore");
+        target.ignore = match Text::read(Path::new(&own))? {
+            Some(text) => Some(text),
+            None => Text::read(&context.join(".dockerignore"))?,
+        };
+        Ok(target)
+    }
+}
+
+impl Text {
+    /// Reads a file; `None` if there is none.
+    pub fn read(path: &Path) -> Result<Option<Text>, BuildError> {
+        use std::io::Read as _;
+        let error = |source| BuildError::Read { path: path.to_owned(), source };
+        let file = match fs_err::File::open(path) {
+            Ok(file) => file,
+            Err(failure) if failure.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(failure) => return Err(error(failure)),
+        };
+        let mut text = String::new();
+        file.take(TEXT_LIMIT).read_to_string(&mut text).map_err(error)?;
+        Ok(Some(Text { name: path.display().to_string(), text }))
+    }
+}
+
+/// What a secret's value comes from (`--secret`).
+#[derive(Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// A file, read when a step asks for it.
+    File(PathBuf),
+    /// A value, from the caller's environment.
+    Value(Vec<u8>),
+}
+
+/// Never shows a value.
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Secret::File(path) => formatter.debug_tuple("File").field(path).finish(),
+            Secret::Value(_) => formatter.write_str("Value(..)"),
+        }
+    }
+}
+
+/// What a whole build is given besides its targets.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Secrets by name.
+    pub secrets: BTreeMap<String, Secret>,
+    /// The caller's SSH agent (`SSH_AUTH_SOCK`), if it forwards it.
+    pub ssh_agent: Option<PathBuf>,
+    /// Ask the registry for every base image, although one is here (`--pull`).
+    pub pull: bool,
+    /// Seconds since 1970 for everything new in the images (`SOURCE_DATE_EPOCH`).
+    pub epoch: Option<i64>,
+}
