@@ -7,7 +7,7 @@ $redis = [
     'port' => (int) env('REDIS_PORT', 6379),
     'password' => env('REDIS_PASSWORD'),
     'timeout' => 2.0,
-    'read_timeout' => 5.0,
+    'read_timeout' => 2.0,
 ];
 
 return [
