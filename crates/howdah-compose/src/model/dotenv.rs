@@ -6,7 +6,7 @@ use super::interpolate::{InterpolationError, Variables, interpolate};
 
 /// A line of an environment file that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DotenvError {
+pub(crate) enum DotenvError {
     /// Not a name.
     #[error("`{name}` is not a variable name")]
     Name {
@@ -33,7 +33,7 @@ pub enum DotenvError {
 
 impl DotenvError {
     /// The line the fault is on, from 1.
-    pub fn line(&self) -> usize {
+    pub(crate) fn line(&self) -> usize {
         match self {
             Self::Name { line, .. } | Self::Quote { line } | Self::Value { line, .. } => *line,
         }
@@ -43,7 +43,7 @@ impl DotenvError {
 /// Reads a file's text, adding to `known`, whose values win over the file's in interpolation.
 ///
 /// A name without `=` gives `None`: its value is taken from the environment by who uses it.
-pub fn parse(text: &str, known: &Variables) -> Result<Vec<(String, Option<String>)>, DotenvError> {
+pub(crate) fn parse(text: &str, known: &Variables) -> Result<Vec<(String, Option<String>)>, DotenvError> {
     let mut pairs: Vec<(String, Option<String>)> = Vec::new();
     let mut scope = known.clone();
     let mut reader = Reader { rest: text.strip_prefix('\u{feff}').unwrap_or(text), line: 1 };

@@ -75,6 +75,8 @@ pub type Warning = Fault;
 pub(crate) struct Findings {
     pub(crate) faults: Vec<Fault>,
     pub(crate) warnings: Vec<Warning>,
+    /// A file could not be parsed at all: what else would be found follows from that.
+    pub(crate) unreadable: bool,
 }
 
 impl Findings {

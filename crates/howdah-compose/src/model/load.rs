@@ -113,13 +113,16 @@ pub fn load_with_document(options: &LoadOptions) -> Result<Loaded, LoadError> {
     let stdin = options.stdin.as_deref();
     let source = Source { files: &found.files, stdin, base: &found.base, variables: &found.variables };
     let whole = assemble::assemble(&source, &mut findings)?;
+    if findings.unreadable {
+        return Err(LoadError::Invalid { faults: findings.faults, warnings: findings.warnings });
+    }
     let findings = RefCell::new(findings);
     let mut project = read(&whole, &name, &found, &findings);
     if let Some(root) = whole.as_map() {
         checks::check(root, &findings);
     }
     select(&mut project, options, &found.variables, &findings)?;
-    let Findings { mut faults, warnings } = findings.into_inner();
+    let Findings { mut faults, warnings, .. } = findings.into_inner();
     if !faults.is_empty() {
         faults.sort_by_key(|fault| fault.origin.as_ref().map(|at| (file_order(&found.files, &at.file), at.line, at.column)));
         return Err(LoadError::Invalid { faults, warnings });

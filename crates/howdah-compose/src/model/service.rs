@@ -12,7 +12,7 @@ use super::ports::Port;
 use super::project::HostAddress;
 
 /// How long a container may take to stop when `stop_grace_period:` does not say.
-pub const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 
 /// A service: what its containers run, and how they are kept.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

@@ -31,6 +31,7 @@ pub(crate) fn parse(text: &str, file: &Path, findings: &mut Findings) -> Vec<Nod
         Ok(()) => documents,
         Err(fault) => {
             builder.findings.fault(fault);
+            builder.findings.unreadable = true;
             Vec::new()
         }
     }

@@ -1,0 +1,138 @@
+//! Who is called what on which network. Pure: questions in, answers out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+
+use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
+use hickory_proto::rr::rdata::{A, PTR};
+use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
+
+use crate::model::NetworkMode;
+use crate::stack::{Phase, Stack};
+
+/// Short, because `scale` changes the answer.
+const TTL: u32 = 5;
+
+/// The names of one stack.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Names {
+    /// Addresses by network key and lower-case name.
+    forward: BTreeMap<String, BTreeMap<String, Vec<Ipv4Addr>>>,
+    /// Container and network by address.
+    reverse: BTreeMap<Ipv4Addr, String>,
+    /// The networks an address's owner is on.
+    members: BTreeMap<Ipv4Addr, BTreeSet<String>>,
+    /// Servers a container asks instead of the host's, by address.
+    servers: BTreeMap<Ipv4Addr, Vec<IpAddr>>,
+}
+
+/// What to do with a question.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// This is it.
+    Here(Message),
+    /// The stack does not know; ask these servers, or the host's when there are none.
+    Elsewhere(Vec<IpAddr>),
+}
+
+impl Names {
+    /// Collects the names of the containers that run: service, container, short id, aliases.
+    pub(crate) fn of(stack: &Stack) -> Self {
+        let mut names = Self::default();
+        let is_up = |phase: &Phase| matches!(phase, Phase::Running { .. } | Phase::Starting | Phase::Stopping { .. });
+        for container in stack.containers.values().filter(|container| is_up(&container.phase)) {
+            let section = &container.plan.service.container;
+            let NetworkMode::Networks(wanted) = &section.network else { continue };
+            for (key, address) in &container.addresses {
+                let Some(attachment) = wanted.get(key) else { continue };
+                let mut own = vec![container.name.clone(), container.id.chars().take(12).collect()];
+                if !container.one_off || container.use_aliases {
+                    own.push(container.service().to_owned());
+                    own.extend(attachment.aliases.iter().cloned());
+                }
+                own.extend(section.hostname.clone());
+                let network = names.forward.entry(key.clone()).or_default();
+                for name in own.into_iter().map(|name| name.to_lowercase()).collect::<BTreeSet<_>>() {
+                    network.entry(name).or_default().push(*address);
+                }
+                let full = stack.networks.get(key).map_or(key, |network| &network.name);
+                names.reverse.insert(*address, format!("{}.{full}.", container.name));
+                names.members.insert(*address, container.addresses.keys().cloned().collect());
+                if !section.dns.servers.is_empty() {
+                    names.servers.insert(*address, section.dns.servers.clone());
+                }
+            }
+        }
+        names
+    }
+
+    /// Answers a question that came from `source` on network `network`; `turn` rotates the answers.
+    pub(crate) fn answer(&self, query: &Message, network: &str, source: IpAddr, turn: usize) -> Answer {
+        let source = match source {
+            IpAddr::V4(address) => address,
+            IpAddr::V6(_) => Ipv4Addr::UNSPECIFIED,
+        };
+        let elsewhere = || Answer::Elsewhere(self.servers.get(&source).cloned().unwrap_or_default());
+        let [question] = query.queries.as_slice() else { return elsewhere() };
+        if query.metadata.op_code != OpCode::Query || question.query_class() != DNSClass::IN {
+            return elsewhere();
+        }
+        let name = question.name();
+        if question.query_type() == RecordType::PTR {
+            let owner = reversed(name).and_then(|address| self.reverse.get(&address));
+            let target = owner.and_then(|owner| Name::from_ascii(owner).ok());
+            return target.map_or_else(elsewhere, |target| {
+                reply(query, vec![Record::from_rdata(name.clone(), TTL, RData::PTR(PTR(target)))])
+            });
+        }
+        let here = BTreeSet::from([network.to_owned()]);
+        let networks = self.members.get(&source).unwrap_or(&here);
+        let Some(mut addresses) = self.find(&name.to_ascii().to_lowercase(), networks) else { return elsewhere() };
+        if question.query_type() != RecordType::A {
+            // The name exists and has no such record: an empty answer, or resolvers would ask the world.
+            return reply(query, Vec::new());
+        }
+        let count = addresses.len();
+        addresses.rotate_left(turn % count);
+        let record = |address| Record::from_rdata(name.clone(), TTL, RData::A(A(address)));
+        reply(query, addresses.into_iter().map(record).collect())
+    }
+
+    /// A bare name, or `name.network`.
+    fn find(&self, name: &str, networks: &BTreeSet<String>) -> Option<Vec<Ipv4Addr>> {
+        let name = name.trim_end_matches('.');
+        let addresses = |name: &str, key: &String| self.forward.get(key)?.get(name).cloned();
+        let bare = networks.iter().find_map(|key| addresses(name, key));
+        bare.or_else(|| {
+            let (name, suffix) = name.rsplit_once('.')?;
+            networks.iter().filter(|key| key.as_str() == suffix).find_map(|key| addresses(name, key))
+        })
+    }
+}
+
+/// `4.3.2.1.in-addr.arpa.` (RFC 1035, 3.5).
+fn reversed(name: &Name) -> Option<Ipv4Addr> {
+    let text = name.to_ascii().to_lowercase();
+    let octets = text.trim_end_matches('.').strip_suffix(".in-addr.arpa")?;
+    let mut parts: Vec<u8> = octets.split('.').map(str::parse).collect::<Result<_, _>>().ok()?;
+    parts.reverse();
+    <[u8; 4]>::try_from(parts).ok().map(Ipv4Addr::from)
+}
+
+fn reply(query: &Message, answers: Vec<Record>) -> Answer {
+    let mut message = Message::new(query.metadata.id, MessageType::Response, OpCode::Query);
+    message.metadata.recursion_desired = query.metadata.recursion_desired;
+    message.metadata.recursion_available = true;
+    message.metadata.response_code = ResponseCode::NoError;
+    message.add_queries(query.queries.iter().cloned());
+    message.add_answers(answers);
+    Answer::Here(message)
+}
+
+/// The answer when nobody could be asked.
+pub(crate) fn failure(query: &Message) -> Message {
+    let mut message = Message::new(query.metadata.id, MessageType::Response, OpCode::Query);
+    message.metadata.response_code = ResponseCode::ServFail;
+    message.add_queries(query.queries.iter().cloned());
+    message
+}
