@@ -21,8 +21,8 @@ fn the_application_runs_as_an_ordinary_user_without_tools() {
         refused(project, service, &["apt-get", "install", "-y", "sl"], "denied");
         refused(project, service, &["touch", "/usr/bin/planted"], "denied");
         refused(project, service, &["mkdir", "/sys/fs/cgroup/planted"], "");
-        let listen = "exit(@stream_socket_server('tcp://0.0.0.0:80', $code) === false && $code === 13 ? 0 : 1);";
-        project.exec(service, &["php", "-r", listen]);
+        let listen = "echo @stream_socket_server('tcp://0.0.0.0:80', $code, $message) ? 'listens' : $message;";
+        assert_eq!(project.exec(service, &["php", "-n", "-r", listen]), "Permission denied", "{service}: port 80");
     }
 }
 

@@ -36,9 +36,9 @@ impl Docker {
         docker
     }
 
-    /// A `docker` command line that speaks to this daemon, with BuildKit.
+    /// A command line of Debian's client (another `docker` on the path may lack BuildKit) that speaks to this daemon, with BuildKit.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new("docker");
+        let mut command = Command::new("/usr/bin/docker");
         command.arg("--host").arg(socket(&self.directory)).args(arguments);
         command.env("DOCKER_BUILDKIT", "1").env("DOCKER_CONFIG", self.directory.join("config"));
         command

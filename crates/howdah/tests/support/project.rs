@@ -10,6 +10,8 @@ use super::{output, wait_for};
 /// The copy; dropped, its stack and volumes are taken down.
 pub(crate) struct Project {
     directory: tempfile::TempDir,
+    // Beside the project, because everything in it is build context.
+    cookies: tempfile::TempDir,
     root: PathBuf,
     name: String,
     web_port: u16,
@@ -23,7 +25,7 @@ impl Project {
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/invoices");
         output(Command::new("cp").arg("-aT").arg(example).arg(directory.path()));
         let (web_port, mail_port) = (free_port(), free_port());
-        let project = Self { directory, root: root.to_owned(), name: name.to_owned(), web_port, mail_port };
+        let project = Self { directory, cookies: tempfile::tempdir().unwrap(), root: root.to_owned(), name: name.to_owned(), web_port, mail_port };
         let environment = fs_err::read_to_string(project.path(".env.example")).unwrap();
         let ports = format!("\nWEB_PORT={web_port}\nMAIL_PORT={mail_port}\n");
         fs_err::write(project.path(".env"), environment + &ports).unwrap();
@@ -57,7 +59,7 @@ impl Project {
 
     /// Fetches a page of the web application; `arguments` are curl's.
     pub(crate) fn web(&self, path: &str, arguments: &[&str]) -> String {
-        let cookies = self.path("cookies.txt");
+        let cookies = self.cookies.path().join("cookies.txt");
         let mut curl = Command::new("curl");
         curl.args(["--silent", "--show-error", "--fail", "--location", "--max-time", "20"]);
         curl.arg("--cookie").arg(&cookies).arg("--cookie-jar").arg(&cookies).args(arguments);
