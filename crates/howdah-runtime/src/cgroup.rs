@@ -40,7 +40,10 @@ impl Cgroup {
         directory.hash(&mut hasher);
         let unified = Path::new(MOUNT).join("cgroup.controllers").exists();
         let version = if unified { Version::Two } else { Version::One };
-        Self { name: format!("{id}-{:08x}", hasher.finish() & 0xffff_ffff), version }
+        Self {
+            name: format!("{id}-{:08x}", hasher.finish() & 0xffff_ffff),
+            version,
+        }
     }
 
     /// Path below each hierarchy's root, as the OCI specification's `cgroupsPath` has it.
@@ -69,7 +72,9 @@ impl Cgroup {
 
     /// What the container used, and whether the kernel killed a process of it for lack of memory.
     pub(crate) fn usage(&self) -> (Usage, bool) {
-        let Ok(directories) = self.directories() else { return (Usage::default(), false) };
+        let Ok(directories) = self.directories() else {
+            return (Usage::default(), false);
+        };
         let find = |controller: &str| {
             directories
                 .iter()
@@ -78,17 +83,24 @@ impl Cgroup {
         };
         let (cpu, peak, kills) = match self.version {
             Version::One => (
-                find("cpuacct").and_then(|at| number(at, "cpuacct.usage")).map(Duration::from_nanos),
+                find("cpuacct")
+                    .and_then(|at| number(at, "cpuacct.usage"))
+                    .map(Duration::from_nanos),
                 find("memory").and_then(|at| number(at, "memory.max_usage_in_bytes")),
                 find("memory").and_then(|at| field(at, "memory.oom_control", "oom_kill")),
             ),
             Version::Two => (
-                find("cpu").and_then(|at| field(at, "cpu.stat", "usage_usec")).map(Duration::from_micros),
+                find("cpu")
+                    .and_then(|at| field(at, "cpu.stat", "usage_usec"))
+                    .map(Duration::from_micros),
                 find("memory").and_then(|at| number(at, "memory.peak")),
                 find("memory").and_then(|at| field(at, "memory.events", "oom_kill")),
             ),
         };
-        let usage = Usage { cpu: cpu.unwrap_or_default(), peak_memory_bytes: peak.unwrap_or_default() };
+        let usage = Usage {
+            cpu: cpu.unwrap_or_default(),
+            peak_memory_bytes: peak.unwrap_or_default(),
+        };
         (usage, kills.unwrap_or_default() > 0)
     }
 
@@ -102,7 +114,8 @@ impl Cgroup {
 
     /// Whether any of the groups exists.
     pub(crate) fn exists(&self) -> bool {
-        self.directories().is_ok_and(|directories| directories.iter().any(|(_, directory)| directory.exists()))
+        self.directories()
+            .is_ok_and(|directories| directories.iter().any(|(_, directory)| directory.exists()))
     }
 }
 
@@ -124,7 +137,9 @@ fn remove_group(directory: &Path) -> io::Result<()> {
 
 /// Groups made from inside, as a privileged container may.
 fn remove_children(directory: &Path) {
-    let Ok(entries) = fs_err::read_dir(directory) else { return };
+    let Ok(entries) = fs_err::read_dir(directory) else {
+        return;
+    };
     for entry in entries.flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             kill_members(&entry.path());
@@ -136,8 +151,14 @@ fn remove_children(directory: &Path) {
 }
 
 fn kill_members(directory: &Path) {
-    let Ok(members) = fs_err::read_to_string(directory.join("cgroup.procs")) else { return };
-    for pid in members.lines().filter_map(|line| line.parse().ok()).filter_map(Pid::from_raw) {
+    let Ok(members) = fs_err::read_to_string(directory.join("cgroup.procs")) else {
+        return;
+    };
+    for pid in members
+        .lines()
+        .filter_map(|line| line.parse().ok())
+        .filter_map(Pid::from_raw)
+    {
         // A member that has ended meanwhile is what was wanted.
         kill_process(pid, Signal::KILL).ok();
     }
@@ -150,12 +171,17 @@ fn pause() {
 }
 
 fn number(directory: &Path, file: &str) -> Option<u64> {
-    fs_err::read_to_string(directory.join(file)).ok()?.trim().parse().ok()
+    fs_err::read_to_string(directory.join(file))
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
 }
 
 fn field(directory: &Path, file: &str, name: &str) -> Option<u64> {
     let text = fs_err::read_to_string(directory.join(file)).ok()?;
-    text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+    text.lines()
+        .find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
 }
 
 #[cfg(test)]
@@ -173,8 +199,15 @@ mod tests {
     #[test]
     fn a_flat_keyed_file_is_read_by_its_whole_key() {
         let directory = tempfile::tempdir().unwrap();
-        fs_err::write(directory.path().join("memory.events"), "oom 3\noom_kill 2\noom_group_kill 1\n").unwrap();
-        assert_eq!(field(directory.path(), "memory.events", "oom_kill"), Some(2));
+        fs_err::write(
+            directory.path().join("memory.events"),
+            "oom 3\noom_kill 2\noom_group_kill 1\n",
+        )
+        .unwrap();
+        assert_eq!(
+            field(directory.path(), "memory.events", "oom_kill"),
+            Some(2)
+        );
         assert_eq!(field(directory.path(), "memory.events", "oom"), Some(3));
         assert_eq!(field(directory.path(), "memory.events", "max"), None);
     }

@@ -78,3 +78,17 @@ impl RuntimeError {
         }
     }
 }
+
+/// Names what was being done.
+pub(crate) trait During<T> {
+    fn during(self, action: impl FnOnce() -> String) -> Result<T, RuntimeError>;
+}
+
+impl<T> During<T> for io::Result<T> {
+    fn during(self, action: impl FnOnce() -> String) -> Result<T, RuntimeError> {
+        self.map_err(|source| RuntimeError::Io {
+            action: action(),
+            source,
+        })
+    }
+}

@@ -2,13 +2,17 @@
 //!
 //! libcontainer works only in a single-threaded process, so every container has a helper: this same executable,
 //! executed again in the role [`HELPER_ROLE`]. [`Runtime`] is the face for everyone else.
-#![expect(unsafe_code, reason = "forks, filters and signals need system calls without a safe face")]
+#![expect(
+    unsafe_code,
+    reason = "forks, filters and signals need system calls without a safe face"
+)]
 
 mod cgroup;
 mod error;
 mod helper;
 pub mod network;
 pub mod overlay;
+mod plumbing;
 mod process;
 mod protocol;
 mod records;
@@ -23,7 +27,8 @@ pub use helper::helper;
 pub use running::{Running, Stdio};
 pub use runtime::Runtime;
 pub use spec::{
-    ContainerSpec, Device, Dns, Endpoint, ExecSpec, Limits, LogLimits, Mount, Network, Rootfs, Seccomp, Security, Ulimit,
+    ContainerSpec, Device, Dns, Endpoint, ExecSpec, Limits, LogLimits, Mount, Network, Rootfs,
+    Seccomp, Security, Ulimit,
 };
 pub use state::{Exit, State, Usage};
 

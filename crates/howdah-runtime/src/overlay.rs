@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, UnmountFlags, fsconfig_create,
-    fsconfig_set_string, fsmount, fsopen, move_mount,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, UnmountFlags,
+    fsconfig_create, fsconfig_set_string, fsmount, fsopen, move_mount,
 };
 
 use crate::process::descriptor_path;
@@ -45,45 +45,61 @@ pub enum OverlayError {
 }
 
 /// What would write other things into the upper than an OCI layer can carry stays off, whatever the kernel's defaults.
-const OPTIONS: [(&str, &str); 4] = [("xino", "off"), ("index", "off"), ("metacopy", "off"), ("redirect_dir", "off")];
+const OPTIONS: [(&str, &str); 4] = [
+    ("xino", "off"),
+    ("index", "off"),
+    ("metacopy", "off"),
+    ("redirect_dir", "off"),
+];
 /// fsconfig(2) takes strings of at most 255 bytes.
 const MAX_VALUE_BYTES: usize = 255;
 
 /// Mounts `lowers` (lowest first) below an optional `(upper, work)` pair on `target`; without a pair it is read-only.
 ///
 /// Overlayfs needs at least one read-only layer: when `lowers` is empty, an empty directory `lower` beside `work` is used.
-pub fn mount(lowers: &[PathBuf], upper_work: Option<(&Path, &Path)>, target: &Path) -> Result<(), OverlayError> {
+pub fn mount(
+    lowers: &[PathBuf],
+    upper_work: Option<(&Path, &Path)>,
+    target: &Path,
+) -> Result<(), OverlayError> {
     let empty;
     let lowers = match upper_work {
         Some((_, work)) if lowers.is_empty() => {
             empty = [work.with_file_name("lower")];
             match fs_err::create_dir(&empty[0]) {
                 Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(OverlayError::Layer { path: empty[0].clone(), source });
+                    return Err(OverlayError::Layer {
+                        path: empty[0].clone(),
+                        source,
+                    });
                 }
                 _ => &empty[..],
             }
         }
         _ => lowers,
     };
-    let result = match mount_layer_by_layer(lowers, upper_work, target) {
+    match mount_layer_by_layer(lowers, upper_work, target) {
         // EINVAL may also have a true cause; then the old way gives the same answer.
         Err(OverlayError::Mount { source, .. }) if is_unsupported(&source) => {
             mount_with_one_string(lowers, upper_work, target)
         }
         result => result,
-    };
-    result
+    }
 }
 
 /// Unmounts `target`, now if possible, else as soon as nobody uses it any more (`MNT_DETACH`).
 pub fn unmount(target: &Path) -> Result<(), OverlayError> {
-    rustix::mount::unmount(target, UnmountFlags::DETACH)
-        .map_err(|error| OverlayError::Unmount { target: target.to_owned(), source: error.into() })
+    rustix::mount::unmount(target, UnmountFlags::DETACH).map_err(|error| OverlayError::Unmount {
+        target: target.to_owned(),
+        source: error.into(),
+    })
 }
 
 fn is_unsupported(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(nix::libc::EINVAL | nix::libc::ENOSYS))
+    matches!(
+        error.raw_os_error(),
+        Some(nix::libc::EINVAL | nix::libc::ENOSYS)
+    )
 }
 
 fn mount_layer_by_layer(
@@ -100,19 +116,34 @@ fn mount_layer_by_layer(
     let mut held = Vec::new();
     // Overlayfs counts from the top: the first layer named is the uppermost.
     for lower in lowers.iter().rev() {
-        fsconfig_set_string(context.as_fd(), "lowerdir+", value(lower, &mut held)?).map_err(refused)?;
+        fsconfig_set_string(context.as_fd(), "lowerdir+", value(lower, &mut held)?)
+            .map_err(refused)?;
     }
     if let Some((upper, work)) = upper_work {
-        fsconfig_set_string(context.as_fd(), "upperdir", value(upper, &mut held)?).map_err(refused)?;
-        fsconfig_set_string(context.as_fd(), "workdir", value(work, &mut held)?).map_err(refused)?;
+        fsconfig_set_string(context.as_fd(), "upperdir", value(upper, &mut held)?)
+            .map_err(refused)?;
+        fsconfig_set_string(context.as_fd(), "workdir", value(work, &mut held)?)
+            .map_err(refused)?;
     }
     for (name, setting) in OPTIONS {
         fsconfig_set_string(context.as_fd(), name, setting).map_err(refused)?;
     }
     fsconfig_set_string(context.as_fd(), "source", "overlay").map_err(refused)?;
     fsconfig_create(context.as_fd()).map_err(refused)?;
-    let mounted = fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty()).map_err(refused)?;
-    move_mount(mounted.as_fd(), "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).map_err(refused)
+    let mounted = fsmount(
+        context.as_fd(),
+        FsMountFlags::FSMOUNT_CLOEXEC,
+        MountAttrFlags::empty(),
+    )
+    .map_err(refused)?;
+    move_mount(
+        mounted.as_fd(),
+        "",
+        CWD,
+        target,
+        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
+    )
+    .map_err(refused)
 }
 
 /// The option's value: the path itself, so that mountinfo tells it, or a short name of it when it is too long.
@@ -132,26 +163,55 @@ fn mount_with_one_string(
     target: &Path,
 ) -> Result<(), OverlayError> {
     // By descriptor: no path needs its commas and colons escaped, and some 200 layers fit into mount(2)'s one page.
-    let open = |path: &Path| open_directory(path).map(|descriptor| (descriptor_path(descriptor.as_fd()), descriptor));
-    let lowers = lowers.iter().rev().map(|lower| open(lower)).collect::<Result<Vec<_>, _>>()?;
-    let names: Vec<String> = lowers.iter().map(|(name, _)| name.display().to_string()).collect();
-    let mut data = format!("lowerdir={}", names.join(":"));
-    let upper_work = upper_work.map(|(upper, work)| Ok((open(upper)?, open(work)?))).transpose()?;
-    if let Some(((upper, _), (work, _))) = &upper_work {
-        data.push_str(&format!(",upperdir={},workdir={}", upper.display(), work.display()));
-    }
-    for (name, setting) in OPTIONS {
-        data.push_str(&format!(",{name}={setting}"));
-    }
-    let data = std::ffi::CString::new(data).unwrap_or_default();
-    rustix::mount::mount("overlay", target, "overlay", MountFlags::empty(), data.as_c_str()).map_err(|error| {
-        OverlayError::Mount { target: target.to_owned(), layers: lowers.len(), source: error.into() }
+    let open = |path: &Path| {
+        open_directory(path).map(|descriptor| (descriptor_path(descriptor.as_fd()), descriptor))
+    };
+    let lowers = lowers
+        .iter()
+        .rev()
+        .map(|lower| open(lower))
+        .collect::<Result<Vec<_>, _>>()?;
+    let names: Vec<String> = lowers
+        .iter()
+        .map(|(name, _)| name.display().to_string())
+        .collect();
+    let upper_work = upper_work
+        .map(|(upper, work)| Ok((open(upper)?, open(work)?)))
+        .transpose()?;
+    let mut options = vec![format!("lowerdir={}", names.join(":"))];
+    options.extend(upper_work.iter().map(|((upper, _), (work, _))| {
+        format!("upperdir={},workdir={}", upper.display(), work.display())
+    }));
+    options.extend(
+        OPTIONS
+            .iter()
+            .map(|(name, setting)| format!("{name}={setting}")),
+    );
+    let data = std::ffi::CString::new(options.join(",")).unwrap_or_default();
+    rustix::mount::mount(
+        "overlay",
+        target,
+        "overlay",
+        MountFlags::empty(),
+        data.as_c_str(),
+    )
+    .map_err(|error| OverlayError::Mount {
+        target: target.to_owned(),
+        layers: lowers.len(),
+        source: error.into(),
     })
 }
 
 fn open_directory(path: &Path) -> Result<OwnedFd, OverlayError> {
-    rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        .map_err(|error| OverlayError::Layer { path: path.to_owned(), source: error.into() })
+    rustix::fs::open(
+        path,
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .map_err(|error| OverlayError::Layer {
+        path: path.to_owned(),
+        source: error.into(),
+    })
 }
 
 #[cfg(test)]
@@ -192,8 +252,16 @@ mod tests {
         for mount in [mount_layer_by_layer, mount_with_one_string] {
             let scratch = Scratch::new();
             let (upper, work) = (scratch.path("upper"), scratch.path("work"));
-            mount(&scratch.lowers(), Some((&upper, &work)), &scratch.path("target")).unwrap();
-            assert_eq!(fs_err::read_to_string(scratch.path("target/file")).unwrap(), "two");
+            mount(
+                &scratch.lowers(),
+                Some((&upper, &work)),
+                &scratch.path("target"),
+            )
+            .unwrap();
+            assert_eq!(
+                fs_err::read_to_string(scratch.path("target/file")).unwrap(),
+                "two"
+            );
             fs_err::write(scratch.path("target/new"), "").unwrap();
             assert!(scratch.path("upper/new").exists());
         }

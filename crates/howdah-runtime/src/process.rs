@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 
-/// A process by its number and the time it was started, in clock ticks since boot (proc_pid_stat(5), field 22).
+/// A process by its number and the time it was started, in clock ticks since boot (`proc_pid_stat(5)`, field 22).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ProcessName {
     pub(crate) pid: u32,
@@ -18,12 +18,17 @@ pub(crate) struct ProcessName {
 impl ProcessName {
     /// The process that has this number now.
     pub(crate) fn of(pid: u32) -> io::Result<Self> {
-        Ok(Self { pid, start_time: start_time(pid)? })
+        Ok(Self {
+            pid,
+            start_time: start_time(pid)?,
+        })
     }
 
     /// A descriptor of the process, or `None` when it has ended and been waited for.
     pub(crate) fn open(self) -> io::Result<Option<OwnedFd>> {
-        let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
+        let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else {
+            return Ok(None);
+        };
         let descriptor = match pidfd_open(pid, PidfdFlags::empty()) {
             Ok(descriptor) => descriptor,
             Err(Errno::SRCH) => return Ok(None),
@@ -42,7 +47,9 @@ impl ProcessName {
 
     /// Sends a signal. `false` when the process has ended.
     pub(crate) fn signal(self, signal: Signal) -> io::Result<bool> {
-        let Some(descriptor) = self.open()? else { return Ok(false) };
+        let Some(descriptor) = self.open()? else {
+            return Ok(false);
+        };
         match pidfd_send_signal(descriptor, signal) {
             Ok(()) => Ok(true),
             Err(Errno::SRCH) => Ok(false),
@@ -72,12 +79,26 @@ fn start_time(pid: u32) -> io::Result<u64> {
 /// State and start time. The second field, the program's name in parentheses, may itself hold blanks and parentheses.
 fn read_stat(pid: u32) -> io::Result<(u8, u64)> {
     let stat = fs_err::read(format!("/proc/{pid}/stat"))?;
-    let malformed = || io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat is malformed"));
-    let name_end = stat.iter().rposition(|byte| *byte == b')').ok_or_else(malformed)?;
+    let malformed = || {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("/proc/{pid}/stat is malformed"),
+        )
+    };
+    let name_end = stat
+        .iter()
+        .rposition(|byte| *byte == b')')
+        .ok_or_else(malformed)?;
     let rest = std::str::from_utf8(&stat[name_end + 1..]).map_err(|_| malformed())?;
     let mut fields = rest.split_ascii_whitespace();
-    let state = fields.next().and_then(|state| state.bytes().next()).ok_or_else(malformed)?;
-    let start_time = fields.nth(18).and_then(|field| field.parse().ok()).ok_or_else(malformed)?;
+    let state = fields
+        .next()
+        .and_then(|state| state.bytes().next())
+        .ok_or_else(malformed)?;
+    let start_time = fields
+        .nth(18)
+        .and_then(|field| field.parse().ok())
+        .ok_or_else(malformed)?;
     Ok((state, start_time))
 }
 
@@ -90,7 +111,10 @@ mod tests {
         let name = ProcessName::of(std::process::id()).unwrap();
         assert!(name.is_alive());
         assert!(name.open().unwrap().is_some());
-        let namesake = ProcessName { start_time: name.start_time + 1, ..name };
+        let namesake = ProcessName {
+            start_time: name.start_time + 1,
+            ..name
+        };
         assert!(!namesake.is_alive());
         assert!(namesake.open().unwrap().is_none());
     }

@@ -32,9 +32,22 @@ impl Task {
 /// The first and only request, with three descriptors (standard input, output, error) when the streams are [`Streams::Given`].
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Request {
-    Run { state: PathBuf, spec: Box<ContainerSpec>, streams: Streams },
-    Start { state: PathBuf, spec: Box<ContainerSpec>, log: PathBuf },
-    Exec { state: PathBuf, id: String, process: ExecSpec, streams: Streams },
+    Run {
+        state: PathBuf,
+        spec: Box<ContainerSpec>,
+        streams: Streams,
+    },
+    Start {
+        state: PathBuf,
+        spec: Box<ContainerSpec>,
+        log: PathBuf,
+    },
+    Exec {
+        state: PathBuf,
+        id: String,
+        process: ExecSpec,
+        streams: Streams,
+    },
 }
 
 /// Where the standard streams of an attached process come from.
@@ -92,7 +105,10 @@ impl Failure {
             }
             source = cause.source();
         }
-        Self::Setup { step: step.into(), reason }
+        Self::Setup {
+            step: step.into(),
+            reason,
+        }
     }
 }
 

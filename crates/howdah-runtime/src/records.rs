@@ -46,7 +46,10 @@ pub(crate) struct Entry {
 
 impl Entry {
     pub(crate) fn new(state: &Path, id: &str) -> Self {
-        Self { id: id.to_owned(), directory: state.join("containers").join(id) }
+        Self {
+            id: id.to_owned(),
+            directory: state.join("containers").join(id),
+        }
     }
 
     /// All containers below a state directory.
@@ -58,7 +61,12 @@ impl Entry {
         };
         let mut found = Vec::new();
         for entry in entries {
-            if let Some(id) = entry?.file_name().into_string().ok().filter(|id| is_valid_id(id)) {
+            if let Some(id) = entry?
+                .file_name()
+                .into_string()
+                .ok()
+                .filter(|id| is_valid_id(id))
+            {
                 found.push(Self::new(state, &id));
             }
         }
@@ -70,15 +78,27 @@ impl Entry {
     /// with everything that others look for in it.
     pub(crate) fn create(&self, record: &Record, spec: &ContainerSpec) -> io::Result<()> {
         let containers = self.directory.parent().ok_or(io::ErrorKind::InvalidInput)?;
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(containers)?;
-        let unfinished = Self { id: self.id.clone(), directory: containers.join(unfinished(std::process::id())) };
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(containers)?;
+        let unfinished = Self {
+            id: self.id.clone(),
+            directory: containers.join(unfinished(std::process::id())),
+        };
         unfinished.remove()?;
         fs_err::create_dir(&unfinished.directory)?;
         fs_err::create_dir(unfinished.bundle())?;
         fs_err::create_dir(unfinished.rootfs())?;
         write(&unfinished.directory.join("spec.json"), spec)?;
         unfinished.write_record(record)?;
-        let claimed = rustix::fs::renameat_with(CWD, &unfinished.directory, CWD, &self.directory, RenameFlags::NOREPLACE);
+        let claimed = rustix::fs::renameat_with(
+            CWD,
+            &unfinished.directory,
+            CWD,
+            &self.directory,
+            RenameFlags::NOREPLACE,
+        );
         claimed.or_else(|error| {
             unfinished.remove()?;
             Err(error.into())
@@ -88,7 +108,9 @@ impl Entry {
     /// Removes directories that dead helpers had not finished.
     pub(crate) fn remove_unfinished(state: &Path) -> io::Result<()> {
         let containers = state.join("containers");
-        let Ok(entries) = fs_err::read_dir(&containers) else { return Ok(()) };
+        let Ok(entries) = fs_err::read_dir(&containers) else {
+            return Ok(());
+        };
         for entry in entries {
             let name = entry?.file_name().into_string().unwrap_or_default();
             let owner = name.strip_prefix(".new-").and_then(|pid| pid.parse().ok());
@@ -141,7 +163,13 @@ impl Entry {
     pub(crate) fn write_lost(&self, started: Option<Started>) -> io::Result<Exit> {
         let finished = Timestamp::now();
         let started = started.map_or(finished, |started| started.at);
-        let exit = Exit { code: 137, oom_killed: false, started, finished, usage: Usage::default() };
+        let exit = Exit {
+            code: 137,
+            oom_killed: false,
+            started,
+            finished,
+            usage: Usage::default(),
+        };
         self.write_exit(&exit)?;
         Ok(exit)
     }
@@ -178,7 +206,9 @@ fn unfinished(pid: u32) -> String {
 /// Whether an id is fit to be a file name and a control group's name; Docker's rule for container names.
 pub(crate) fn is_valid_id(id: &str) -> bool {
     let mut bytes = id.bytes();
-    bytes.next().is_some_and(|byte| byte.is_ascii_alphanumeric())
+    bytes
+        .next()
+        .is_some_and(|byte| byte.is_ascii_alphanumeric())
         && id.len() <= 128
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
 }
@@ -211,7 +241,17 @@ mod tests {
 
     #[test]
     fn ids_that_could_leave_the_directory_are_refused() {
-        for id in ["", ".", "..", "a/b", "-a", "_a", "a b", "a\0", &"a".repeat(129)] {
+        for id in [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "-a",
+            "_a",
+            "a b",
+            "a\0",
+            &"a".repeat(129),
+        ] {
             assert!(!is_valid_id(id), "{id:?}");
         }
         for id in ["a", "web-1", "0.a_b"] {
@@ -224,10 +264,17 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let entry = Entry::new(state.path(), "web");
         let helper = ProcessName::of(std::process::id()).unwrap();
-        let record = Record { helper, attached: false, started: None };
+        let record = Record {
+            helper,
+            attached: false,
+            started: None,
+        };
         let spec = ContainerSpec::default();
         entry.create(&record, &spec).unwrap();
-        assert_eq!(entry.create(&record, &spec).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(
+            entry.create(&record, &spec).unwrap_err().kind(),
+            io::ErrorKind::AlreadyExists
+        );
         assert!(entry.exit().unwrap().is_none());
         let exit = entry.write_lost(None).unwrap();
         assert_eq!(entry.exit().unwrap(), Some(exit));

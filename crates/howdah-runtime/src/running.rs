@@ -51,16 +51,26 @@ pub(crate) struct Ends {
 
 impl Running {
     pub(crate) fn new(id: &str, control: UnixStream, helper: Child, ends: Ends) -> Self {
-        let Ends { stdin, stdout, stderr, terminal } = ends;
-        Self { stdin, stdout, stderr, terminal, id: id.to_owned(), control, helper, exit: None }
+        let Ends {
+            stdin,
+            stdout,
+            stderr,
+            terminal,
+        } = ends;
+        Self {
+            stdin,
+            stdout,
+            stderr,
+            terminal,
+            id: id.to_owned(),
+            control,
+            helper,
+            exit: None,
+        }
     }
 
     pub(crate) fn control(&self) -> &UnixStream {
         &self.control
-    }
-
-    pub(crate) fn id(&self) -> &str {
-        &self.id
     }
 
     /// Waits for the end. All output is in the pipes by then; read them meanwhile, or a full pipe stops the program.
@@ -72,12 +82,22 @@ impl Running {
         }
         let reply = socket::receive::<Reply>(&self.control);
         let action = || format!("wait for the helper of container `{}`", self.id);
-        let exit = match reply.map_err(|source| RuntimeError::Io { action: action(), source })? {
+        let exit = match reply.map_err(|source| RuntimeError::Io {
+            action: action(),
+            source,
+        })? {
             Some((Reply::Exited(exit), _)) => exit,
             Some((Reply::Failed(failure), _)) => return Err(failure.into()),
-            Some((Reply::Started, _)) | None => return Err(RuntimeError::HelperDied { id: self.id.clone() }),
+            Some((Reply::Started, _)) | None => {
+                return Err(RuntimeError::HelperDied {
+                    id: self.id.clone(),
+                });
+            }
         };
-        self.helper.wait().map_err(|source| RuntimeError::Io { action: action(), source })?;
+        self.helper.wait().map_err(|source| RuntimeError::Io {
+            action: action(),
+            source,
+        })?;
         self.exit = Some(exit.clone());
         Ok(exit)
     }
@@ -85,17 +105,25 @@ impl Running {
     /// Sends a signal to the process; nothing happens when it has ended already.
     pub fn kill(&self, signal: i32) -> Result<(), RuntimeError> {
         match socket::send(&self.control, &Command::Signal(signal), &[]) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                Err(RuntimeError::Io { action: format!("signal container `{}`", self.id), source: error })
-            }
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(RuntimeError::Io {
+                action: format!("signal container `{}`", self.id),
+                source: error,
+            }),
             _ => Ok(()),
         }
     }
 
     /// Tells the terminal its new size. Nothing happens without one.
     pub fn resize(&self, rows: u16, columns: u16) -> Result<(), RuntimeError> {
-        let Some(terminal) = &self.terminal else { return Ok(()) };
-        let size = rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let Some(terminal) = &self.terminal else {
+            return Ok(());
+        };
+        let size = rustix::termios::Winsize {
+            ws_row: rows,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
         rustix::termios::tcsetwinsize(terminal, size).map_err(|error| RuntimeError::Io {
             action: format!("resize the terminal of container `{}`", self.id),
             source: error.into(),

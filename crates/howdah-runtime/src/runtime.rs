@@ -11,10 +11,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 
 use crate::cgroup::Cgroup;
+use crate::error::During;
+use crate::plumbing::Plumbing;
 use crate::process::signal_from_number;
 use crate::protocol::{Reply, Request, Streams, Task};
 use crate::records::{Entry, Record, is_valid_id};
-use crate::running::Ends;
 use crate::{ContainerSpec, ExecSpec, HELPER_ROLE, Running, RuntimeError, State, Stdio, socket};
 
 /// How long a helper may take to clear its container away once it has been killed.
@@ -35,7 +36,10 @@ impl Runtime {
         fs_err::create_dir_all(state).during(action)?;
         // Helpers leave the caller's working directory, and mounts need the true path.
         let state = fs_err::canonicalize(state).during(action)?;
-        Ok(Self { state, executable: executable.to_owned() })
+        Ok(Self {
+            state,
+            executable: executable.to_owned(),
+        })
     }
 
     /// Runs a container attached to the caller: it dies when the [`Running`] is dropped or the caller dies, and leaves
@@ -45,7 +49,11 @@ impl Runtime {
         let mut spec = Box::new(spec.clone());
         spec.terminal = plumbing.streams == Streams::Terminal;
         let id = spec.id.clone();
-        let request = Request::Run { state: self.state.clone(), spec, streams: plumbing.streams };
+        let request = Request::Run {
+            state: self.state.clone(),
+            spec,
+            streams: plumbing.streams,
+        };
         self.attach(&id, Task::Run, &request, plumbing)
     }
 
@@ -53,27 +61,48 @@ impl Runtime {
     /// Returns when its program has been executed. A record of an ended container with the same id is replaced.
     pub fn start(&self, spec: &ContainerSpec, log: &Path) -> Result<(), RuntimeError> {
         match self.state(&spec.id)? {
-            State::Running { .. } => return Err(RuntimeError::AlreadyRunning { id: spec.id.clone() }),
+            State::Running { .. } => {
+                return Err(RuntimeError::AlreadyRunning {
+                    id: spec.id.clone(),
+                });
+            }
             State::Exited(_) => self.delete(&spec.id)?,
             State::Absent => {}
         }
-        let log = std::path::absolute(log).during(|| format!("find the log `{}`", log.display()))?;
-        let request = Request::Start { state: self.state.clone(), spec: Box::new(spec.clone()), log };
+        let log =
+            std::path::absolute(log).during(|| format!("find the log `{}`", log.display()))?;
+        let request = Request::Start {
+            state: self.state.clone(),
+            spec: Box::new(spec.clone()),
+            log,
+        };
         let (mut helper, control) = self.spawn(Task::Start)?;
         let sent = send(&control, &request, &Plumbing::default(), &spec.id);
         // It has left our family by forking, so this ends at once.
-        helper.wait().during(|| "wait for the helper's first process".to_owned())?;
+        helper
+            .wait()
+            .during(|| "wait for the helper's first process".to_owned())?;
         sent?;
         await_start(&control, &spec.id).map(drop)
     }
 
     /// Executes one more process in a running container, attached to the caller.
-    pub fn exec(&self, id: &str, process: &ExecSpec, stdio: Stdio) -> Result<Running, RuntimeError> {
+    pub fn exec(
+        &self,
+        id: &str,
+        process: &ExecSpec,
+        stdio: Stdio,
+    ) -> Result<Running, RuntimeError> {
         self.entry(id)?;
         let plumbing = Plumbing::new(stdio, process.terminal, process.stdin)?;
         let mut process = process.clone();
         process.terminal = plumbing.streams == Streams::Terminal;
-        let request = Request::Exec { state: self.state.clone(), id: id.to_owned(), process, streams: plumbing.streams };
+        let request = Request::Exec {
+            state: self.state.clone(),
+            id: id.to_owned(),
+            process,
+            streams: plumbing.streams,
+        };
         self.attach(id, Task::Exec, &request, plumbing)
     }
 
@@ -84,7 +113,9 @@ impl Runtime {
         if let Some(exit) = entry.exit().during(action)? {
             return Ok(State::Exited(exit));
         }
-        let Some(record) = entry.record().during(action)? else { return Ok(State::Absent) };
+        let Some(record) = entry.record().during(action)? else {
+            return Ok(State::Absent);
+        };
         if !record.helper.is_alive() {
             // It may have ended between the two looks.
             return match entry.exit().during(action)? {
@@ -93,7 +124,12 @@ impl Runtime {
             };
         }
         // Until its program runs there is nothing to be told of it.
-        Ok(record.started.map_or(State::Absent, |started| State::Running { pid: started.process.pid, started: started.at }))
+        Ok(record
+            .started
+            .map_or(State::Absent, |started| State::Running {
+                pid: started.process.pid,
+                started: started.at,
+            }))
     }
 
     /// A descriptor that becomes readable (poll(2)) when the container has ended and its exit is recorded.
@@ -120,7 +156,11 @@ impl Runtime {
         if entry.exit().during(action)?.is_some() {
             return Ok(());
         }
-        match entry.record().during(action)?.and_then(|record| record.started) {
+        match entry
+            .record()
+            .during(action)?
+            .and_then(|record| record.started)
+        {
             Some(started) => started.process.signal(signal).during(action).map(drop),
             None => Err(RuntimeError::NotRunning { id: id.to_owned() }),
         }
@@ -140,7 +180,10 @@ impl Runtime {
                 record.helper.signal(Signal::KILL).during(action)?;
             }
             if !ends_within(&helper, CLEARING) {
-                return Err(RuntimeError::Io { action: action(), source: io::ErrorKind::TimedOut.into() });
+                return Err(RuntimeError::Io {
+                    action: action(),
+                    source: io::ErrorKind::TimedOut.into(),
+                });
             }
         }
         Cgroup::new(id, entry.directory()).remove().during(action)?;
@@ -150,7 +193,9 @@ impl Runtime {
     /// All containers with a record, by id.
     pub fn list(&self) -> Result<Vec<(String, State)>, RuntimeError> {
         let entries = Entry::all(&self.state).during(|| "list containers".to_owned())?;
-        let states = entries.into_iter().map(|entry| Ok((entry.id.clone(), self.state(&entry.id)?)));
+        let states = entries
+            .into_iter()
+            .map(|entry| Ok((entry.id.clone(), self.state(&entry.id)?)));
         Ok(states
             .collect::<Result<Vec<_>, RuntimeError>>()?
             .into_iter()
@@ -164,9 +209,14 @@ impl Runtime {
         Entry::remove_unfinished(&self.state).during(action)?;
         let mut cleared = Vec::new();
         for entry in Entry::all(&self.state).during(action)? {
-            let Some(record) = entry.record().during(action)? else { continue };
+            let Some(record) = entry.record().during(action)? else {
+                continue;
+            };
             let dead = !record.helper.is_alive();
-            if dead && (entry.exit().during(action)?.is_none() || Cgroup::new(&entry.id, entry.directory()).exists()) {
+            if dead
+                && (entry.exit().during(action)?.is_none()
+                    || Cgroup::new(&entry.id, entry.directory()).exists())
+            {
                 bury(&entry, &record)?;
                 cleared.push(entry.id);
             }
@@ -182,7 +232,13 @@ impl Runtime {
         }
     }
 
-    fn attach(&self, id: &str, task: Task, request: &Request, plumbing: Plumbing) -> Result<Running, RuntimeError> {
+    fn attach(
+        &self,
+        id: &str,
+        task: Task,
+        request: &Request,
+        plumbing: Plumbing,
+    ) -> Result<Running, RuntimeError> {
         let (helper, control) = self.spawn(task)?;
         let sent = send(&control, request, &plumbing, id);
         // Our copies of the process's ends must go, or its pipes would never end.
@@ -190,13 +246,14 @@ impl Runtime {
         drop(plumbing.theirs);
         let mut running = Running::new(id, control, helper, ends);
         sent?;
-        running.started()?;
+        running.terminal = await_start(running.control(), id)?;
         Ok(running)
     }
 
     /// The environment is not handed on: libcontainer would act on some of it (`LISTEN_FDS`).
     fn spawn(&self, task: Task) -> Result<(Child, UnixStream), RuntimeError> {
-        let (ours, theirs) = UnixStream::pair().during(|| "make a socket for the helper".to_owned())?;
+        let (ours, theirs) =
+            UnixStream::pair().during(|| "make a socket for the helper".to_owned())?;
         let helper = Command::new(&self.executable)
             .args([HELPER_ROLE, task.name()])
             .env_clear()
@@ -204,80 +261,32 @@ impl Runtime {
             .stdout(std::process::Stdio::null())
             .stderr(std::process::Stdio::null())
             .spawn()
-            .map_err(|source| RuntimeError::Spawn { executable: self.executable.clone(), source })?;
+            .map_err(|source| RuntimeError::Spawn {
+                executable: self.executable.clone(),
+                source,
+            })?;
         Ok((helper, ours))
     }
 }
 
-/// The streams of an attached process: the ends it gets, and the ends the caller keeps.
-#[derive(Debug)]
-struct Plumbing {
-    streams: Streams,
-    theirs: Vec<OwnedFd>,
-    ends: Ends,
-}
-
-impl Default for Plumbing {
-    fn default() -> Self {
-        Self { streams: Streams::Given { owned: false }, theirs: Vec::new(), ends: Ends::default() }
-    }
-}
-
-impl Plumbing {
-    fn new(stdio: Stdio, terminal: bool, stdin: bool) -> Result<Self, RuntimeError> {
-        if terminal || stdio == Stdio::Terminal {
-            return Ok(Self { streams: Streams::Terminal, ..Self::default() });
-        }
-        Self::of_streams(stdio, stdin).during(|| "make pipes for the process".to_owned())
-    }
-
-    fn of_streams(stdio: Stdio, stdin: bool) -> io::Result<Self> {
-        let null = || Ok::<OwnedFd, io::Error>(fs_err::OpenOptions::new().read(true).write(true).open("/dev/null")?.into_parts().0.into());
-        let mut ends = Ends::default();
-        let piped = stdio == Stdio::Piped;
-        let theirs = match stdio {
-            Stdio::Piped => {
-                let input = if stdin {
-                    let (reader, writer) = io::pipe()?;
-                    ends.stdin = Some(OwnedFd::from(writer).into());
-                    reader.into()
-                } else {
-                    null()?
-                };
-                let (stdout, stdout_writer) = io::pipe()?;
-                let (stderr, stderr_writer) = io::pipe()?;
-                ends.stdout = Some(OwnedFd::from(stdout).into());
-                ends.stderr = Some(OwnedFd::from(stderr).into());
-                vec![input, stdout_writer.into(), stderr_writer.into()]
-            }
-            Stdio::Inherit => {
-                let input = if stdin { io::stdin().as_fd().try_clone_to_owned()? } else { null()? };
-                vec![input, io::stdout().as_fd().try_clone_to_owned()?, io::stderr().as_fd().try_clone_to_owned()?]
-            }
-            Stdio::Null | Stdio::Terminal => vec![null()?, null()?, null()?],
-        };
-        Ok(Self { streams: Streams::Given { owned: piped }, theirs, ends })
-    }
-}
-
-impl Running {
-    /// Waits until the program has been executed, and takes its terminal.
-    fn started(&mut self) -> Result<(), RuntimeError> {
-        self.terminal = await_start(self.control(), self.id())?;
-        Ok(())
-    }
-}
-
-fn send(control: &UnixStream, request: &Request, plumbing: &Plumbing, id: &str) -> Result<(), RuntimeError> {
+fn send(
+    control: &UnixStream,
+    request: &Request,
+    plumbing: &Plumbing,
+    id: &str,
+) -> Result<(), RuntimeError> {
     let descriptors: Vec<_> = plumbing.theirs.iter().map(AsFd::as_fd).collect();
     match socket::send(control, request, &descriptors) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(RuntimeError::HelperDied { id: id.to_owned() }),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            Err(RuntimeError::HelperDied { id: id.to_owned() })
+        }
         result => result.during(|| format!("ask the helper of container `{id}`")),
     }
 }
 
 fn await_start(control: &UnixStream, id: &str) -> Result<Option<OwnedFd>, RuntimeError> {
-    let reply = socket::receive::<Reply>(control).during(|| format!("hear from the helper of container `{id}`"))?;
+    let reply = socket::receive::<Reply>(control)
+        .during(|| format!("hear from the helper of container `{id}`"))?;
     match reply {
         Some((Reply::Started, descriptors)) => Ok(descriptors.into_iter().next()),
         Some((Reply::Failed(failure), _)) => Err(failure.into()),
@@ -288,7 +297,9 @@ fn await_start(control: &UnixStream, id: &str) -> Result<Option<OwnedFd>, Runtim
 /// Clears a container away whose helper was killed, and records that nobody knows how it ended.
 fn bury(entry: &Entry, record: &Record) -> Result<State, RuntimeError> {
     let action = || format!("clear container `{}` away", entry.id);
-    Cgroup::new(&entry.id, entry.directory()).remove().during(action)?;
+    Cgroup::new(&entry.id, entry.directory())
+        .remove()
+        .during(action)?;
     if record.attached || record.started.is_none() {
         entry.remove().during(action)?;
         return Ok(State::Absent);
@@ -309,16 +320,5 @@ fn ends_within(process: &OwnedFd, limit: Duration) -> bool {
             Err(rustix::io::Errno::INTR) => {}
             Err(_) => return false,
         }
-    }
-}
-
-/// Names what was being done.
-trait During<T> {
-    fn during(self, action: impl FnOnce() -> String) -> Result<T, RuntimeError>;
-}
-
-impl<T> During<T> for io::Result<T> {
-    fn during(self, action: impl FnOnce() -> String) -> Result<T, RuntimeError> {
-        self.map_err(|source| RuntimeError::Io { action: action(), source })
     }
 }

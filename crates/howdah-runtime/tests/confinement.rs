@@ -1,4 +1,9 @@
 //! What a container may not do, and what it is given to be able to do it.
+#![allow(
+    clippy::tests_outside_test_module,
+    clippy::unwrap_used,
+    reason = "all of this file is a test"
+)]
 
 mod support;
 
@@ -12,11 +17,17 @@ fn capabilities_are_dockers_and_no_more() {
     assert_eq!(lab.sh("grep Cap /proc/self/status"), docker);
     let mut spec = lab.shell("one", "grep -e CapEff -e CapBnd /proc/self/status");
     spec.user = "app".to_owned();
-    assert_eq!(lab.run_ok(&spec), "CapEff:\t0000000000000000\nCapBnd:\t00000000a80425fb\n");
+    assert_eq!(
+        lab.run_ok(&spec),
+        "CapEff:\t0000000000000000\nCapBnd:\t00000000a80425fb\n"
+    );
     spec.security.cap_drop = vec!["ALL".to_owned()];
     spec.security.cap_add = vec!["CAP_CHOWN".to_owned()];
     spec.user = String::new();
-    assert_eq!(lab.run_ok(&spec), "CapEff:\t0000000000000001\nCapBnd:\t0000000000000001\n");
+    assert_eq!(
+        lab.run_ok(&spec),
+        "CapEff:\t0000000000000001\nCapBnd:\t0000000000000001\n"
+    );
 }
 
 #[test]
@@ -63,25 +74,41 @@ fn disks_of_the_host_cannot_be_opened_even_by_a_new_node() {
     let script = "mknod /tmp/mem c 1 1 && head -c 1 /tmp/mem; mknod /tmp/null c 1 3 && echo ok > /tmp/null && echo null";
     let outcome = lab.run(&lab.shell("one", script)).unwrap();
     assert_eq!(outcome.stdout, "null\n");
-    assert!(outcome.stderr.contains("Operation not permitted"), "{outcome:?}");
+    assert!(
+        outcome.stderr.contains("Operation not permitted"),
+        "{outcome:?}"
+    );
 }
 
 #[test]
 fn devices_are_there_and_more_on_request() {
     let lab = Lab::new();
     let list = lab.sh("ls /dev; head -c 4 /dev/urandom | wc -c; echo x > /dev/full || echo full; mount | grep -c -e devpts -e mqueue -e /dev/shm");
-    for name in ["null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm", "mqueue", "fd", "stdin", "stdout", "stderr", "4", "3"] {
+    for name in [
+        "null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm", "mqueue", "fd",
+        "stdin", "stdout", "stderr", "4", "3",
+    ] {
         assert!(list.lines().any(|line| line == name), "{name} in {list}");
     }
-    let mut spec = lab.shell("one", "stat -c %t /dev/filesystem && head -c 0 /dev/filesystem");
-    spec.devices = vec![Device { source: "/dev/fuse".into(), target: "/dev/filesystem".into(), permissions: "rw".to_owned() }];
+    let mut spec = lab.shell(
+        "one",
+        "stat -c %t /dev/filesystem && head -c 0 /dev/filesystem",
+    );
+    spec.devices = vec![Device {
+        source: "/dev/fuse".into(),
+        target: "/dev/filesystem".into(),
+        permissions: "rw".to_owned(),
+    }];
     assert_eq!(lab.run_ok(&spec), "a\n");
 }
 
 #[test]
 fn limits_hold() {
     let lab = Lab::new();
-    let mut spec = lab.shell("one", "head -c 200000000 /dev/zero | tail -n 1 | wc -c; echo survived");
+    let mut spec = lab.shell(
+        "one",
+        "head -c 200000000 /dev/zero | tail -n 1 | wc -c; echo survived",
+    );
     spec.limits.memory_bytes = Some(32 << 20);
     let outcome = lab.run(&spec).unwrap();
     assert!(outcome.exit.oom_killed, "{outcome:?}");
@@ -93,11 +120,16 @@ fn limits_hold() {
     assert!(lab.run(&spec).unwrap().stderr.contains("can't fork"));
 
     let mut spec = lab.shell("three", "ulimit -n; df /dev/shm | tail -n 1; cat /proc/self/oom_score_adj; cat /proc/sys/kernel/msgmax");
-    spec.limits.ulimits = vec![Ulimit { name: "nofile".to_owned(), soft: 123, hard: 456 }];
+    spec.limits.ulimits = vec![Ulimit {
+        name: "nofile".to_owned(),
+        soft: 123,
+        hard: 456,
+    }];
     spec.limits.shm_bytes = Some(1 << 20);
     spec.limits.oom_score_adj = Some(500);
     spec.limits.cpus = Some(0.5);
-    spec.sysctls.insert("kernel.msgmax".to_owned(), "12345".to_owned());
+    spec.sysctls
+        .insert("kernel.msgmax".to_owned(), "12345".to_owned());
     spec.user = "app".to_owned();
     let output = lab.run_ok(&spec);
     let lines: Vec<&str> = output.lines().collect();
@@ -117,7 +149,12 @@ fn a_privileged_container_may_mount_and_see_devices() {
 #[test]
 fn namespaces_are_the_containers_own() {
     let lab = Lab::new();
-    let own = |name: &str| fs_err::read_link(format!("/proc/self/ns/{name}")).unwrap().display().to_string();
+    let own = |name: &str| {
+        fs_err::read_link(format!("/proc/self/ns/{name}"))
+            .unwrap()
+            .display()
+            .to_string()
+    };
     let inside = lab.sh("for name in pid mnt uts ipc net cgroup; do readlink /proc/self/ns/$name; done; echo $$; ps | wc -l; ulimit -u >/dev/null; ls /proc/self/fd | wc -l");
     for name in ["pid", "mnt", "uts", "ipc", "net", "cgroup"] {
         assert!(!inside.contains(&own(name)), "{name} in {inside}");
@@ -130,7 +167,10 @@ fn namespaces_are_the_containers_own() {
 #[test]
 fn signals_and_the_mask_are_as_a_fresh_login_has_them() {
     let lab = Lab::new();
-    assert_eq!(lab.sh("grep -e SigBlk -e SigIgn /proc/self/status; umask"), "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n0022\n");
+    assert_eq!(
+        lab.sh("grep -e SigBlk -e SigIgn /proc/self/status; umask"),
+        "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n0022\n"
+    );
 }
 
 #[test]
@@ -141,7 +181,11 @@ fn links_in_an_image_do_not_lead_mounts_to_the_host() {
     fs_err::os::unix::fs::symlink(&outside, lab.path("base/escape")).unwrap();
     fs_err::os::unix::fs::symlink(outside.join("hosts"), lab.path("base/etc/hosts")).unwrap();
     let mut spec = lab.shell("one", "true");
-    spec.mounts = vec![Mount::Tmpfs { target: "/escape/below".into(), size_bytes: None, mode: None }];
+    spec.mounts = vec![Mount::Tmpfs {
+        target: "/escape/below".into(),
+        size_bytes: None,
+        mode: None,
+    }];
     // Whether it is refused or made inside does not matter.
     lab.run(&spec).ok();
     assert_eq!(fs_err::read_dir(&outside).unwrap().count(), 0);

@@ -1,4 +1,9 @@
 //! Detached containers: start, log, state, exec, kill, delete, and what is left when helpers die.
+#![allow(
+    clippy::tests_outside_test_module,
+    clippy::unwrap_used,
+    reason = "all of this file is a test"
+)]
 
 mod support;
 
@@ -8,8 +13,15 @@ use support::{Lab, eventually, text};
 
 fn wait(lab: &Lab, id: &str) -> howdah_runtime::Exit {
     let watch = lab.runtime.watch(id).unwrap();
-    let limit = Timespec { tv_sec: 20, tv_nsec: 0 };
-    assert_eq!(poll(&mut [PollFd::new(&watch, PollFlags::IN)], Some(&limit)).unwrap(), 1, "{id} did not end");
+    let limit = Timespec {
+        tv_sec: 20,
+        tv_nsec: 0,
+    };
+    assert_eq!(
+        poll(&mut [PollFd::new(&watch, PollFlags::IN)], Some(&limit)).unwrap(),
+        1,
+        "{id} did not end"
+    );
     match lab.runtime.state(id).unwrap() {
         State::Exited(exit) => exit,
         state => panic!("{id} is {state:?}"),
@@ -21,7 +33,11 @@ fn log_lines(lab: &Lab) -> Vec<String> {
     log.lines()
         .map(|line| {
             let line: serde_json::Value = serde_json::from_str(line).unwrap();
-            format!("{}:{}", line["stream"].as_str().unwrap(), line["log"].as_str().unwrap().trim_end())
+            format!(
+                "{}:{}",
+                line["stream"].as_str().unwrap(),
+                line["log"].as_str().unwrap().trim_end()
+            )
         })
         .collect()
 }
@@ -33,7 +49,10 @@ fn exec(lab: &Lab, id: &str, process: &ExecSpec) -> Result<(String, i32), Runtim
 }
 
 fn command(script: &str) -> ExecSpec {
-    ExecSpec { args: ["sh", "-c", script].map(str::to_owned).to_vec(), ..ExecSpec::default() }
+    ExecSpec {
+        args: ["sh", "-c", script].map(str::to_owned).to_vec(),
+        ..ExecSpec::default()
+    }
 }
 
 #[test]
@@ -46,10 +65,15 @@ fn a_container_is_logged_to_its_end_and_its_exit_is_kept() {
     let mut lines = log_lines(&lab);
     lines.sort();
     assert_eq!(lines, ["stderr:bad", "stdout:first", "stdout:last"]);
-    assert_eq!(lab.runtime.list().unwrap(), [("one".to_owned(), State::Exited(exit))]);
+    assert_eq!(
+        lab.runtime.list().unwrap(),
+        [("one".to_owned(), State::Exited(exit))]
+    );
     assert_eq!(lab.runtime.reap().unwrap(), Vec::<String>::new());
     // The record of an ended container is replaced.
-    lab.runtime.start(&lab.spec("one", &["true"]), &lab.path("log")).unwrap();
+    lab.runtime
+        .start(&lab.spec("one", &["true"]), &lab.path("log"))
+        .unwrap();
     assert_eq!(wait(&lab, "one").code, 0);
     lab.runtime.kill("one", 15).unwrap();
     lab.runtime.delete("one").unwrap();
@@ -61,10 +85,16 @@ fn a_container_is_logged_to_its_end_and_its_exit_is_kept() {
 #[test]
 fn a_failed_start_leaves_nothing() {
     let lab = Lab::new();
-    let error = lab.runtime.start(&lab.spec("one", &["no-such-command"]), &lab.path("log")).unwrap_err();
+    let error = lab
+        .runtime
+        .start(&lab.spec("one", &["no-such-command"]), &lab.path("log"))
+        .unwrap_err();
     assert_eq!(error.exit_code(), 127);
     assert_eq!(lab.runtime.state("one").unwrap(), State::Absent);
-    assert!(matches!(lab.runtime.kill("one", 15), Err(RuntimeError::NotRunning { .. })));
+    assert!(matches!(
+        lab.runtime.kill("one", 15),
+        Err(RuntimeError::NotRunning { .. })
+    ));
     assert!(lab.runtime.watch("one").is_err());
     assert_eq!(lab.leftovers(), Vec::<String>::new());
 }
@@ -72,10 +102,18 @@ fn a_failed_start_leaves_nothing() {
 #[test]
 fn a_container_stops_on_a_signal_it_handles() {
     let lab = Lab::new();
-    let spec = lab.shell("one", "trap 'echo bye; exit 0' TERM; echo ready; while true; do sleep 0.02; done");
+    let spec = lab.shell(
+        "one",
+        "trap 'echo bye; exit 0' TERM; echo ready; while true; do sleep 0.02; done",
+    );
     lab.runtime.start(&spec, &lab.path("log")).unwrap();
-    assert!(matches!(lab.runtime.start(&spec, &lab.path("log")), Err(RuntimeError::AlreadyRunning { .. })));
-    eventually("the first line", || (!log_lines(&lab).is_empty()).then_some(()));
+    assert!(matches!(
+        lab.runtime.start(&spec, &lab.path("log")),
+        Err(RuntimeError::AlreadyRunning { .. })
+    ));
+    eventually("the first line", || {
+        (!log_lines(&lab).is_empty()).then_some(())
+    });
     lab.runtime.kill("one", 15).unwrap();
     assert_eq!(wait(&lab, "one").code, 0);
     assert_eq!(log_lines(&lab), ["stdout:ready", "stdout:bye"]);
@@ -84,13 +122,21 @@ fn a_container_stops_on_a_signal_it_handles() {
 #[test]
 fn much_output_is_rotated_not_lost() {
     let lab = Lab::new();
-    let mut spec = lab.shell("one", "i=0; while [ $i -lt 3000 ]; do echo line $i; i=$((i+1)); done");
-    spec.log = LogLimits { max_bytes: 100_000, max_files: 10 };
+    let mut spec = lab.shell(
+        "one",
+        "i=0; while [ $i -lt 3000 ]; do echo line $i; i=$((i+1)); done",
+    );
+    spec.log = LogLimits {
+        max_bytes: 100_000,
+        max_files: 10,
+    };
     lab.runtime.start(&spec, &lab.path("log")).unwrap();
     wait(&lab, "one");
     let mut count = 0;
     for name in ["log", "log.1", "log.2", "log.3"] {
-        let Ok(file) = fs_err::read_to_string(lab.path(name)) else { continue };
+        let Ok(file) = fs_err::read_to_string(lab.path(name)) else {
+            continue;
+        };
         assert!(file.len() <= 100_000);
         count += file.lines().count();
     }
@@ -108,7 +154,10 @@ fn processes_are_executed_as_the_container_is_confined() {
     lab.runtime.start(&spec, &lab.path("log")).unwrap();
     let (output, code) = exec(&lab, "one", &command("echo $A $B; pwd; id -u; id -G; hostname; grep -e Seccomp: -e CapBnd /proc/self/status; exit 5")).unwrap();
     assert_eq!(code, 5);
-    assert_eq!(output, "1 2\n/tmp\n1000\n1000 1234\none\nCapBnd:\t00000000a80425fb\nSeccomp:\t2\n");
+    assert_eq!(
+        output,
+        "1 2\n/tmp\n1000\n1000 1234\none\nCapBnd:\t00000000a80425fb\nSeccomp:\t2\n"
+    );
     let process = ExecSpec {
         env: vec!["A=3".to_owned()],
         cwd: Some("/etc".to_owned()),
@@ -120,7 +169,12 @@ fn processes_are_executed_as_the_container_is_confined() {
     assert_eq!(leftovers.len(), 1, "{leftovers:?}");
     let directory = lab.path("run/containers/one");
     let scratch = fs_err::read_dir(directory).unwrap().filter(|entry| {
-        entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("exec-")
+        entry
+            .as_ref()
+            .unwrap()
+            .file_name()
+            .to_string_lossy()
+            .starts_with("exec-")
     });
     assert_eq!(scratch.count(), 0);
 }
@@ -128,30 +182,73 @@ fn processes_are_executed_as_the_container_is_confined() {
 #[test]
 fn an_executed_process_fails_clearly_and_dies_with_its_caller() {
     let lab = Lab::new();
-    lab.runtime.start(&lab.spec("one", &["sleep", "1000"]), &lab.path("log")).unwrap();
-    let missing = ExecSpec { args: vec!["no-such-command".to_owned()], ..ExecSpec::default() };
+    lab.runtime
+        .start(&lab.spec("one", &["sleep", "1000"]), &lab.path("log"))
+        .unwrap();
+    let missing = ExecSpec {
+        args: vec!["no-such-command".to_owned()],
+        ..ExecSpec::default()
+    };
     assert_eq!(exec(&lab, "one", &missing).unwrap_err().exit_code(), 127);
-    let nowhere = ExecSpec { cwd: Some("/nowhere".to_owned()), ..command("true") };
-    assert!(exec(&lab, "one", &nowhere).unwrap_err().to_string().contains("/nowhere"));
-    assert!(matches!(exec(&lab, "two", &command("true")), Err(RuntimeError::NotRunning { .. })));
-    let running = lab.runtime.exec("one", &command("sleep 2000"), Stdio::Null).unwrap();
+    let nowhere = ExecSpec {
+        cwd: Some("/nowhere".to_owned()),
+        ..command("true")
+    };
+    assert!(
+        exec(&lab, "one", &nowhere)
+            .unwrap_err()
+            .to_string()
+            .contains("/nowhere")
+    );
+    assert!(matches!(
+        exec(&lab, "two", &command("true")),
+        Err(RuntimeError::NotRunning { .. })
+    ));
+    let running = lab
+        .runtime
+        .exec("one", &command("sleep 2000"), Stdio::Null)
+        .unwrap();
     drop(running);
-    eventually("its death", || (!exec(&lab, "one", &command("ps")).unwrap().0.contains("sleep 2000")).then_some(()));
+    eventually("its death", || {
+        (!exec(&lab, "one", &command("ps"))
+            .unwrap()
+            .0
+            .contains("sleep 2000"))
+        .then_some(())
+    });
     // A process still running when the container ends is told as killed.
-    let mut running = lab.runtime.exec("one", &command("sleep 2000"), Stdio::Null).unwrap();
+    let mut running = lab
+        .runtime
+        .exec("one", &command("sleep 2000"), Stdio::Null)
+        .unwrap();
     lab.runtime.kill("one", 9).unwrap();
     assert_eq!(running.wait().unwrap().code, 137);
     assert_eq!(wait(&lab, "one").code, 137);
-    assert!(matches!(exec(&lab, "one", &command("true")), Err(RuntimeError::NotRunning { .. })));
+    assert!(matches!(
+        exec(&lab, "one", &command("true")),
+        Err(RuntimeError::NotRunning { .. })
+    ));
 }
 
 #[test]
 fn an_executed_process_gets_a_terminal() {
     let lab = Lab::new();
-    lab.runtime.start(&lab.spec("one", &["sleep", "1000"]), &lab.path("log")).unwrap();
-    let process = ExecSpec { terminal: true, stdin: true, ..command("tty; read line; echo got $line") };
+    lab.runtime
+        .start(&lab.spec("one", &["sleep", "1000"]), &lab.path("log"))
+        .unwrap();
+    let process = ExecSpec {
+        terminal: true,
+        stdin: true,
+        ..command("tty; read line; echo got $line")
+    };
     let mut running = lab.runtime.exec("one", &process, Stdio::Inherit).unwrap();
-    let mut terminal: std::fs::File = running.terminal.as_ref().unwrap().try_clone().unwrap().into();
+    let mut terminal: std::fs::File = running
+        .terminal
+        .as_ref()
+        .unwrap()
+        .try_clone()
+        .unwrap()
+        .into();
     std::io::Write::write_all(&mut terminal, b"hello\n").unwrap();
     let mut output = Vec::new();
     std::io::Read::read_to_end(&mut terminal, &mut output).ok();
@@ -172,14 +269,26 @@ fn a_terminals_output_is_logged_too() {
 #[test]
 fn a_killed_helper_is_noticed_and_cleared_away() {
     let lab = Lab::new();
-    lab.runtime.start(&lab.spec("one", &["sleep", "1000"]), &lab.path("log")).unwrap();
-    let State::Running { pid, .. } = lab.runtime.state("one").unwrap() else { panic!("not running") };
+    lab.runtime
+        .start(&lab.spec("one", &["sleep", "1000"]), &lab.path("log"))
+        .unwrap();
+    let State::Running { pid, .. } = lab.runtime.state("one").unwrap() else {
+        panic!("not running")
+    };
     let record = fs_err::read_to_string(lab.path("run/containers/one/record.json")).unwrap();
     let record: serde_json::Value = serde_json::from_str(&record).unwrap();
     let helper = i32::try_from(record["helper"]["pid"].as_i64().unwrap()).unwrap();
-    rustix::process::kill_process(rustix::process::Pid::from_raw(helper).unwrap(), rustix::process::Signal::KILL).unwrap();
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(helper).unwrap(),
+        rustix::process::Signal::KILL,
+    )
+    .unwrap();
     assert_eq!(wait(&lab, "one").code, 137);
-    assert!(fs_err::read(format!("/proc/{pid}/cmdline")).unwrap_or_default().is_empty());
+    assert!(
+        fs_err::read(format!("/proc/{pid}/cmdline"))
+            .unwrap_or_default()
+            .is_empty()
+    );
     lab.runtime.delete("one").unwrap();
     assert_eq!(lab.leftovers(), Vec::<String>::new());
 }

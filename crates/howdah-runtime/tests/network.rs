@@ -1,17 +1,25 @@
 //! Bridges, addresses and isolation, on the machine's own network: one test at a time.
+#![allow(
+    clippy::tests_outside_test_module,
+    clippy::unwrap_used,
+    reason = "all of this file is a test"
+)]
 
 mod support;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::Command;
 
-use howdah_runtime::network::{BridgeSpec, NetworkError, ensure_bridge, free_subnet, remove_bridge};
+use howdah_runtime::network::{
+    BridgeSpec, NetworkError, ensure_bridge, free_subnet, remove_bridge,
+};
 use howdah_runtime::{ContainerSpec, Endpoint, Network, RuntimeError};
 use ipnet::Ipv4Net;
 use support::{Lab, eventually, machine};
 
 /// Out of the machine's network card, through the masquerade: asks the host's resolver for a name.
-const REACH_OUT: &str = "nslookup deb.debian.org >/tmp/answer 2>&1 && echo reached || cat /tmp/answer /etc/resolv.conf";
+const REACH_OUT: &str =
+    "nslookup deb.debian.org >/tmp/answer 2>&1 && echo reached || cat /tmp/answer /etc/resolv.conf";
 
 /// A bridge, removed when dropped.
 struct Bridge(BridgeSpec);
@@ -19,7 +27,12 @@ struct Bridge(BridgeSpec);
 impl Bridge {
     fn new(name: &str, internal: bool) -> Self {
         let subnet = free_subnet(&["10.213.0.0/16".parse().unwrap()], &[]).unwrap();
-        let spec = BridgeSpec { name: name.to_owned(), subnet, gateway: subnet.hosts().next().unwrap(), internal };
+        let spec = BridgeSpec {
+            name: name.to_owned(),
+            subnet,
+            gateway: subnet.hosts().next().unwrap(),
+            internal,
+        };
         let bridge = Self(spec);
         ensure_bridge(&bridge.0).unwrap();
         bridge
@@ -58,12 +71,21 @@ fn output(program: &str, arguments: &[&str]) -> String {
 
 /// A server in a container; the log tells when it listens.
 fn serve(lab: &Lab, bridge: &Bridge, id: &str, host: u8) {
-    let spec = bridge.join(lab.shell(id, "while true; do echo hello | nc -l -p 80 -w 5; done"), host);
-    lab.runtime.start(&spec, &lab.path(&format!("{id}.log"))).unwrap();
+    let spec = bridge.join(
+        lab.shell(id, "while true; do echo hello | nc -l -p 80 -w 5; done"),
+        host,
+    );
+    lab.runtime
+        .start(&spec, &lab.path(&format!("{id}.log")))
+        .unwrap();
     eventually("the server", || {
         let State { pid } = state(lab, id);
-        let tables = ["tcp", "tcp6"].map(|name| fs_err::read_to_string(format!("/proc/{pid}/net/{name}")).unwrap());
-        tables.iter().any(|table| table.contains(":0050 ")).then_some(())
+        let tables = ["tcp", "tcp6"]
+            .map(|name| fs_err::read_to_string(format!("/proc/{pid}/net/{name}")).unwrap());
+        tables
+            .iter()
+            .any(|table| table.contains(":0050 "))
+            .then_some(())
     });
 }
 
@@ -98,8 +120,14 @@ fn a_container_has_its_addresses_and_the_world() {
     ] {
         assert!(found.contains(&part), "{part} in {found}");
     }
-    assert!(!output("ip", &["-o", "link"]).contains("hv"), "a cable stayed");
-    assert_eq!(lab.run_ok(&bridge.join(lab.shell("two", REACH_OUT), 8)), "reached\n");
+    assert!(
+        !output("ip", &["-o", "link"]).contains("hv"),
+        "a cable stayed"
+    );
+    assert_eq!(
+        lab.run_ok(&bridge.join(lab.shell("two", REACH_OUT), 8)),
+        "reached\n"
+    );
 }
 
 #[test]
@@ -109,10 +137,20 @@ fn neighbours_are_reached_and_other_bridges_are_not() {
     let bridge = Bridge::new("howdah-t1", false);
     let other = Bridge::new("howdah-t2", false);
     serve(&lab, &bridge, "server", 5);
-    let ask = format!("wget -q -T 3 -O - http://{}/ 2>&1 | grep -c -e hello -e 'bad header' -e 'not'; nc -w 2 {} 80 </dev/null | grep hello || echo unreachable", bridge.address(5), bridge.address(5));
-    let near = lab.run(&bridge.join(lab.shell("near", &ask), 6)).unwrap().stdout;
+    let ask = format!(
+        "wget -q -T 3 -O - http://{}/ 2>&1 | grep -c -e hello -e 'bad header' -e 'not'; nc -w 2 {} 80 </dev/null | grep hello || echo unreachable",
+        bridge.address(5),
+        bridge.address(5)
+    );
+    let near = lab
+        .run(&bridge.join(lab.shell("near", &ask), 6))
+        .unwrap()
+        .stdout;
     assert!(near.contains("hello"), "{near}");
-    let far = lab.run(&other.join(lab.shell("far", &ask), 6)).unwrap().stdout;
+    let far = lab
+        .run(&other.join(lab.shell("far", &ask), 6))
+        .unwrap()
+        .stdout;
     assert!(far.contains("unreachable"), "{far}");
 }
 
@@ -122,8 +160,14 @@ fn an_internal_network_has_no_way_out() {
     let lab = Lab::new();
     let bridge = Bridge::new("howdah-t1", true);
     serve(&lab, &bridge, "server", 5);
-    let ask = format!("nc -w 2 {} 80 </dev/null; nc -w 2 192.0.2.1 53 </dev/null && echo out; ping -c 1 -w 2 192.0.2.1 >/dev/null && echo out; true", bridge.address(5));
-    assert_eq!(lab.run_ok(&bridge.join(lab.shell("one", &ask), 6)), "hello\n");
+    let ask = format!(
+        "nc -w 2 {} 80 </dev/null; nc -w 2 192.0.2.1 53 </dev/null && echo out; ping -c 1 -w 2 192.0.2.1 >/dev/null && echo out; true",
+        bridge.address(5)
+    );
+    assert_eq!(
+        lab.run_ok(&bridge.join(lab.shell("one", &ask), 6)),
+        "hello\n"
+    );
 }
 
 #[test]
@@ -138,7 +182,10 @@ fn the_host_reaches_a_container_and_is_reached() {
         let (mut connection, _) = listener.accept().unwrap();
         std::io::Write::write_all(&mut connection, b"from the host\n").unwrap();
     });
-    assert_eq!(lab.run_ok(&bridge.join(lab.shell("one", &script), 4)), "from the host\n");
+    assert_eq!(
+        lab.run_ok(&bridge.join(lab.shell("one", &script), 4)),
+        "from the host\n"
+    );
     server.join().unwrap();
 }
 
@@ -150,13 +197,22 @@ fn bridges_are_made_once_and_removed_whole() {
     let rules = output("nft", &["list", "table", "ip", "howdah"]);
     ensure_bridge(&bridge.0).unwrap();
     assert_eq!(output("nft", &["list", "table", "ip", "howdah"]), rules);
-    let moved = BridgeSpec { gateway: bridge.address(200), ..bridge.0.clone() };
+    let moved = BridgeSpec {
+        gateway: bridge.address(200),
+        ..bridge.0.clone()
+    };
     ensure_bridge(&moved).unwrap();
     let addresses = output("ip", &["-o", "-4", "addr", "show", "dev", "howdah-t1"]);
     assert_eq!(addresses.lines().count(), 1, "{addresses}");
     assert!(addresses.contains(&bridge.address(200).to_string()));
-    let clash = BridgeSpec { name: "howdah-t2".to_owned(), ..bridge.0.clone() };
-    assert!(matches!(ensure_bridge(&clash), Err(NetworkError::Invalid(_))));
+    let clash = BridgeSpec {
+        name: "howdah-t2".to_owned(),
+        ..bridge.0.clone()
+    };
+    assert!(matches!(
+        ensure_bridge(&clash),
+        Err(NetworkError::Invalid(_))
+    ));
     remove_bridge("howdah-t2").unwrap();
     remove_bridge("howdah-t1").unwrap();
     remove_bridge("howdah-t1").unwrap();
@@ -174,7 +230,12 @@ fn a_firewall_that_drops_forwarded_packets_is_opened_for_our_bridge() {
     let restore = Restore;
     let bridge = Bridge::new("howdah-t1", false);
     ensure_bridge(&bridge.0).unwrap();
-    assert_eq!(output("iptables", &["-S", "FORWARD"]).matches("howdah-t1").count(), 2);
+    assert_eq!(
+        output("iptables", &["-S", "FORWARD"])
+            .matches("howdah-t1")
+            .count(),
+        2
+    );
     let spec = bridge.join(lab.shell("one", REACH_OUT), 8);
     assert_eq!(lab.run_ok(&spec), "reached\n");
     drop(bridge);
@@ -196,11 +257,20 @@ fn a_network_is_shared_on_request() {
     let lab = Lab::new();
     let bridge = Bridge::new("howdah-t1", false);
     serve(&lab, &bridge, "server", 5);
-    let mut spec = lab.shell("one", "nc -w 2 127.0.0.1 80 </dev/null; grep server /etc/hosts");
+    let mut spec = lab.shell(
+        "one",
+        "nc -w 2 127.0.0.1 80 </dev/null; grep server /etc/hosts",
+    );
     spec.network = Network::Container("server".to_owned());
-    assert_eq!(lab.run_ok(&spec), format!("hello\n{}\tserver\n", bridge.address(5)));
+    assert_eq!(
+        lab.run_ok(&spec),
+        format!("hello\n{}\tserver\n", bridge.address(5))
+    );
     spec.network = Network::Container("nobody".to_owned());
-    assert!(matches!(lab.run(&spec), Err(RuntimeError::NotRunning { .. })));
+    assert!(matches!(
+        lab.run(&spec),
+        Err(RuntimeError::NotRunning { .. })
+    ));
     spec.network = Network::Host;
     spec.args[2] = "ip -o link | grep -c howdah-t1".to_owned();
     assert!(lab.run_ok(&spec).trim().parse::<u32>().unwrap() > 0);
@@ -212,7 +282,12 @@ fn a_missing_bridge_is_told_and_nothing_stays() {
     let lab = Lab::new();
     let mut spec = lab.spec("one", &["true"]);
     let address = "10.213.0.2/24".parse().unwrap();
-    spec.network = Network::Bridged(vec![Endpoint { bridge: "howdah-none".to_owned(), address, gateway: None, mac: None }]);
+    spec.network = Network::Bridged(vec![Endpoint {
+        bridge: "howdah-none".to_owned(),
+        address,
+        gateway: None,
+        mac: None,
+    }]);
     let error = lab.run(&spec).unwrap_err();
     assert!(error.to_string().contains("howdah-none"), "{error}");
     assert_eq!(lab.leftovers(), Vec::<String>::new());

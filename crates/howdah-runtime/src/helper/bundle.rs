@@ -1,26 +1,41 @@
 //! The OCI bundle of a container: its config.json, by the OCI runtime specification with Docker's defaults.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::device_filter::{Kind, Rule};
-use super::root::{normalise, stat};
+use super::devices::HostDevice;
+use super::root::normalise;
 use super::user::User;
 use super::{files, mounts};
 use crate::protocol::{Failure, Step};
 use crate::records::{Entry, write};
-use crate::{ContainerSpec, Device, ExecSpec, Limits, Network};
+use crate::{ContainerSpec, ExecSpec, Limits, Network};
 
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Kernel interfaces that tell or change what is not the container's.
 const MASKED: [&str; 12] = [
-    "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug",
-    "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware",
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
 ];
-const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
-/// Of a processor's time the limit counts in, as Docker does (cpu.cfs_period_us).
+const READ_ONLY: [&str; 5] = [
+    "/proc/bus",
+    "/proc/fs",
+    "/proc/irq",
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+];
+/// Of a processor's time the limit counts in, as Docker does (`cpu.cfs_period_us`).
 const CPU_PERIOD_MICROSECONDS: u64 = 100_000;
 
 /// What config.json says beside the specification.
@@ -33,19 +48,6 @@ pub(super) struct Context<'a> {
     pub(super) cgroups_path: &'a str,
     /// The network namespace to join, of another container.
     pub(super) network_of: Option<u32>,
-}
-
-/// A device node of the host.
-#[derive(Debug, Clone)]
-pub(super) struct HostDevice {
-    target: PathBuf,
-    kind: Kind,
-    major: u32,
-    minor: u32,
-    mode: u32,
-    uid: u32,
-    gid: u32,
-    permissions: String,
 }
 
 /// Writes config.json into the container's bundle.
@@ -73,11 +75,16 @@ pub(super) fn write_config(spec: &ContainerSpec, context: &Context<'_>) -> Resul
     if let Some(domain) = spec.domainname.as_ref().filter(|domain| !domain.is_empty()) {
         config["domainname"] = json!(domain);
     }
-    write(&context.entry.bundle().join("config.json"), &config).step("write the container's configuration")
+    write(&context.entry.bundle().join("config.json"), &config)
+        .step("write the container's configuration")
 }
 
 /// The process of one more program in a running container, as libcontainer reads it from a file.
-pub(super) fn exec_process(spec: &ContainerSpec, process: &ExecSpec, user: &User) -> Result<Value, Failure> {
+pub(super) fn exec_process(
+    spec: &ContainerSpec,
+    process: &ExecSpec,
+    user: &User,
+) -> Result<Value, Failure> {
     let mut merged = spec.clone();
     merged.args.clone_from(&process.args);
     merged.terminal = process.terminal;
@@ -86,7 +93,9 @@ pub(super) fn exec_process(spec: &ContainerSpec, process: &ExecSpec, user: &User
     }
     let name = |variable: &str| variable.split('=').next().unwrap_or_default().to_owned();
     let overridden: Vec<String> = process.env.iter().map(|variable| name(variable)).collect();
-    merged.env.retain(|variable| !overridden.contains(&name(variable)));
+    merged
+        .env
+        .retain(|variable| !overridden.contains(&name(variable)));
     merged.env.extend(process.env.iter().cloned());
     self::process(&merged, user)
 }
@@ -97,7 +106,10 @@ pub(super) fn working_directory(spec: &ContainerSpec) -> Result<PathBuf, Failure
         return Ok(PathBuf::from("/"));
     }
     if !spec.cwd.starts_with('/') {
-        return Err(Failure::Invalid(format!("working directory `{}` is not an absolute path", spec.cwd)));
+        return Err(Failure::Invalid(format!(
+            "working directory `{}` is not an absolute path",
+            spec.cwd
+        )));
     }
     Ok(normalise(Path::new(&spec.cwd)))
 }
@@ -124,7 +136,11 @@ fn process(spec: &ContainerSpec, user: &User) -> Result<Value, Failure> {
 fn environment(spec: &ContainerSpec, user: &User) -> Vec<String> {
     let mut environment = spec.env.clone();
     let mut default = |name: &str, value: &str| {
-        let is_set = |variable: &String| variable.strip_prefix(name).is_some_and(|rest| rest.starts_with('='));
+        let is_set = |variable: &String| {
+            variable
+                .strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with('='))
+        };
         if !environment.iter().any(is_set) {
             environment.push(format!("{name}={value}"));
         }
@@ -140,18 +156,38 @@ fn environment(spec: &ContainerSpec, user: &User) -> Vec<String> {
 
 fn rlimits(limits: &Limits) -> Result<Vec<Value>, Failure> {
     const KNOWN: [&str; 16] = [
-        "as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio",
-        "rttime", "sigpending", "stack",
+        "as",
+        "core",
+        "cpu",
+        "data",
+        "fsize",
+        "locks",
+        "memlock",
+        "msgqueue",
+        "nice",
+        "nofile",
+        "nproc",
+        "rss",
+        "rtprio",
+        "rttime",
+        "sigpending",
+        "stack",
     ];
     limits
         .ulimits
         .iter()
         .map(|limit| {
             if !KNOWN.contains(&limit.name.as_str()) {
-                return Err(Failure::Invalid(format!("unknown resource limit `{}`", limit.name)));
+                return Err(Failure::Invalid(format!(
+                    "unknown resource limit `{}`",
+                    limit.name
+                )));
             }
             if limit.soft > limit.hard {
-                return Err(Failure::Invalid(format!("soft limit of `{}` is above its hard limit", limit.name)));
+                return Err(Failure::Invalid(format!(
+                    "soft limit of `{}` is above its hard limit",
+                    limit.name
+                )));
             }
             let name = format!("RLIMIT_{}", limit.name.to_ascii_uppercase());
             Ok(json!({ "type": name, "soft": limit.soft, "hard": limit.hard }))
@@ -160,11 +196,15 @@ fn rlimits(limits: &Limits) -> Result<Vec<Value>, Failure> {
 }
 
 fn namespaces(spec: &ContainerSpec, network_of: Option<u32>) -> Vec<Value> {
-    let mut namespaces: Vec<Value> =
-        ["pid", "mount", "uts", "ipc", "cgroup"].iter().map(|name| json!({ "type": name })).collect();
+    let mut namespaces: Vec<Value> = ["pid", "mount", "uts", "ipc", "cgroup"]
+        .iter()
+        .map(|name| json!({ "type": name }))
+        .collect();
     match (&spec.network, network_of) {
         (Network::Host, _) => {}
-        (_, Some(pid)) => namespaces.push(json!({ "type": "network", "path": format!("/proc/{pid}/ns/net") })),
+        (_, Some(pid)) => {
+            namespaces.push(json!({ "type": "network", "path": format!("/proc/{pid}/ns/net") }));
+        }
         _ => namespaces.push(json!({ "type": "network" })),
     }
     namespaces
@@ -186,7 +226,10 @@ fn resources(spec: &ContainerSpec, devices: &[HostDevice]) -> Value {
         }
     }
     if let Some(cpus) = limits.cpus {
-        #[expect(clippy::cast_possible_truncation, reason = "a cast of a float to an integer saturates")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a cast of a float to an integer saturates"
+        )]
         #[expect(clippy::cast_precision_loss, reason = "the period is exact")]
         let quota = (cpus * CPU_PERIOD_MICROSECONDS as f64).round() as i64;
         // The kernel's least (kernel/sched/core.c, min_cfs_quota_period).
@@ -195,7 +238,8 @@ fn resources(spec: &ContainerSpec, devices: &[HostDevice]) -> Value {
     if let Some(pids) = limits.pids {
         resources["pids"] = json!({ "limit": signed(pids) });
     }
-    let mut rules = vec![json!({ "allow": spec.security.privileged, "type": "a", "access": "rwm" })];
+    let mut rules =
+        vec![json!({ "allow": spec.security.privileged, "type": "a", "access": "rwm" })];
     if !spec.security.privileged {
         rules.extend(devices.iter().map(HostDevice::cgroup_rule));
     }
@@ -213,93 +257,18 @@ fn has_swap_limit() -> bool {
     !version_one.exists() || version_one.join("memory.memsw.limit_in_bytes").exists()
 }
 
-impl HostDevice {
-    /// Looks at the host's node.
-    pub(super) fn find(device: &Device) -> Result<Self, Failure> {
-        let target = normalise(&device.target);
-        if !target.starts_with("/dev") {
-            return Err(Failure::Invalid(format!("device target `{}` is not below /dev", target.display())));
-        }
-        if device.permissions.chars().any(|letter| !"rwm".contains(letter)) {
-            return Err(Failure::Invalid(format!("device permissions `{}` are not of `rwm`", device.permissions)));
-        }
-        let found = fs_err::canonicalize(&device.source).and_then(|source| stat(&source));
-        let found = found.step(&format!("find device `{}`", device.source.display()))?;
-        Self::from_stat(target, &found, &device.permissions)
-            .ok_or_else(|| Failure::Invalid(format!("`{}` is no device", device.source.display())))
-    }
-
-    /// All of the host's, for a privileged container; not those that the container has of its own.
-    pub(super) fn all() -> io::Result<Vec<Self>> {
-        const OWN: [&str; 5] = ["pts", "shm", "mqueue", "fd", "console"];
-        let mut devices = Vec::new();
-        let mut directories = vec![PathBuf::from("/dev")];
-        while let Some(directory) = directories.pop() {
-            for entry in fs_err::read_dir(&directory)? {
-                let path = entry?.path();
-                let own = path.strip_prefix("/dev").is_ok_and(|name| OWN.iter().any(|own| name == Path::new(own)));
-                let Some(found) = stat(&path).ok().filter(|_| !own) else { continue };
-                if rustix::fs::FileType::from_raw_mode(found.st_mode) == rustix::fs::FileType::Directory {
-                    directories.push(path);
-                } else if path != Path::new("/dev/ptmx") {
-                    devices.extend(Self::from_stat(path, &found, "rwm"));
-                }
-            }
-        }
-        Ok(devices)
-    }
-
-    /// The rule of the unified hierarchy for it.
-    pub(super) fn rule(&self) -> Rule {
-        Rule::new(self.kind, self.major, self.minor, &self.permissions)
-    }
-
-    fn from_stat(target: PathBuf, found: &rustix::fs::Stat, permissions: &str) -> Option<Self> {
-        let kind = match rustix::fs::FileType::from_raw_mode(found.st_mode) {
-            rustix::fs::FileType::CharacterDevice => Kind::Character,
-            rustix::fs::FileType::BlockDevice => Kind::Block,
-            _ => return None,
-        };
-        Some(Self {
-            target,
-            kind,
-            major: rustix::fs::major(found.st_rdev),
-            minor: rustix::fs::minor(found.st_rdev),
-            mode: found.st_mode & 0o777,
-            uid: found.st_uid,
-            gid: found.st_gid,
-            permissions: if permissions.is_empty() { "rwm".to_owned() } else { permissions.to_owned() },
-        })
-    }
-
-    fn node(&self) -> Value {
-        json!({
-            "path": self.target, "type": self.letter(), "major": self.major, "minor": self.minor,
-            "fileMode": self.mode, "uid": self.uid, "gid": self.gid,
-        })
-    }
-
-    fn cgroup_rule(&self) -> Value {
-        json!({
-            "allow": true, "type": self.letter(), "major": self.major, "minor": self.minor, "access": self.permissions,
-        })
-    }
-
-    fn letter(&self) -> &'static str {
-        match self.kind {
-            Kind::Block => "b",
-            Kind::Character => "c",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Ulimit;
 
     fn user() -> User {
-        User { uid: 1000, gid: 1000, groups: vec![1000], home: "/home/app".to_owned() }
+        User {
+            uid: 1000,
+            gid: 1000,
+            groups: vec![1000],
+            home: "/home/app".to_owned(),
+        }
     }
 
     #[test]
@@ -310,25 +279,46 @@ mod tests {
             ..ContainerSpec::default()
         };
         let environment = environment(&spec, &user());
-        assert_eq!(environment, ["PATH=/bin", "HOMEPAGE=x", "HOSTNAME=web", "HOME=/home/app"]);
+        assert_eq!(
+            environment,
+            ["PATH=/bin", "HOMEPAGE=x", "HOSTNAME=web", "HOME=/home/app"]
+        );
     }
 
     #[test]
     fn an_executed_process_overrides_variables() {
-        let spec = ContainerSpec { args: vec!["sleep".to_owned()], env: vec!["A=1".to_owned(), "B=2".to_owned()], ..ContainerSpec::default() };
-        let exec = ExecSpec { args: vec!["env".to_owned()], env: vec!["A=3".to_owned()], ..ExecSpec::default() };
+        let spec = ContainerSpec {
+            args: vec!["sleep".to_owned()],
+            env: vec!["A=1".to_owned(), "B=2".to_owned()],
+            ..ContainerSpec::default()
+        };
+        let exec = ExecSpec {
+            args: vec!["env".to_owned()],
+            env: vec!["A=3".to_owned()],
+            ..ExecSpec::default()
+        };
         let process = exec_process(&spec, &exec, &user()).unwrap();
         assert_eq!(process["args"], json!(["env"]));
-        assert_eq!(process["env"].as_array().unwrap()[..2], [json!("B=2"), json!("A=3")]);
+        assert_eq!(
+            process["env"].as_array().unwrap()[..2],
+            [json!("B=2"), json!("A=3")]
+        );
     }
 
     #[test]
     fn limits_are_checked() {
         let limit = |name: &str, soft, hard| Limits {
-            ulimits: vec![Ulimit { name: name.to_owned(), soft, hard }],
+            ulimits: vec![Ulimit {
+                name: name.to_owned(),
+                soft,
+                hard,
+            }],
             ..Limits::default()
         };
-        assert_eq!(rlimits(&limit("nofile", 1, 2)).unwrap()[0]["type"], "RLIMIT_NOFILE");
+        assert_eq!(
+            rlimits(&limit("nofile", 1, 2)).unwrap()[0]["type"],
+            "RLIMIT_NOFILE"
+        );
         assert!(rlimits(&limit("files", 1, 2)).is_err());
         assert!(rlimits(&limit("nofile", 3, 2)).is_err());
     }
@@ -340,16 +330,5 @@ mod tests {
         assert_eq!(resources(&spec, &[])["cpu"]["quota"], 50_000);
         spec.limits.cpus = Some(-1.0);
         assert_eq!(resources(&spec, &[])["cpu"]["quota"], 1000);
-    }
-
-    #[test]
-    fn only_devices_below_dev_are_taken() {
-        let device = |source: &str, target: &str| {
-            HostDevice::find(&Device { source: source.into(), target: target.into(), permissions: String::new() })
-        };
-        assert_eq!(device("/dev/null", "/dev/nothing").unwrap().node()["major"], 1);
-        assert!(device("/dev/null", "/dev/../etc/x").is_err());
-        assert!(device("/etc/passwd", "/dev/x").is_err());
-        assert!(device("/dev/missing", "/dev/x").is_err());
     }
 }

@@ -10,16 +10,64 @@ use crate::protocol::{Failure, Step};
 
 /// Docker's default set.
 const DEFAULT: [&str; 14] = [
-    "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "NET_RAW", "SETFCAP",
-    "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
+    "AUDIT_WRITE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "MKNOD",
+    "NET_BIND_SERVICE",
+    "NET_RAW",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYS_CHROOT",
 ];
 /// All the kernel has, by number (include/uapi/linux/capability.h).
 const ALL: [&str; 41] = [
-    "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
-    "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER", "SYS_MODULE",
-    "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE", "SYS_RESOURCE", "SYS_TIME",
-    "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP", "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG",
-    "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF", "CHECKPOINT_RESTORE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
 ];
 
 /// Names without `CAP_`, sorted.
@@ -34,8 +82,14 @@ pub(super) fn granted(security: &Security) -> Result<Names, Failure> {
 pub(super) fn all() -> Names {
     let status = fs_err::read_to_string("/proc/self/status").unwrap_or_default();
     let permitted = status.lines().find_map(|line| line.strip_prefix("CapPrm:"));
-    let bits = permitted.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok()).unwrap_or_default();
-    ALL.into_iter().enumerate().filter(|(bit, _)| bits >> bit & 1 == 1).map(|(_, name)| name).collect()
+    let bits = permitted
+        .and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok())
+        .unwrap_or_default();
+    ALL.into_iter()
+        .enumerate()
+        .filter(|(bit, _)| bits >> bit & 1 == 1)
+        .map(|(_, name)| name)
+        .collect()
 }
 
 fn granted_of(security: &Security, available: &Names) -> Result<Names, Failure> {
@@ -48,16 +102,29 @@ fn granted_of(security: &Security, available: &Names) -> Result<Names, Failure> 
     } else if is_all(&security.cap_drop) {
         Names::new()
     } else {
-        DEFAULT.into_iter().filter(|name| available.contains(name)).collect()
+        DEFAULT
+            .into_iter()
+            .filter(|name| available.contains(name))
+            .collect()
     };
-    for name in security.cap_add.iter().filter(|name| !name.eq_ignore_ascii_case("all")) {
+    for name in security
+        .cap_add
+        .iter()
+        .filter(|name| !name.eq_ignore_ascii_case("all"))
+    {
         let name = canonical(name)?;
         if !available.contains(name) {
-            return Err(Failure::Invalid(format!("this machine has no capability `{name}` to give")));
+            return Err(Failure::Invalid(format!(
+                "this machine has no capability `{name}` to give"
+            )));
         }
         names.insert(name);
     }
-    for name in security.cap_drop.iter().filter(|name| !name.eq_ignore_ascii_case("all")) {
+    for name in security
+        .cap_drop
+        .iter()
+        .filter(|name| !name.eq_ignore_ascii_case("all"))
+    {
         names.remove(canonical(name)?);
     }
     Ok(names)
@@ -87,14 +154,27 @@ mod tests {
 
     fn names(add: &[&str], drop: &[&str]) -> Names {
         let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        let security = Security { cap_add: list(add), cap_drop: list(drop), ..Security::default() };
-        granted_of(&security, &ALL.into_iter().filter(|name| *name != "SYS_RESOURCE").collect()).unwrap()
+        let security = Security {
+            cap_add: list(add),
+            cap_drop: list(drop),
+            ..Security::default()
+        };
+        granted_of(
+            &security,
+            &ALL.into_iter()
+                .filter(|name| *name != "SYS_RESOURCE")
+                .collect(),
+        )
+        .unwrap()
     }
 
     #[test]
     fn additions_and_drops_follow_docker() {
         assert_eq!(names(&[], &[]).len(), 14);
-        assert_eq!(names(&["NET_BIND_SERVICE"], &["ALL"]), Names::from(["NET_BIND_SERVICE"]));
+        assert_eq!(
+            names(&["NET_BIND_SERVICE"], &["ALL"]),
+            Names::from(["NET_BIND_SERVICE"])
+        );
         assert!(names(&["cap_sys_admin"], &["Cap_Chown"]).contains("SYS_ADMIN"));
         assert!(!names(&["ALL"], &["CAP_CHOWN"]).contains("CHOWN"));
         assert_eq!(names(&["ALL"], &[]).len(), ALL.len() - 1);
@@ -102,8 +182,24 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_told() {
-        let security = Security { cap_add: vec!["CAP_FLY".to_owned()], ..Security::default() };
-        assert!(granted(&security).unwrap_err().to_string().contains("CAP_FLY"));
-        assert_eq!(sets(&Names::from(["CHOWN"])).unwrap().bounding().as_ref().unwrap().len(), 1);
+        let security = Security {
+            cap_add: vec!["CAP_FLY".to_owned()],
+            ..Security::default()
+        };
+        assert!(
+            granted(&security)
+                .unwrap_err()
+                .to_string()
+                .contains("CAP_FLY")
+        );
+        assert_eq!(
+            sets(&Names::from(["CHOWN"]))
+                .unwrap()
+                .bounding()
+                .as_ref()
+                .unwrap()
+                .len(),
+            1
+        );
     }
 }

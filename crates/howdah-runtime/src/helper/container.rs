@@ -14,16 +14,16 @@ use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
-use rustix::mount::{MountPropagationFlags, mount_bind, mount_change};
+use rustix::mount::{MountPropagationFlags, mount_change};
 
-use super::bundle::{self, HostDevice};
+use super::bundle;
+use super::devices::HostDevice;
 use super::launch::Launch;
-use super::mounts::{self, Sources};
 use super::root::Root;
 use super::seccomp::Filter;
 use super::streams::Given;
 use super::stubs::Stubs;
-use super::{capabilities, device_filter, files, user};
+use super::{capabilities, device_filter, prepare, user};
 use crate::cgroup::{Cgroup, Version};
 use crate::process::ProcessName;
 use crate::protocol::{Failure, Step};
@@ -44,7 +44,7 @@ pub(super) struct Live {
 pub(super) struct Remains {
     pub(super) entry: Entry,
     pub(super) cgroup: Cgroup,
-    stubs: Stubs,
+    pub(super) stubs: Stubs,
     upper: PathBuf,
 }
 
@@ -52,7 +52,9 @@ impl Remains {
     /// Clears everything but the entry. To be called when no process of the container is left.
     pub(super) fn clear(self) -> Result<Entry, Failure> {
         self.stubs.remove(&self.upper);
-        self.cgroup.remove().step("remove the container's control groups")?;
+        self.cgroup
+            .remove()
+            .step("remove the container's control groups")?;
         Ok(self.entry)
     }
 }
@@ -65,24 +67,55 @@ pub(super) fn launch(
     attached: bool,
 ) -> Result<Live, Failure> {
     if !is_valid_id(&spec.id) {
-        return Err(Failure::Invalid(format!("`{}` is no container id", spec.id)));
+        return Err(Failure::Invalid(format!(
+            "`{}` is no container id",
+            spec.id
+        )));
     }
     let entry = Entry::new(state, &spec.id);
     let helper = ProcessName::of(std::process::id()).step("name the helper")?;
-    let record = Record { helper, attached, started: None };
-    entry.create(&record, spec).map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => Failure::AlreadyRunning { id: spec.id.clone() },
-        _ => Failure::setup("record the container", &error),
-    })?;
+    let record = Record {
+        helper,
+        attached,
+        started: None,
+    };
+    entry
+        .create(&record, spec)
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::AlreadyExists => Failure::AlreadyRunning {
+                id: spec.id.clone(),
+            },
+            _ => Failure::setup("record the container", &error),
+        })?;
     let cgroup = Cgroup::new(&spec.id, entry.directory());
-    let mut remains = Remains { entry, cgroup, stubs: Stubs::default(), upper: spec.rootfs.upper.clone() };
+    let mut remains = Remains {
+        entry,
+        cgroup,
+        stubs: Stubs::default(),
+        upper: spec.rootfs.upper.clone(),
+    };
     match create_and_start(state, spec, given, &mut remains) {
         Ok((pid, terminal)) => {
-            let process = ProcessName::of(pid.as_raw().cast_unsigned()).step("name the container's process")?;
-            let started = Started { process, at: Timestamp::now() };
-            let record = Record { started: Some(started), ..record };
-            remains.entry.write_record(&record).step("record the container")?;
-            Ok(Live { pid, started, terminal, remains })
+            let process = ProcessName::of(pid.as_raw().cast_unsigned())
+                .step("name the container's process")?;
+            let started = Started {
+                process,
+                at: Timestamp::now(),
+            };
+            let record = Record {
+                started: Some(started),
+                ..record
+            };
+            remains
+                .entry
+                .write_record(&record)
+                .step("record the container")?;
+            Ok(Live {
+                pid,
+                started,
+                terminal,
+                remains,
+            })
         }
         Err(failure) => {
             abandon(remains);
@@ -110,9 +143,12 @@ fn create_and_start(
     unshare(CloneFlags::CLONE_NEWNS).step("make a mount namespace")?;
     let created = create(state, spec, given, remains);
     // From here on the container alone holds its mounts, and a mount the host drops is not held by us.
-    setns(host_mounts.as_fd(), CloneFlags::CLONE_NEWNS).step("return to the host's mount namespace")?;
+    setns(host_mounts.as_fd(), CloneFlags::CLONE_NEWNS)
+        .step("return to the host's mount namespace")?;
     let (mut container, status, terminal) = created?;
-    let pid = container.pid().ok_or_else(|| Failure::Invalid("the container has no process".to_owned()))?;
+    let pid = container
+        .pid()
+        .ok_or_else(|| Failure::Invalid("the container has no process".to_owned()))?;
     join_networks(spec, pid.as_raw().cast_unsigned())?;
     container.start().step("start the container")?;
     await_execution(status)?;
@@ -126,14 +162,23 @@ fn create(
     given: Given,
     remains: &mut Remains,
 ) -> Result<(Container, OwnedFd, Option<OwnedFd>), Failure> {
-    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).step("make mounts private")?;
+    mount_change(
+        "/",
+        MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
+    )
+    .step("make mounts private")?;
     let entry = remains.entry.clone();
     let rootfs = entry.rootfs();
     let layers = &spec.rootfs;
-    overlay::mount(&layers.lowers, Some((&layers.upper, &layers.work)), &rootfs).step("mount the root filesystem")?;
-    let user = user::resolve(&Root::open(&rootfs).step("open the root filesystem")?, &spec.user, &spec.groups)?;
-    let planned = prepare_mounts(state, spec, remains)?;
-    let devices = host_devices(spec)?;
+    overlay::mount(&layers.lowers, Some((&layers.upper, &layers.work)), &rootfs)
+        .step("mount the root filesystem")?;
+    let user = user::resolve(
+        &Root::open(&rootfs).step("open the root filesystem")?,
+        &spec.user,
+        &spec.groups,
+    )?;
+    let planned = prepare::mounts(state, spec, remains)?;
+    let devices = HostDevice::of(spec)?;
     let context = bundle::Context {
         entry: &entry,
         user: &user,
@@ -143,7 +188,8 @@ fn create(
         network_of: network_of(state, spec)?,
     };
     bundle::write_config(spec, &context)?;
-    let (status, status_writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).step("make a pipe")?;
+    let (status, status_writer) =
+        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).step("make a pipe")?;
     let launch = prepare_launch(state, spec, given.is_owned(), status_writer)?;
     let builder = ContainerBuilder::new(spec.id.clone(), SyscallType::default())
         .with_executor(launch)
@@ -161,88 +207,31 @@ fn create(
     Ok((container, status, terminal))
 }
 
-/// Makes the files, mount points and directories that the mounts and the program need.
-fn prepare_mounts(state: &Path, spec: &ContainerSpec, remains: &mut Remains) -> Result<Vec<mounts::Planned>, Failure> {
-    let entry = &remains.entry;
-    let bundle = match &spec.network {
-        // One network, one set of names: those of the container that made it.
-        Network::Container(id) => Entry::new(state, id).bundle(),
-        _ => {
-            files::write(&entry.bundle(), spec).step("write /etc/hosts, /etc/hostname and /etc/resolv.conf")?;
-            entry.bundle()
-        }
-    };
-    let cgroups = entry.directory().join("cgroups");
-    if remains.cgroup.version == Version::One {
-        expose_cgroups(&remains.cgroup, &cgroups).step("mount the container's control groups")?;
-    }
-    let sources = Sources { bundle: &bundle, cgroups: &cgroups, version: remains.cgroup.version };
-    let planned = mounts::plan(spec, &sources)?;
-    let (rootfs, upper) = (entry.rootfs(), spec.rootfs.upper.clone());
-    for mount in mounts::outermost(&planned) {
-        let target = &mount.target;
-        remains
-            .stubs
-            .make(&rootfs, &upper, target, mount.point)
-            .step(&format!("make the mount point `{}`", target.display()))?;
-    }
-    make_working_directory(spec, &planned, &rootfs)?;
-    Ok(planned)
-}
-
-/// Like `WORKDIR`: made when missing, and it stays. Below a mount it can only be made, and is, by whoever owns that.
-fn make_working_directory(spec: &ContainerSpec, planned: &[mounts::Planned], rootfs: &Path) -> Result<(), Failure> {
-    let directory = bundle::working_directory(spec)?;
-    let binds = spec.mounts.iter().rfind(|mount| directory.starts_with(mount.target()));
-    let step = format!("make the working directory `{}`", directory.display());
-    if let Some(crate::Mount::Bind { source, target, read_only: false, .. }) = binds {
-        let below = directory.strip_prefix(target).unwrap_or(Path::new(""));
-        return match Root::open(source) {
-            Ok(root) => root.make_directory(below).step(&step).map(drop),
-            // The source is a file: entering the directory will tell.
-            Err(_) => Ok(()),
-        };
-    }
-    if planned.iter().any(|mount| directory.starts_with(&mount.target)) {
-        return Ok(());
-    }
-    Root::open(rootfs).and_then(|root| root.make_directory(&directory)).step(&step).map(drop)
-}
-
-/// Version 1: a small tree of the container's own groups, one directory a controller, to be mounted read-only. (A control
-/// group namespace could be mounted too, but libcontainer leaves those mounts writable.)
-fn expose_cgroups(cgroup: &Cgroup, at: &Path) -> std::io::Result<()> {
-    fs_err::create_dir(at)?;
-    rustix::mount::mount("cgroups", at, "tmpfs", rustix::mount::MountFlags::empty(), Some(c"mode=755,size=64k"))?;
-    for (controller, directory) in cgroup.directories()? {
-        fs_err::create_dir_all(&directory)?;
-        let point = at.join(controller);
-        fs_err::create_dir(&point)?;
-        mount_bind(&directory, &point)?;
-    }
-    Ok(())
-}
-
-fn host_devices(spec: &ContainerSpec) -> Result<Vec<HostDevice>, Failure> {
-    if spec.security.privileged {
-        return HostDevice::all().step("list the host's devices");
-    }
-    spec.devices.iter().map(HostDevice::find).collect()
-}
-
-fn restrict_devices(spec: &ContainerSpec, cgroup: &Cgroup, devices: &[HostDevice]) -> Result<(), Failure> {
+fn restrict_devices(
+    spec: &ContainerSpec,
+    cgroup: &Cgroup,
+    devices: &[HostDevice],
+) -> Result<(), Failure> {
     if cgroup.version == Version::One || spec.security.privileged {
         return Ok(());
     }
     let mut rules = device_filter::default_rules();
     rules.extend(devices.iter().map(HostDevice::rule));
-    for (_, directory) in cgroup.directories().step("find the container's control group")? {
+    for (_, directory) in cgroup
+        .directories()
+        .step("find the container's control group")?
+    {
         device_filter::attach(&directory, &rules).step("restrict the container's devices")?;
     }
     Ok(())
 }
 
-fn prepare_launch(state: &Path, spec: &ContainerSpec, own_streams: bool, status: OwnedFd) -> Result<Launch, Failure> {
+fn prepare_launch(
+    state: &Path,
+    spec: &ContainerSpec,
+    own_streams: bool,
+    status: OwnedFd,
+) -> Result<Launch, Failure> {
     let names = capabilities::granted(&spec.security)?;
     let filter = if spec.security.privileged || spec.security.seccomp == Seccomp::Unconfined {
         None
@@ -261,9 +250,15 @@ fn prepare_launch(state: &Path, spec: &ContainerSpec, own_streams: bool, status:
 
 /// The first process of the container whose network is shared.
 fn network_of(state: &Path, spec: &ContainerSpec) -> Result<Option<u32>, Failure> {
-    let Network::Container(id) = &spec.network else { return Ok(None) };
-    let record = Entry::new(state, id).record().step(&format!("read the record of container `{id}`"))?;
-    let process = record.and_then(|record| record.started).map(|started| started.process);
+    let Network::Container(id) = &spec.network else {
+        return Ok(None);
+    };
+    let record = Entry::new(state, id)
+        .record()
+        .step(&format!("read the record of container `{id}`"))?;
+    let process = record
+        .and_then(|record| record.started)
+        .map(|started| started.process);
     match process.filter(|process| process.is_alive()) {
         Some(process) => Ok(Some(process.pid)),
         None => Err(Failure::NotRunning { id: id.clone() }),
@@ -274,17 +269,21 @@ fn join_networks(spec: &ContainerSpec, pid: u32) -> Result<(), Failure> {
     match &spec.network {
         Network::Host | Network::Container(_) => Ok(()),
         Network::None => network::attach(pid, &[]).step("set up the container's network"),
-        Network::Bridged(endpoints) => network::attach(pid, endpoints).step("set up the container's network"),
+        Network::Bridged(endpoints) => {
+            network::attach(pid, endpoints).step("set up the container's network")
+        }
     }
 }
 
 /// Reads what the launch tells: nothing, by execve(2) closing the pipe, or why it failed.
 pub(super) fn await_execution(status: OwnedFd) -> Result<(), Failure> {
     let mut told = Vec::new();
-    std::fs::File::from(status).read_to_end(&mut told).step("wait for the program's execution")?;
+    std::fs::File::from(status)
+        .read_to_end(&mut told)
+        .step("wait for the program's execution")?;
     if told.is_empty() {
         return Ok(());
     }
-    Err(serde_json::from_slice(&told).unwrap_or_else(|error| Failure::setup("execute the program", &error)))
+    Err(serde_json::from_slice(&told)
+        .unwrap_or_else(|error| Failure::setup("execute the program", &error)))
 }
-

@@ -35,20 +35,46 @@ impl Rule {
     /// `access` has some of `r`, `w` and `m`.
     pub(super) fn new(kind: Kind, major: u32, minor: u32, access: &str) -> Self {
         let bits = [('r', READ), ('w', WRITE), ('m', MKNOD)];
-        let access = bits.iter().filter(|(letter, _)| access.contains(*letter)).map(|(_, bit)| bit).sum();
-        Self { kind, major: Some(major), minor: Some(minor), access }
+        let access = bits
+            .iter()
+            .filter(|(letter, _)| access.contains(*letter))
+            .map(|(_, bit)| bit)
+            .sum();
+        Self {
+            kind,
+            major: Some(major),
+            minor: Some(minor),
+            access,
+        }
     }
 
     fn all(kind: Kind, major: Option<u32>, access: u32) -> Self {
-        Self { kind, major, minor: None, access }
+        Self {
+            kind,
+            major,
+            minor: None,
+            access,
+        }
     }
 }
 
 /// Docker's defaults: making any node, using the harmless ones and terminals.
 pub(super) fn default_rules() -> Vec<Rule> {
-    let mut rules = vec![Rule::all(Kind::Block, None, MKNOD), Rule::all(Kind::Character, None, MKNOD)];
+    let mut rules = vec![
+        Rule::all(Kind::Block, None, MKNOD),
+        Rule::all(Kind::Character, None, MKNOD),
+    ];
     // null, zero, full, random, urandom; tty, console, ptmx
-    let nodes = [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2)];
+    let nodes = [
+        (1, 3),
+        (1, 5),
+        (1, 7),
+        (1, 8),
+        (1, 9),
+        (5, 0),
+        (5, 1),
+        (5, 2),
+    ];
     rules.extend(nodes.map(|(major, minor)| Rule::new(Kind::Character, major, minor, "rwm")));
     // /dev/pts/*
     rules.push(Rule::all(Kind::Character, Some(136), READ_WRITE_MKNOD));
@@ -79,7 +105,7 @@ struct Instruction {
     immediate: i32,
 }
 
-/// The part of `union bpf_attr` that BPF_PROG_LOAD reads.
+/// The part of `union bpf_attr` that `BPF_PROG_LOAD` reads.
 #[repr(C)]
 struct LoadAttributes {
     kind: u32,
@@ -93,7 +119,7 @@ struct LoadAttributes {
     flags: u32,
 }
 
-/// The part of `union bpf_attr` that BPF_PROG_ATTACH reads.
+/// The part of `union bpf_attr` that `BPF_PROG_ATTACH` reads.
 #[repr(C)]
 struct AttachAttributes {
     target: u32,
@@ -105,7 +131,12 @@ struct AttachAttributes {
 /// Registers: 1 the context (`struct bpf_cgroup_dev_ctx`), 2 the device's kind, 3 the access wanted, 4 major, 5 minor.
 fn assemble(rules: &[Rule]) -> Vec<Instruction> {
     const CONTEXT: u8 = 1;
-    let load_word = |to: u8, offset| Instruction { code: 0x61, registers: to | CONTEXT << 4, offset, immediate: 0 };
+    let load_word = |to: u8, offset| Instruction {
+        code: 0x61,
+        registers: to | CONTEXT << 4,
+        offset,
+        immediate: 0,
+    };
     let with_value = |code, register, offset, immediate: u32| Instruction {
         code,
         registers: register,
@@ -115,9 +146,14 @@ fn assemble(rules: &[Rule]) -> Vec<Instruction> {
     let exit_with = |value| [with_value(0xb7, 0, 0, value), with_value(0x95, 0, 0, 0)];
     let mut program = vec![
         load_word(2, 0),
-        Instruction { code: 0xbf, registers: 3 | 2 << 4, offset: 0, immediate: 0 }, // r3 = r2
-        with_value(0x57, 2, 0, 0xffff),                                            // r2 &= 0xffff
-        with_value(0x77, 3, 0, 16),                                                // r3 >>= 16
+        Instruction {
+            code: 0xbf,
+            registers: 3 | 2 << 4,
+            offset: 0,
+            immediate: 0,
+        }, // r3 = r2
+        with_value(0x57, 2, 0, 0xffff), // r2 &= 0xffff
+        with_value(0x77, 3, 0, 16),     // r3 >>= 16
         load_word(4, 4),
         load_word(5, 8),
     ];
@@ -164,9 +200,18 @@ fn bpf<T>(command: i32, attributes: &T) -> io::Result<i32> {
     // SAFETY: the attributes are a prefix of `union bpf_attr` of the size told, and the addresses in them point to values
     // that the callers keep until this returns.
     let result = unsafe {
-        libc::syscall(libc::SYS_bpf, command, std::ptr::from_ref(attributes), std::mem::size_of::<T>())
+        libc::syscall(
+            libc::SYS_bpf,
+            command,
+            std::ptr::from_ref(attributes),
+            std::mem::size_of::<T>(),
+        )
     };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(i32::try_from(result).unwrap_or_default()) }
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(i32::try_from(result).unwrap_or_default())
+    }
 }
 
 #[cfg(test)]
@@ -178,7 +223,13 @@ mod tests {
         let program = assemble(&[Rule::new(Kind::Character, 1, 3, "r")]);
         // Six instructions of prologue, four checks, two that allow, two that refuse.
         assert_eq!(program.len(), 14);
-        assert_eq!(program[6..10].iter().map(|check| check.offset).collect::<Vec<_>>(), [5, 4, 3, 2]);
+        assert_eq!(
+            program[6..10]
+                .iter()
+                .map(|check| check.offset)
+                .collect::<Vec<_>>(),
+            [5, 4, 3, 2]
+        );
         assert_eq!(program[7].immediate.cast_unsigned(), WRITE | MKNOD);
     }
 

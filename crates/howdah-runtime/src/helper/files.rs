@@ -8,8 +8,20 @@ use crate::{ContainerSpec, Dns, Network};
 
 /// The three files, by name below /etc.
 pub(super) const NAMES: [&str; 3] = ["hosts", "hostname", "resolv.conf"];
+/// What every container's /etc/hosts begins with, as Docker writes it.
+const LOOPBACK_HOSTS: [&str; 6] = [
+    "127.0.0.1\tlocalhost",
+    "::1\tlocalhost ip6-localhost ip6-loopback",
+    "fe00::\tip6-localnet",
+    "ff00::\tip6-mcastprefix",
+    "ff02::1\tip6-allnodes",
+    "ff02::2\tip6-allrouters",
+];
 /// Used when the host has only resolvers on its own loopback interface; Docker's choice.
-const FALLBACK_SERVERS: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(8, 8, 8, 8)), IpAddr::V4(Ipv4Addr::new(8, 8, 4, 4))];
+const FALLBACK_SERVERS: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(8, 8, 8, 8)),
+    IpAddr::V4(Ipv4Addr::new(8, 8, 4, 4)),
+];
 /// systemd-resolved's file with the true upstream servers, which its stub on 127.0.0.53 hides.
 const UPSTREAM: &str = "/run/systemd/resolve/resolv.conf";
 
@@ -19,60 +31,81 @@ pub(super) fn write(bundle: &Path, spec: &ContainerSpec) -> io::Result<()> {
     fs_err::write(bundle.join("hostname"), format!("{}\n", hostname(spec)))?;
     let host = read_optional("/etc/resolv.conf")?;
     let own_loopback = spec.network != Network::Host;
-    let host = if own_loopback && only_loopback(&host) { read_optional(UPSTREAM)? } else { host };
-    fs_err::write(bundle.join("resolv.conf"), resolv_conf(&spec.dns, &host, own_loopback))
+    let host = if own_loopback && only_loopback(&host) {
+        read_optional(UPSTREAM)?
+    } else {
+        host
+    };
+    fs_err::write(
+        bundle.join("resolv.conf"),
+        resolv_conf(&spec.dns, &host, own_loopback),
+    )
 }
 
 /// The container's host name.
 pub(super) fn hostname(spec: &ContainerSpec) -> String {
-    if spec.hostname.is_empty() { spec.id.chars().take(12).collect() } else { spec.hostname.clone() }
+    if spec.hostname.is_empty() {
+        spec.id.chars().take(12).collect()
+    } else {
+        spec.hostname.clone()
+    }
 }
 
 fn hosts(spec: &ContainerSpec) -> String {
-    let mut text = String::from("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
-    text.push_str("fe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n");
-    for (address, name) in &spec.hosts {
-        text.push_str(&format!("{address}\t{name}\n"));
-    }
+    let mut lines: Vec<String> = LOOPBACK_HOSTS
+        .iter()
+        .map(|line| format!("{line}\n"))
+        .collect();
+    lines.extend(
+        spec.hosts
+            .iter()
+            .map(|(address, name)| format!("{address}\t{name}\n")),
+    );
     let hostname = hostname(spec);
     let names = match &spec.domainname {
         Some(domain) if !domain.is_empty() => format!("{hostname}.{domain} {hostname}"),
         _ => hostname,
     };
-    match &spec.network {
-        Network::Bridged(endpoints) => {
-            for endpoint in endpoints {
-                text.push_str(&format!("{}\t{names}\n", endpoint.address.addr()));
-            }
-        }
+    if let Network::Bridged(endpoints) = &spec.network {
+        let own = endpoints.iter().map(|endpoint| endpoint.address.addr());
+        lines.extend(own.map(|address| format!("{address}\t{names}\n")));
+    } else {
         // 127.0.1.1 as Debian's installer writes it: the name must resolve, or sudo and mail servers complain.
-        Network::None | Network::Host | Network::Container(_) => text.push_str(&format!("127.0.1.1\t{names}\n")),
+        lines.push(format!("127.0.1.1\t{names}\n"));
     }
-    text
+    lines.concat()
 }
 
 fn resolv_conf(dns: &Dns, host: &str, own_loopback: bool) -> String {
-    let mut text = String::new();
     let from_host = dns.servers.is_empty();
-    let mut servers: Vec<IpAddr> = if from_host { nameservers(host).collect() } else { dns.servers.clone() };
+    let mut servers: Vec<IpAddr> = if from_host {
+        nameservers(host).collect()
+    } else {
+        dns.servers.clone()
+    };
     if from_host && own_loopback {
         servers.retain(|server| !server.is_loopback());
         if servers.is_empty() {
             servers.extend(FALLBACK_SERVERS);
         }
     }
-    let inherited = |keyword: &'static str| if from_host { last_value(host, keyword) } else { None };
-    let words = |own: &[String], keyword| if own.is_empty() { inherited(keyword) } else { Some(own.join(" ")) };
-    if let Some(search) = words(&dns.search, "search").filter(|search| search != ".") {
-        text.push_str(&format!("search {search}\n"));
-    }
-    for server in servers {
-        text.push_str(&format!("nameserver {server}\n"));
-    }
-    if let Some(options) = words(&dns.options, "options") {
-        text.push_str(&format!("options {options}\n"));
-    }
-    text
+    let words = |own: &[String], keyword| match own {
+        [] if from_host => last_value(host, keyword),
+        [] => None,
+        own => Some(own.join(" ")),
+    };
+    let search = words(&dns.search, "search").filter(|search| search != ".");
+    let mut lines: Vec<String> = search
+        .iter()
+        .map(|search| format!("search {search}\n"))
+        .collect();
+    lines.extend(
+        servers
+            .iter()
+            .map(|server| format!("nameserver {server}\n")),
+    );
+    lines.extend(words(&dns.options, "options").map(|options| format!("options {options}\n")));
+    lines.concat()
 }
 
 fn only_loopback(text: &str) -> bool {
@@ -82,7 +115,9 @@ fn only_loopback(text: &str) -> bool {
 fn nameservers(text: &str) -> impl Iterator<Item = IpAddr> {
     text.lines().filter_map(|line| {
         let mut words = line.split_ascii_whitespace();
-        (words.next() == Some("nameserver")).then(|| words.next()?.parse().ok()).flatten()
+        (words.next() == Some("nameserver"))
+            .then(|| words.next()?.parse().ok())
+            .flatten()
     })
 }
 
@@ -121,7 +156,11 @@ mod tests {
 
     #[test]
     fn own_servers_take_nothing_from_the_host() {
-        let dns = Dns { servers: vec!["172.18.0.1".parse().unwrap()], options: vec!["ndots:0".to_owned()], ..Dns::default() };
+        let dns = Dns {
+            servers: vec!["172.18.0.1".parse().unwrap()],
+            options: vec!["ndots:0".to_owned()],
+            ..Dns::default()
+        };
         let text = resolv_conf(&dns, "search corp\nnameserver 10.0.0.1\n", true);
         assert_eq!(text, "nameserver 172.18.0.1\noptions ndots:0\n");
     }

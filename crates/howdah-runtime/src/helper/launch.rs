@@ -14,7 +14,9 @@ use std::rc::Rc;
 
 use libcontainer::oci_spec::runtime::{LinuxCapabilities, Spec};
 use libcontainer::syscall::linux::LinuxSyscall;
-use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
+use libcontainer::workload::{
+    Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError,
+};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::{SigSet, Signal};
@@ -61,7 +63,10 @@ impl Executor for Launch {
 
 impl Launch {
     fn execute(&self, spec: &Spec) -> Result<std::convert::Infallible, Failure> {
-        let process = spec.process().as_ref().ok_or_else(|| Failure::Invalid("no process".to_owned()))?;
+        let process = spec
+            .process()
+            .as_ref()
+            .ok_or_else(|| Failure::Invalid("no process".to_owned()))?;
         let program = Program::new(process.args().as_deref(), process.env().as_deref())?;
         // The helper is gone: so is everyone who would wait for this container.
         nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).step("tie the program to its helper")?;
@@ -69,12 +74,14 @@ impl Launch {
             give_streams(process.user().uid()).step("give the standard streams to the user")?;
         }
         if let Some(score) = self.oom_score_adj {
-            fs_err::write("/proc/self/oom_score_adj", score.to_string()).step("set the out-of-memory score")?;
+            fs_err::write("/proc/self/oom_score_adj", score.to_string())
+                .step("set the out-of-memory score")?;
         }
         if let Some(filter) = &self.filter {
             filter.load().step("load the system call filter")?;
         }
-        libcontainer::capabilities::drop_privileges(&self.capabilities, &LinuxSyscall).step("drop capabilities")?;
+        libcontainer::capabilities::drop_privileges(&self.capabilities, &LinuxSyscall)
+            .step("drop capabilities")?;
         reset_signals().step("reset signals")?;
         if self.init {
             reaper::fork_program(process.user().uid()).step("fork the program from its reaper")?;
@@ -96,14 +103,27 @@ impl Program {
         let arguments = arguments.unwrap_or_default();
         let environment = environment.unwrap_or_default();
         let name = arguments.first().filter(|name| !name.is_empty());
-        let name = name.ok_or_else(|| Failure::Invalid("no command to execute".to_owned()))?.clone();
-        let path = environment.iter().find_map(|variable| variable.strip_prefix("PATH=")).unwrap_or_default();
+        let name = name
+            .ok_or_else(|| Failure::Invalid("no command to execute".to_owned()))?
+            .clone();
+        let path = environment
+            .iter()
+            .find_map(|variable| variable.strip_prefix("PATH="))
+            .unwrap_or_default();
         let candidates = if name.contains('/') {
             vec![name.clone()]
         } else {
-            path.split(':').filter(|directory| !directory.is_empty()).map(|directory| format!("{directory}/{name}")).collect()
+            path.split(':')
+                .filter(|directory| !directory.is_empty())
+                .map(|directory| format!("{directory}/{name}"))
+                .collect()
         };
-        Ok(Self { name, arguments: c_strings(arguments)?, environment: c_strings(environment)?, candidates: c_strings(&candidates)? })
+        Ok(Self {
+            name,
+            arguments: c_strings(arguments)?,
+            environment: c_strings(environment)?,
+            candidates: c_strings(&candidates)?,
+        })
     }
 
     /// Tries the candidates in turn, as execvp(3) does; returns only when none could be executed.
@@ -122,12 +142,17 @@ impl Program {
         }
         match refused {
             Some(reason) => self.refused(reason),
-            None => Failure::CommandNotFound { command: self.name.clone() },
+            None => Failure::CommandNotFound {
+                command: self.name.clone(),
+            },
         }
     }
 
     fn refused(&self, reason: &str) -> Failure {
-        Failure::NotExecutable { command: self.name.clone(), reason: reason.to_owned() }
+        Failure::NotExecutable {
+            command: self.name.clone(),
+            reason: reason.to_owned(),
+        }
     }
 }
 
@@ -141,7 +166,9 @@ fn c_strings(texts: &[String]) -> Result<Vec<CString>, Failure> {
         .iter()
         .map(|text| CString::new(text.as_str()))
         .collect::<Result<_, _>>()
-        .map_err(|_| Failure::Invalid("a NUL character in the command or its environment".to_owned()))
+        .map_err(|_| {
+            Failure::Invalid("a NUL character in the command or its environment".to_owned())
+        })
 }
 
 /// Only pipes and terminals: a file or socket of the host keeps its owner.
@@ -156,8 +183,9 @@ fn give_streams(uid: u32) -> nix::Result<()> {
 }
 
 fn is_pipe(stream: BorrowedFd<'_>) -> bool {
-    rustix::fs::fstat(stream)
-        .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Fifo)
+    rustix::fs::fstat(stream).is_ok_and(|stat| {
+        rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Fifo
+    })
 }
 
 /// Ignored signals and the mask survive execve(2); Rust's own start ignores SIGPIPE, the caller may have ignored more.
@@ -169,7 +197,13 @@ pub(super) fn reset_signals() -> io::Result<()> {
         let ignored = std::ptr::null_mut::<u64>();
         // SAFETY: the action is valid for the call, no old one is asked for, and the default action runs no code of ours.
         let result = unsafe {
-            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), ignored, std::mem::size_of::<u64>())
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                ignored,
+                std::mem::size_of::<u64>(),
+            )
         };
         if result != 0 {
             return Err(io::Error::last_os_error());

@@ -46,7 +46,13 @@ impl Log {
         }
         let file = open_append(path)?;
         let size = file.metadata()?.len();
-        Ok(Self { path: path.to_owned(), file, size, limits, partial: [Vec::new(), Vec::new()] })
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            size,
+            limits,
+            partial: [Vec::new(), Vec::new()],
+        })
     }
 
     /// Takes output of the program, and writes the lines that it completes.
@@ -69,12 +75,20 @@ impl Log {
     /// The stream has ended: writes what came after the last line end.
     pub(super) fn finish(&mut self, stream: Stream) -> io::Result<()> {
         let rest = std::mem::take(&mut self.partial[stream as usize]);
-        if rest.is_empty() { Ok(()) } else { self.write_line(stream, &rest, Timestamp::now()) }
+        if rest.is_empty() {
+            Ok(())
+        } else {
+            self.write_line(stream, &rest, Timestamp::now())
+        }
     }
 
     fn write_line(&mut self, stream: Stream, bytes: &[u8], time: Timestamp) -> io::Result<()> {
         let log = String::from_utf8_lossy(bytes);
-        let mut line = serde_json::to_vec(&Line { log: &log, stream, time })?;
+        let mut line = serde_json::to_vec(&Line {
+            log: &log,
+            stream,
+            time,
+        })?;
         line.push(b'\n');
         let length = line.len() as u64;
         if self.size > 0 && self.size + length > self.limits.max_bytes {
@@ -122,7 +136,9 @@ fn line_length(bytes: &[u8]) -> Option<usize> {
         return None;
     }
     // Not within a character: its bytes after the first are 0b10xx_xxxx.
-    let boundary = (MAX_LINE_BYTES - 3..MAX_LINE_BYTES).rev().find(|&at| bytes[at] & 0b1100_0000 != 0b1000_0000);
+    let boundary = (MAX_LINE_BYTES - 3..MAX_LINE_BYTES)
+        .rev()
+        .find(|&at| bytes[at] & 0b1100_0000 != 0b1000_0000);
     Some(match boundary {
         Some(at) if bytes[at] >= 0b1100_0000 => at,
         _ => MAX_LINE_BYTES,
@@ -139,7 +155,10 @@ mod tests {
             .map(|line| {
                 let value: serde_json::Value = serde_json::from_str(line).unwrap();
                 assert!(value["time"].as_str().unwrap().ends_with('Z'));
-                (value["stream"].as_str().unwrap().to_owned(), value["log"].as_str().unwrap().to_owned())
+                (
+                    value["stream"].as_str().unwrap().to_owned(),
+                    value["log"].as_str().unwrap().to_owned(),
+                )
             })
             .collect()
     }
@@ -154,8 +173,16 @@ mod tests {
         log.write(Stream::Stdout, b"o\nthree").unwrap();
         log.finish(Stream::Stdout).unwrap();
         log.finish(Stream::Stderr).unwrap();
-        let expected = [("stdout", "one\n"), ("stderr", "bad \u{fffd}\n"), ("stdout", "two\n"), ("stdout", "three")];
-        assert_eq!(lines(&path), expected.map(|(stream, line)| (stream.to_owned(), line.to_owned())));
+        let expected = [
+            ("stdout", "one\n"),
+            ("stderr", "bad \u{fffd}\n"),
+            ("stdout", "two\n"),
+            ("stdout", "three"),
+        ];
+        assert_eq!(
+            lines(&path),
+            expected.map(|(stream, line)| (stream.to_owned(), line.to_owned()))
+        );
     }
 
     #[test]
@@ -163,7 +190,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
         let mut log = Log::open(&path, LogLimits::default()).unwrap();
-        let text = format!("{}\u{20ac}{}\n", "x".repeat(MAX_LINE_BYTES - 1), "y".repeat(MAX_LINE_BYTES));
+        let text = format!(
+            "{}\u{20ac}{}\n",
+            "x".repeat(MAX_LINE_BYTES - 1),
+            "y".repeat(MAX_LINE_BYTES)
+        );
         log.write(Stream::Stdout, text.as_bytes()).unwrap();
         let written: String = lines(&path).into_iter().map(|(_, line)| line).collect();
         assert_eq!(written, text);
@@ -174,9 +205,17 @@ mod tests {
     fn no_more_files_are_kept_than_asked_for() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
-        let mut log = Log::open(&path, LogLimits { max_bytes: 200, max_files: 3 }).unwrap();
+        let mut log = Log::open(
+            &path,
+            LogLimits {
+                max_bytes: 200,
+                max_files: 3,
+            },
+        )
+        .unwrap();
         for number in 0..100 {
-            log.write(Stream::Stdout, format!("line {number}\n").as_bytes()).unwrap();
+            log.write(Stream::Stdout, format!("line {number}\n").as_bytes())
+                .unwrap();
         }
         let mut names: Vec<_> = fs_err::read_dir(directory.path())
             .unwrap()

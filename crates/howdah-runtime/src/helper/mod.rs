@@ -5,13 +5,15 @@ mod bundle;
 mod capabilities;
 mod container;
 mod device_filter;
+mod devices;
 mod exec;
 mod files;
 mod launch;
 mod log;
 mod mounts;
-mod recorder;
+mod prepare;
 mod reaper;
+mod recorder;
 mod root;
 mod seccomp;
 mod streams;
@@ -37,7 +39,9 @@ use streams::Given;
 /// The exit code is nobody's business: all that is to be said goes through the socket that is the standard input.
 pub fn helper(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let name = arguments.next().unwrap_or_default();
-    let Some(task) = Task::ALL.into_iter().find(|task| name == task.name()) else { return ExitCode::FAILURE };
+    let Some(task) = Task::ALL.into_iter().find(|task| name == task.name()) else {
+        return ExitCode::FAILURE;
+    };
     match prepare(task).and_then(|caller| serve(&caller)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
@@ -48,7 +52,10 @@ pub fn helper(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
 fn prepare(task: Task) -> io::Result<UnixStream> {
     let caller = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     caller.peer_addr()?;
-    let null = fs_err::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    let null = fs_err::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/null")?;
     rustix::stdio::dup2_stdin(&null)?;
     if task == Task::Start {
         detach()?;
@@ -71,15 +78,24 @@ fn detach() -> io::Result<()> {
 }
 
 fn serve(caller: &UnixStream) -> io::Result<()> {
-    let Some((request, descriptors)) = socket::receive::<Request>(caller)? else { return Ok(()) };
+    let Some((request, descriptors)) = socket::receive::<Request>(caller)? else {
+        return Ok(());
+    };
     let done = match request {
-        Request::Run { state, spec, streams } => {
-            Given::new(streams, descriptors).and_then(|given| supervise::run(&state, &spec, given, caller))
-        }
+        Request::Run {
+            state,
+            spec,
+            streams,
+        } => Given::new(streams, descriptors)
+            .and_then(|given| supervise::run(&state, &spec, given, caller)),
         Request::Start { state, spec, log } => supervise::start(&state, &spec, &log, caller),
-        Request::Exec { state, id, process, streams } => {
-            Given::new(streams, descriptors).and_then(|given| exec::exec(&state, &id, &process, given, caller))
-        }
+        Request::Exec {
+            state,
+            id,
+            process,
+            streams,
+        } => Given::new(streams, descriptors)
+            .and_then(|given| exec::exec(&state, &id, &process, given, caller)),
     };
     match done {
         Ok(()) => Ok(()),
@@ -91,7 +107,9 @@ fn serve(caller: &UnixStream) -> io::Result<()> {
 fn tell_started(caller: &UnixStream, terminal: Option<&OwnedFd>) -> Result<(), Failure> {
     let descriptors: Vec<_> = terminal.iter().map(AsFd::as_fd).collect();
     match socket::send(caller, &Reply::Started, &descriptors) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).step("answer the caller"),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).step("answer the caller")
+        }
         _ => Ok(()),
     }
 }

@@ -51,18 +51,57 @@ fn defaults(spec: &ContainerSpec, sources: &Sources<'_>) -> Vec<Planned> {
     let shm = spec.limits.shm_bytes.unwrap_or(DEFAULT_SHM_BYTES);
     let mut mounts = vec![
         special("/proc", "proc", &["nosuid", "noexec", "nodev"]),
-        special("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
+        special(
+            "/dev",
+            "tmpfs",
+            &["nosuid", "strictatime", "mode=755", "size=65536k"],
+        ),
         special("/sys", "sysfs", &["nosuid", "noexec", "nodev", access]),
-        special("/dev/pts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+        special(
+            "/dev/pts",
+            "devpts",
+            &[
+                "nosuid",
+                "noexec",
+                "newinstance",
+                "ptmxmode=0666",
+                "mode=0620",
+                "gid=5",
+            ],
+        ),
         special("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
-        special("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", &format!("size={shm}")]),
+        special(
+            "/dev/shm",
+            "tmpfs",
+            &[
+                "nosuid",
+                "noexec",
+                "nodev",
+                "mode=1777",
+                &format!("size={shm}"),
+            ],
+        ),
     ];
     mounts.push(match sources.version {
-        Version::Two => special("/sys/fs/cgroup", "cgroup", &["nosuid", "noexec", "nodev", access]),
-        Version::One => bind(sources.cgroups, Path::new("/sys/fs/cgroup"), !privileged, Kind::Directory),
+        Version::Two => special(
+            "/sys/fs/cgroup",
+            "cgroup",
+            &["nosuid", "noexec", "nodev", access],
+        ),
+        Version::One => bind(
+            sources.cgroups,
+            Path::new("/sys/fs/cgroup"),
+            !privileged,
+            Kind::Directory,
+        ),
     });
     for name in files::NAMES {
-        mounts.push(bind(&sources.bundle.join(name), &Path::new("/etc").join(name), false, Kind::File));
+        mounts.push(bind(
+            &sources.bundle.join(name),
+            &Path::new("/etc").join(name),
+            false,
+            Kind::File,
+        ));
     }
     mounts
 }
@@ -71,19 +110,40 @@ fn own(mount: &Mount) -> Result<Planned, Failure> {
     let given = mount.target();
     let target = normalise(given);
     if !given.is_absolute() || target == Path::new("/") {
-        return Err(Failure::Invalid(format!("`{}` is no mount target: it must be an absolute path below /", given.display())));
+        return Err(Failure::Invalid(format!(
+            "`{}` is no mount target: it must be an absolute path below /",
+            given.display()
+        )));
     }
     match mount {
-        Mount::Bind { source, read_only, .. } => {
+        Mount::Bind {
+            source, read_only, ..
+        } => {
             let found = fs_err::metadata(source).step(&format!("mount `{}`", source.display()))?;
-            let point = if found.is_dir() { Kind::Directory } else { Kind::File };
+            let point = if found.is_dir() {
+                Kind::Directory
+            } else {
+                Kind::File
+            };
             Ok(bind(source, &target, *read_only, point))
         }
-        Mount::Tmpfs { size_bytes, mode, .. } => {
+        Mount::Tmpfs {
+            size_bytes, mode, ..
+        } => {
             // Programs may be executed in it, unlike Docker's --tmpfs: builds do, and it is no boundary.
-            let mut options = vec!["nosuid".to_owned(), "nodev".to_owned(), format!("mode={:o}", mode.unwrap_or(0o1777))];
+            let mut options = vec![
+                "nosuid".to_owned(),
+                "nodev".to_owned(),
+                format!("mode={:o}", mode.unwrap_or(0o1777)),
+            ];
             options.extend(size_bytes.map(|size| format!("size={size}")));
-            Ok(Planned { target, kind: "tmpfs", source: "tmpfs".into(), options, point: Kind::Directory })
+            Ok(Planned {
+                target,
+                kind: "tmpfs",
+                source: "tmpfs".into(),
+                options,
+                point: Kind::Directory,
+            })
         }
     }
 }
@@ -98,10 +158,14 @@ fn special(target: &str, kind: &'static str, options: &[&str]) -> Planned {
     }
 }
 
-/// A bind mount takes what is mounted below its source along, so read-only must hold there too (mount_setattr(2),
+/// A bind mount takes what is mounted below its source along, so read-only must hold there too (`mount_setattr(2)`,
 /// `AT_RECURSIVE`; `rro` to libcontainer).
 fn bind(source: &Path, target: &Path, read_only: bool, point: Kind) -> Planned {
-    let options = if read_only { vec!["rbind", "ro", "rro"] } else { vec!["rbind", "rw"] };
+    let options = if read_only {
+        vec!["rbind", "ro", "rro"]
+    } else {
+        vec!["rbind", "rw"]
+    };
     Planned {
         target: target.to_owned(),
         kind: "bind",
@@ -120,7 +184,9 @@ impl Planned {
 /// The mount points that the root filesystem itself must have: those that lie in no other mount.
 pub(super) fn outermost(mounts: &[Planned]) -> impl Iterator<Item = &Planned> {
     mounts.iter().enumerate().filter_map(|(index, mount)| {
-        let inside = mounts[..index].iter().any(|above| mount.target != above.target && mount.target.starts_with(&above.target));
+        let inside = mounts[..index]
+            .iter()
+            .any(|above| mount.target != above.target && mount.target.starts_with(&above.target));
         (!inside).then_some(mount)
     })
 }
@@ -130,24 +196,66 @@ mod tests {
     use super::*;
 
     fn plan_of(mounts: Vec<Mount>) -> Result<Vec<Planned>, Failure> {
-        let spec = ContainerSpec { mounts, ..ContainerSpec::default() };
-        plan(&spec, &Sources { bundle: Path::new("/b"), cgroups: Path::new("/c"), version: Version::One })
+        let spec = ContainerSpec {
+            mounts,
+            ..ContainerSpec::default()
+        };
+        plan(
+            &spec,
+            &Sources {
+                bundle: Path::new("/b"),
+                cgroups: Path::new("/c"),
+                version: Version::One,
+            },
+        )
     }
 
     fn tmpfs(target: &str) -> Mount {
-        Mount::Tmpfs { target: target.into(), size_bytes: Some(1024), mode: None }
+        Mount::Tmpfs {
+            target: target.into(),
+            size_bytes: Some(1024),
+            mode: None,
+        }
     }
 
     #[test]
     fn parents_come_first_and_own_mounts_replace_defaults() {
         let mounts = plan_of(vec![tmpfs("/a/b/c"), tmpfs("/a"), tmpfs("/dev/shm")]).unwrap();
-        let position = |target: &str| mounts.iter().position(|mount| mount.target == Path::new(target)).unwrap();
+        let position = |target: &str| {
+            mounts
+                .iter()
+                .position(|mount| mount.target == Path::new(target))
+                .unwrap()
+        };
         assert!(position("/a") < position("/a/b/c"));
         assert!(position("/sys") < position("/sys/fs/cgroup"));
-        assert_eq!(mounts.iter().filter(|mount| mount.target == Path::new("/dev/shm")).count(), 1);
-        assert!(mounts[position("/dev/shm")].options.contains(&"size=1024".to_owned()));
-        let points: Vec<_> = outermost(&mounts).map(|mount| mount.target.to_str().unwrap()).collect();
-        assert_eq!(points, ["/proc", "/dev", "/sys", "/a", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf"]);
+        assert_eq!(
+            mounts
+                .iter()
+                .filter(|mount| mount.target == Path::new("/dev/shm"))
+                .count(),
+            1
+        );
+        assert!(
+            mounts[position("/dev/shm")]
+                .options
+                .contains(&"size=1024".to_owned())
+        );
+        let points: Vec<_> = outermost(&mounts)
+            .map(|mount| mount.target.to_str().unwrap())
+            .collect();
+        assert_eq!(
+            points,
+            [
+                "/proc",
+                "/dev",
+                "/sys",
+                "/a",
+                "/etc/hosts",
+                "/etc/hostname",
+                "/etc/resolv.conf"
+            ]
+        );
     }
 
     #[test]
@@ -155,7 +263,16 @@ mod tests {
         for target in ["", "relative", "/", "/a/.."] {
             assert!(plan_of(vec![tmpfs(target)]).is_err(), "{target}");
         }
-        let missing = Mount::Bind { source: "/missing".into(), target: "/x".into(), read_only: false };
-        assert!(plan_of(vec![missing]).unwrap_err().to_string().contains("/missing"));
+        let missing = Mount::Bind {
+            source: "/missing".into(),
+            target: "/x".into(),
+            read_only: false,
+        };
+        assert!(
+            plan_of(vec![missing])
+                .unwrap_err()
+                .to_string()
+                .contains("/missing")
+        );
     }
 }

@@ -50,7 +50,9 @@ fn drop_capabilities() -> Result<(), Failure> {
 
 fn reap(program: Pid) -> i32 {
     loop {
-        let Some(signal) = next_signal() else { continue };
+        let Some(signal) = next_signal() else {
+            continue;
+        };
         if signal == Signal::SIGCHLD as i32 {
             if let Some(code) = collect(program) {
                 return code;
@@ -68,7 +70,9 @@ fn collect(program: Pid) -> Option<i32> {
     loop {
         match waitpid(None::<Pid>, Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::Exited(pid, status)) if pid == program => code = Some(status),
-            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == program => code = Some(128 + signal as i32),
+            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == program => {
+                code = Some(128 + signal as i32);
+            }
             Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return code,
             _ => {}
         }
@@ -79,7 +83,8 @@ fn collect(program: Pid) -> Option<i32> {
 fn next_signal() -> Option<i32> {
     let all = SigSet::all();
     // SAFETY: the set is valid for the call; no information about the signal is asked for.
-    let signal = unsafe { libc::sigwaitinfo(std::ptr::from_ref(all.as_ref()), std::ptr::null_mut()) };
+    let signal =
+        unsafe { libc::sigwaitinfo(std::ptr::from_ref(all.as_ref()), std::ptr::null_mut()) };
     (signal > 0).then_some(signal)
 }
 

@@ -23,7 +23,12 @@ pub(super) struct Recorder {
 
 impl Recorder {
     pub(super) fn new(log: Log) -> Self {
-        Self { log, outputs: Vec::new(), input: None, buffer: vec![0; CHUNK_BYTES] }
+        Self {
+            log,
+            outputs: Vec::new(),
+            input: None,
+            buffer: vec![0; CHUNK_BYTES],
+        }
     }
 
     /// Streams for a container without a terminal.
@@ -39,7 +44,10 @@ impl Recorder {
         let (stderr, stderr_writer) = pipe_with(PipeFlags::CLOEXEC)?;
         self.add(stdout, Stream::Stdout);
         self.add(stderr, Stream::Stderr);
-        Ok(Given::Streams { descriptors: [input, stdout_writer, stderr_writer], owned: true })
+        Ok(Given::Streams {
+            descriptors: [input, stdout_writer, stderr_writer],
+            owned: true,
+        })
     }
 
     /// One more source of lines.
@@ -78,13 +86,18 @@ impl Recorder {
     /// Reads what is left after the container's end. All its writers are dead, so what is not there now never comes.
     pub(super) fn drain(mut self) {
         loop {
-            let mut polled: Vec<PollFd<'_>> =
-                self.descriptors().map(|output| PollFd::from_borrowed_fd(output, PollFlags::IN)).collect();
+            let mut polled: Vec<PollFd<'_>> = self
+                .descriptors()
+                .map(|output| PollFd::from_borrowed_fd(output, PollFlags::IN))
+                .collect();
             let now = Timespec::default();
             if poll(&mut polled, Some(&now)).unwrap_or(0) == 0 {
                 break;
             }
-            let ready: Vec<bool> = polled.iter().map(|entry| !entry.revents().is_empty()).collect();
+            let ready: Vec<bool> = polled
+                .iter()
+                .map(|entry| !entry.revents().is_empty())
+                .collect();
             drop(polled);
             self.copy(&ready);
         }

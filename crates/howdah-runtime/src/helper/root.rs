@@ -6,7 +6,9 @@ use std::io::{self, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, statat};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, statat,
+};
 use rustix::io::Errno;
 
 /// A user database larger than this is hostile.
@@ -29,7 +31,11 @@ pub(super) struct Made {
 
 impl Root {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let directory = rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let directory = rustix::fs::open(
+            path,
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
         Ok(Self { directory })
     }
 
@@ -42,12 +48,20 @@ impl Root {
         };
         let kind = FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode);
         if kind != FileType::RegularFile {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("`{path}` is no regular file")));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("`{path}` is no regular file"),
+            ));
         }
         let mut bytes = Vec::new();
-        std::fs::File::from(file).take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+        std::fs::File::from(file)
+            .take(MAX_FILE_BYTES + 1)
+            .read_to_end(&mut bytes)?;
         if bytes.len() as u64 > MAX_FILE_BYTES {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("`{path}` is too large")));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("`{path}` is too large"),
+            ));
         }
         Ok(Some(bytes))
     }
@@ -55,7 +69,9 @@ impl Root {
     /// What kind of file is there, links followed inside the root; `None` when there is nothing.
     pub(super) fn kind(&self, path: &Path) -> io::Result<Option<FileType>> {
         match self.resolve(path, OFlags::PATH) {
-            Ok(file) => Ok(Some(FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode))),
+            Ok(file) => Ok(Some(FileType::from_raw_mode(
+                rustix::fs::fstat(&file)?.st_mode,
+            ))),
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -77,7 +93,9 @@ impl Root {
 
     /// Makes an empty file and its missing parent directories; `None` when it was there.
     pub(super) fn make_file(&self, path: &Path) -> io::Result<Option<Made>> {
-        let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let name = path
+            .file_name()
+            .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
         let parent = path.parent().unwrap_or(Path::new("/"));
         if self.kind(path)?.is_some() {
             return Ok(None);
@@ -121,21 +139,39 @@ impl Root {
         };
         let root = path(&self.directory)?;
         let inside = path(file)?;
-        inside.strip_prefix(&root).map(Path::to_owned).map_err(io::Error::other)
+        inside
+            .strip_prefix(&root)
+            .map(Path::to_owned)
+            .map_err(io::Error::other)
     }
 
     fn resolve(&self, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
         let relative = path.strip_prefix("/").unwrap_or(path);
-        let relative = if relative.as_os_str().is_empty() { Path::new(".") } else { relative };
+        let relative = if relative.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            relative
+        };
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        openat2(&self.directory, relative, flags | OFlags::CLOEXEC, Mode::empty(), resolve)
+        openat2(
+            &self.directory,
+            relative,
+            flags | OFlags::CLOEXEC,
+            Mode::empty(),
+            resolve,
+        )
     }
 }
 
 impl Made {
     fn add(made: &mut Option<Self>, parent: PathBuf, name: &Path) {
         let path = parent.join(name);
-        made.get_or_insert_with(|| Self { parent, paths: Vec::new() }).paths.push(path);
+        made.get_or_insert_with(|| Self {
+            parent,
+            paths: Vec::new(),
+        })
+        .paths
+        .push(path);
     }
 }
 
@@ -185,9 +221,15 @@ mod tests {
         fs_err::create_dir(scratch.path().join("var")).unwrap();
         fs_err::os::unix::fs::symlink("/run", scratch.path().join("var/run")).unwrap();
         let root = Root::open(scratch.path()).unwrap();
-        let made = root.make_file(Path::new("/var/run/app/socket")).unwrap().unwrap();
+        let made = root
+            .make_file(Path::new("/var/run/app/socket"))
+            .unwrap()
+            .unwrap();
         assert_eq!(made.parent, Path::new("run"));
-        assert_eq!(made.paths, [PathBuf::from("run/app"), PathBuf::from("run/app/socket")]);
+        assert_eq!(
+            made.paths,
+            [PathBuf::from("run/app"), PathBuf::from("run/app/socket")]
+        );
         assert_eq!(root.make_file(Path::new("/run/app/socket")).unwrap(), None);
         assert_eq!(root.make_directory(Path::new("/var/run")).unwrap(), None);
     }

@@ -6,7 +6,9 @@ use std::hash::{Hash, Hasher};
 use std::io::{self, Read, Seek};
 use std::path::Path;
 
-use libseccomp::{ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};
+use libseccomp::{
+    ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall,
+};
 use nix::libc;
 
 use super::capabilities::Names;
@@ -27,7 +29,13 @@ impl Filter {
     /// The filter for a set of capabilities, from the cache below `state` when it is there.
     pub(super) fn for_capabilities(state: &Path, capabilities: &Names) -> Result<Self, Failure> {
         let mut hasher = DefaultHasher::new();
-        (PROFILE, capabilities, std::env::consts::ARCH, env!("CARGO_PKG_VERSION")).hash(&mut hasher);
+        (
+            PROFILE,
+            capabilities,
+            std::env::consts::ARCH,
+            env!("CARGO_PKG_VERSION"),
+        )
+            .hash(&mut hasher);
         let directory = state.join("seccomp");
         let cached = directory.join(format!("{:016x}.bpf", hasher.finish()));
         if let Ok(program) = fs_err::read(&cached)
@@ -45,15 +53,26 @@ impl Filter {
     pub(super) fn load(&self) -> io::Result<()> {
         let instructions = self.program.len() / INSTRUCTION_BYTES;
         let program = libc::sock_fprog {
-            len: instructions.try_into().map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?,
+            len: instructions
+                .try_into()
+                .map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?,
             filter: self.program.as_ptr().cast_mut().cast(),
         };
         // SAFETY: `program` points to `len` whole instructions that live until the call returns; the kernel copies them and
         // does not write to them, and it reads them bytewise, so their alignment does not matter.
         let result = unsafe {
-            libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, std::ptr::from_ref(&program))
+            libc::syscall(
+                libc::SYS_seccomp,
+                libc::SECCOMP_SET_MODE_FILTER,
+                0,
+                std::ptr::from_ref(&program),
+            )
         };
-        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+        if result == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
+        }
     }
 }
 
@@ -72,7 +91,10 @@ struct Rule<'a> {
 fn compile(capabilities: &Names) -> io::Result<Vec<u8>> {
     let context = assemble(capabilities).map_err(io::Error::other)?;
     // libseccomp writes programs to files only.
-    let mut file = std::fs::File::from(rustix::fs::memfd_create("seccomp", rustix::fs::MemfdFlags::CLOEXEC)?);
+    let mut file = std::fs::File::from(rustix::fs::memfd_create(
+        "seccomp",
+        rustix::fs::MemfdFlags::CLOEXEC,
+    )?);
     context.export_bpf(&file).map_err(io::Error::other)?;
     let mut program = Vec::new();
     file.rewind()?;
@@ -91,7 +113,9 @@ fn assemble(capabilities: &Names) -> Result<ScmpFilterContext, libseccomp::error
         let action = rule.errno.map_or(ScmpAction::Allow, ScmpAction::Errno);
         for name in &rule.names {
             // A name that this libseccomp does not know yet stays refused.
-            let Ok(call) = ScmpSyscall::from_name(name) else { continue };
+            let Ok(call) = ScmpSyscall::from_name(name) else {
+                continue;
+            };
             match rule.comparison {
                 Some(comparison) => context.add_rule_conditional(action, call, &[comparison])?,
                 None => context.add_rule(action, call)?,
@@ -111,7 +135,11 @@ fn architectures() -> &'static [ScmpArch] {
     }
 }
 
-fn rules<'a>(profile: &'a str, capabilities: &'a Names, architecture: &'a str) -> impl Iterator<Item = Rule<'a>> {
+fn rules<'a>(
+    profile: &'a str,
+    capabilities: &'a Names,
+    architecture: &'a str,
+) -> impl Iterator<Item = Rule<'a>> {
     profile
         .lines()
         .map(str::trim)
@@ -121,7 +149,11 @@ fn rules<'a>(profile: &'a str, capabilities: &'a Names, architecture: &'a str) -
 
 /// `None` when one of the line's conditions does not hold.
 fn rule<'a>(line: &'a str, capabilities: &Names, architecture: &str) -> Option<Rule<'a>> {
-    let mut rule = Rule { names: Vec::new(), comparison: None, errno: None };
+    let mut rule = Rule {
+        names: Vec::new(),
+        comparison: None,
+        errno: None,
+    };
     for word in line.split_ascii_whitespace() {
         if let Some(capability) = word.strip_prefix("cap!=") {
             if capabilities.contains(capability) {
@@ -161,7 +193,11 @@ fn comparison(text: &str) -> Option<ScmpArgCompare> {
             None => (left, ScmpCompareOp::Equal, value),
         }
     };
-    Some(ScmpArgCompare::new(argument.parse().ok()?, operator, number(value)?))
+    Some(ScmpArgCompare::new(
+        argument.parse().ok()?,
+        operator,
+        number(value)?,
+    ))
 }
 
 #[cfg(test)]
@@ -171,12 +207,20 @@ mod tests {
     #[test]
     fn every_line_of_the_profile_is_understood() {
         let everything = super::super::capabilities::all();
-        for line in PROFILE.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        for line in PROFILE
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        {
             let conditional = line.contains("cap!=") || line.contains("arch=");
             let rule = rule(line, &everything, "x86_64");
             assert!(conditional || rule.is_some(), "{line}");
             for name in rule.iter().flat_map(|rule| &rule.names) {
-                assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'), "{name}");
+                assert!(
+                    name.bytes()
+                        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'),
+                    "{name}"
+                );
             }
         }
     }
@@ -188,7 +232,12 @@ mod tests {
         assert!(rule("mount cap=SYS_ADMIN", &none, "x86_64").is_none());
         assert!(rule("mount cap=SYS_ADMIN", &admin, "x86_64").is_some());
         assert!(rule("clone3 cap!=SYS_ADMIN errno=38", &admin, "x86_64").is_none());
-        assert_eq!(rule("clone3 cap!=SYS_ADMIN errno=38", &none, "x86_64").unwrap().errno, Some(38));
+        assert_eq!(
+            rule("clone3 cap!=SYS_ADMIN errno=38", &none, "x86_64")
+                .unwrap()
+                .errno,
+            Some(38)
+        );
         assert!(rule("modify_ldt arch=x86_64,x86", &none, "aarch64").is_none());
     }
 

@@ -13,7 +13,10 @@ use crate::socket;
 #[derive(Debug)]
 pub(super) enum Given {
     /// Standard input, output and error. `owned` when they were made for this program.
-    Streams { descriptors: [OwnedFd; 3], owned: bool },
+    Streams {
+        descriptors: [OwnedFd; 3],
+        owned: bool,
+    },
     /// A terminal of the container's own.
     Terminal,
 }
@@ -31,7 +34,8 @@ impl Given {
             Streams::Terminal => Ok(Self::Terminal),
             Streams::Given { owned } => {
                 let descriptors = <[OwnedFd; 3]>::try_from(descriptors);
-                let descriptors = descriptors.map_err(|_| Failure::Invalid("three streams are needed".to_owned()))?;
+                let descriptors = descriptors
+                    .map_err(|_| Failure::Invalid("three streams are needed".to_owned()))?;
                 Ok(Self::Streams { descriptors, owned })
             }
         }
@@ -52,12 +56,22 @@ impl Given {
         directory: &Path,
     ) -> Result<(ContainerBuilder, Option<Console>), Failure> {
         match self {
-            Self::Streams { descriptors: [input, output, error], .. } => {
-                Ok((builder.with_stdin(input).with_stdout(output).with_stderr(error), None))
-            }
+            Self::Streams {
+                descriptors: [input, output, error],
+                ..
+            } => Ok((
+                builder
+                    .with_stdin(input)
+                    .with_stdout(output)
+                    .with_stderr(error),
+                None,
+            )),
             Self::Terminal => {
                 let console = Console::listen(directory)?;
-                Ok((builder.with_console_socket(Some(console.path.clone())), Some(console)))
+                Ok((
+                    builder.with_console_socket(Some(console.path.clone())),
+                    Some(console),
+                ))
             }
         }
     }

@@ -34,7 +34,13 @@ pub(super) enum Kind {
 
 impl Stubs {
     /// Makes `target` unless it is there. `rootfs` is the mounted overlay, `upper` its writable layer.
-    pub(super) fn make(&mut self, rootfs: &Path, upper: &Path, target: &Path, kind: Kind) -> io::Result<()> {
+    pub(super) fn make(
+        &mut self,
+        rootfs: &Path,
+        upper: &Path,
+        target: &Path,
+        kind: Kind,
+    ) -> io::Result<()> {
         let root = Root::open(rootfs)?;
         if root.kind(target)?.is_some() {
             return Ok(());
@@ -52,7 +58,12 @@ impl Stubs {
         };
         let Some(made) = made else { return Ok(()) };
         let after = stat(&rootfs.join(&made.parent))?;
-        self.made.push(Stub { made, copied: absent, before, touched: modified(&after) });
+        self.made.push(Stub {
+            made,
+            copied: absent,
+            before,
+            touched: modified(&after),
+        });
         Ok(())
     }
 
@@ -72,7 +83,9 @@ impl Stub {
         let untouched = stat(&parent).is_ok_and(|now| modified(&now) == self.touched);
         for path in self.made.paths.iter().rev() {
             let path = upper.join(path);
-            let Ok(found) = fs_err::symlink_metadata(&path) else { continue };
+            let Ok(found) = fs_err::symlink_metadata(&path) else {
+                continue;
+            };
             // Failure means that the program put something in it, which is then part of its changes.
             if found.is_dir() {
                 fs_err::remove_dir(&path).ok();
@@ -85,7 +98,8 @@ impl Stub {
         }
         for copied in &self.copied {
             let copied = upper.join(copied);
-            let unchanged = copied != parent || stat(&copied).is_ok_and(|now| rights(&now) == rights(&self.before));
+            let unchanged = copied != parent
+                || stat(&copied).is_ok_and(|now| rights(&now) == rights(&self.before));
             // Only an empty directory goes; it is an exact copy of the lower one.
             if !unchanged || fs_err::remove_dir(&copied).is_err() {
                 break;
@@ -114,7 +128,10 @@ fn modified(stat: &Stat) -> (i64, u64) {
 
 fn restore_time(directory: &Path, before: &Stat) {
     use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
-    let time = |seconds: i64, nanoseconds: u64| Timespec { tv_sec: seconds, tv_nsec: nanoseconds.try_into().unwrap_or(0) };
+    let time = |seconds: i64, nanoseconds: u64| Timespec {
+        tv_sec: seconds,
+        tv_nsec: nanoseconds.try_into().unwrap_or(0),
+    };
     let times = Timestamps {
         last_access: time(before.st_atime, before.st_atime_nsec),
         last_modification: time(before.st_mtime, before.st_mtime_nsec),

@@ -21,7 +21,12 @@ use crate::protocol::{Command, Failure, Reply, Step};
 use crate::{ContainerSpec, Exit, socket};
 
 /// Runs an attached container to its end; nothing of it is left when its exit is told.
-pub(super) fn run(state: &Path, spec: &ContainerSpec, given: Given, caller: &UnixStream) -> Result<(), Failure> {
+pub(super) fn run(
+    state: &Path,
+    spec: &ContainerSpec,
+    given: Given,
+    caller: &UnixStream,
+) -> Result<(), Failure> {
     let mut live = launch(state, spec, given, true)?;
     let terminal = live.terminal.take();
     tell_started(caller, terminal.as_ref())?;
@@ -29,18 +34,28 @@ pub(super) fn run(state: &Path, spec: &ContainerSpec, given: Given, caller: &Uni
     drop(terminal);
     let code = attend(live.pid, Some(caller), None).step("wait for the container")?;
     let exit = exit(&live, code);
-    live.remains.clear()?.remove().step("remove the container's record")?;
+    live.remains
+        .clear()?
+        .remove()
+        .step("remove the container's record")?;
     tell_exit(caller, exit)
 }
 
 /// Starts a container that outlives the caller, and keeps it to its end.
-pub(super) fn start(state: &Path, spec: &ContainerSpec, log: &Path, caller: &UnixStream) -> Result<(), Failure> {
+pub(super) fn start(
+    state: &Path,
+    spec: &ContainerSpec,
+    log: &Path,
+    caller: &UnixStream,
+) -> Result<(), Failure> {
     let log = Log::open(log, spec.log).step(&format!("open the log `{}`", log.display()))?;
     let mut recorder = Recorder::new(log);
     let given = if spec.terminal {
         Given::Terminal
     } else {
-        recorder.streams(spec.stdin).step("make pipes for the container's output")?
+        recorder
+            .streams(spec.stdin)
+            .step("make pipes for the container's output")?
     };
     let mut live = launch(state, spec, given, false)?;
     if let Some(terminal) = live.terminal.take() {
@@ -52,14 +67,22 @@ pub(super) fn start(state: &Path, spec: &ContainerSpec, log: &Path, caller: &Uni
     let code = attend(live.pid, None, Some(&mut recorder)).step("wait for the container")?;
     recorder.drain();
     let exit = exit(&live, code);
-    live.remains.entry.write_exit(&exit).step("record the container's exit")?;
-    live.remains.clear()?.trim().step("trim the container's record")
+    live.remains
+        .entry
+        .write_exit(&exit)
+        .step("record the container's exit")?;
+    live.remains
+        .clear()?
+        .trim()
+        .step("trim the container's record")
 }
 
 /// Tells the exit. A caller that has died does not want to know.
 pub(super) fn tell_exit(caller: &UnixStream, exit: Exit) -> Result<(), Failure> {
     match socket::send(caller, &Reply::Exited(exit), &[]) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).step("answer the caller"),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).step("answer the caller")
+        }
         _ => Ok(()),
     }
 }
@@ -83,7 +106,9 @@ pub(super) fn attend(
         }
         if let Some(socket) = caller.filter(|_| ready.spoken) {
             match socket::receive::<Command>(socket) {
-                Ok(Some((Command::Signal(number), _))) => signal(&process, signal_from_number(number))?,
+                Ok(Some((Command::Signal(number), _))) => {
+                    signal(&process, signal_from_number(number))?;
+                }
                 Ok(None) | Err(_) => {
                     signal(&process, Some(Signal::KILL))?;
                     caller = None;
@@ -110,15 +135,24 @@ fn wait_for_events(
     descriptors.extend(caller.map(AsFd::as_fd));
     let outputs = descriptors.len();
     descriptors.extend(recorder.into_iter().flat_map(Recorder::descriptors));
-    let mut polled: Vec<PollFd<'_>> =
-        descriptors.iter().map(|descriptor| PollFd::from_borrowed_fd(*descriptor, PollFlags::IN)).collect();
+    let mut polled: Vec<PollFd<'_>> = descriptors
+        .iter()
+        .map(|descriptor| PollFd::from_borrowed_fd(*descriptor, PollFlags::IN))
+        .collect();
     while let Err(error) = poll(&mut polled, None) {
         if error != rustix::io::Errno::INTR {
             return Err(error.into());
         }
     }
-    let ready: Vec<bool> = polled.iter().map(|entry| !entry.revents().is_empty()).collect();
-    Ok(Ready { ended: ready[0], spoken: caller.is_some() && ready[1], outputs: ready[outputs..].to_vec() })
+    let ready: Vec<bool> = polled
+        .iter()
+        .map(|entry| !entry.revents().is_empty())
+        .collect();
+    Ok(Ready {
+        ended: ready[0],
+        spoken: caller.is_some() && ready[1],
+        outputs: ready[outputs..].to_vec(),
+    })
 }
 
 fn signal(process: &OwnedFd, signal: Option<Signal>) -> io::Result<()> {
@@ -142,5 +176,11 @@ fn collect(pid: Pid) -> io::Result<i32> {
 
 fn exit(live: &Live, code: i32) -> Exit {
     let (usage, oom_killed) = live.remains.cgroup.usage();
-    Exit { code, oom_killed, started: live.started.at, finished: Timestamp::now(), usage }
+    Exit {
+        code,
+        oom_killed,
+        started: live.started.at,
+        finished: Timestamp::now(),
+        usage,
+    }
 }

@@ -32,13 +32,26 @@ struct GroupEntry<'a> {
 /// Resolves `""`, `name`, `uid`, `name:group`, `uid:gid` and the additional groups.
 pub(super) fn resolve(root: &Root, user: &str, additional: &[String]) -> Result<User, Failure> {
     let read = |path: &str| -> Result<String, Failure> {
-        let bytes = root.read(path).step(&format!("read the image's {path}"))?.unwrap_or_default();
+        let bytes = root
+            .read(path)
+            .step(&format!("read the image's {path}"))?
+            .unwrap_or_default();
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
-    resolve_in(&read("/etc/passwd")?, &read("/etc/group")?, user, additional)
+    resolve_in(
+        &read("/etc/passwd")?,
+        &read("/etc/group")?,
+        user,
+        additional,
+    )
 }
 
-fn resolve_in(passwd: &str, group: &str, user: &str, additional: &[String]) -> Result<User, Failure> {
+fn resolve_in(
+    passwd: &str,
+    group: &str,
+    user: &str,
+    additional: &[String],
+) -> Result<User, Failure> {
     let (name, primary) = match user.split_once(':') {
         Some((name, primary)) => (name, Some(primary).filter(|primary| !primary.is_empty())),
         None => (user, None),
@@ -53,14 +66,21 @@ fn resolve_in(passwd: &str, group: &str, user: &str, additional: &[String]) -> R
         (Some(entry), _) => (entry.uid, entry.gid),
         (None, Some(number)) => (number, 0),
         (None, None) => {
-            return Err(Failure::Invalid(format!("user `{name}` is not in the image's /etc/passwd")));
+            return Err(Failure::Invalid(format!(
+                "user `{name}` is not in the image's /etc/passwd"
+            )));
         }
     };
     let mut groups = Vec::new();
     match primary {
         Some(primary) => gid = resolve_group(group, primary)?,
         // Memberships count only while the user's own primary group is used.
-        None => groups.extend(entry.as_ref().map(|entry| memberships(group, entry.name)).unwrap_or_default()),
+        None => groups.extend(
+            entry
+                .as_ref()
+                .map(|entry| memberships(group, entry.name))
+                .unwrap_or_default(),
+        ),
     }
     groups.insert(0, gid);
     for name in additional {
@@ -68,8 +88,17 @@ fn resolve_in(passwd: &str, group: &str, user: &str, additional: &[String]) -> R
     }
     let mut seen = std::collections::BTreeSet::new();
     groups.retain(|group| seen.insert(*group));
-    let home = entry.map(|entry| entry.home).filter(|home| !home.is_empty()).unwrap_or("/").to_owned();
-    Ok(User { uid, gid, groups, home })
+    let home = entry
+        .map(|entry| entry.home)
+        .filter(|home| !home.is_empty())
+        .unwrap_or("/")
+        .to_owned();
+    Ok(User {
+        uid,
+        gid,
+        groups,
+        home,
+    })
 }
 
 fn resolve_group(group: &str, name: &str) -> Result<u32, Failure> {
@@ -89,7 +118,9 @@ fn memberships(group: &str, user: &str) -> Vec<u32> {
 
 /// An id below 2^31, as Docker accepts them; `(uid_t) -1` and its neighbours mean other things to the kernel.
 fn parse_id(text: &str) -> Option<u32> {
-    text.parse::<i32>().ok().and_then(|id| u32::try_from(id).ok())
+    text.parse::<i32>()
+        .ok()
+        .and_then(|id| u32::try_from(id).ok())
 }
 
 fn passwd_entries(text: &str) -> impl Iterator<Item = PasswdEntry<'_>> {
@@ -98,7 +129,12 @@ fn passwd_entries(text: &str) -> impl Iterator<Item = PasswdEntry<'_>> {
         let name = fields.next()?;
         let uid = parse_id(fields.nth(1)?)?;
         let gid = parse_id(fields.next()?)?;
-        Some(PasswdEntry { name, uid, gid, home: fields.nth(1).unwrap_or_default() })
+        Some(PasswdEntry {
+            name,
+            uid,
+            gid,
+            home: fields.nth(1).unwrap_or_default(),
+        })
     })
 }
 
@@ -107,7 +143,11 @@ fn group_entries(text: &str) -> impl Iterator<Item = GroupEntry<'_>> {
         let mut fields = line.split(':');
         let name = fields.next()?;
         let gid = parse_id(fields.nth(1)?)?;
-        Some(GroupEntry { name, gid, members: fields.next().unwrap_or_default() })
+        Some(GroupEntry {
+            name,
+            gid,
+            members: fields.next().unwrap_or_default(),
+        })
     })
 }
 
@@ -116,7 +156,8 @@ mod tests {
     use super::*;
 
     const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nbroken\nwww-data:x:33:33:www:/var/www:/bin/false\n7:x:70:70::/seven:\n";
-    const GROUP: &str = "root:x:0:\nwww-data:x:33:\nvideo:x:44:www-data,root\naudio:x:29:other,www-data\n";
+    const GROUP: &str =
+        "root:x:0:\nwww-data:x:33:\nvideo:x:44:www-data,root\naudio:x:29:other,www-data\n";
 
     fn groups(user: &str) -> (u32, u32, Vec<u32>) {
         let user = resolve_in(PASSWD, GROUP, user, &[]).unwrap();
@@ -144,7 +185,13 @@ mod tests {
 
     #[test]
     fn additional_groups_are_joined_once() {
-        let user = resolve_in(PASSWD, GROUP, "1000:33", &["audio".to_owned(), "33".to_owned(), "5".to_owned()]).unwrap();
+        let user = resolve_in(
+            PASSWD,
+            GROUP,
+            "1000:33",
+            &["audio".to_owned(), "33".to_owned(), "5".to_owned()],
+        )
+        .unwrap();
         assert_eq!(user.groups, [33, 29, 5]);
     }
 
@@ -152,7 +199,10 @@ mod tests {
     fn unknown_and_impossible_names_are_told() {
         for user in ["nobody", "4294967295", "-1", "www-data:nogroup"] {
             let failure = resolve_in(PASSWD, GROUP, user, &[]).unwrap_err();
-            assert!(failure.to_string().contains("is not in the image's"), "{failure}");
+            assert!(
+                failure.to_string().contains("is not in the image's"),
+                "{failure}"
+            );
         }
     }
 }

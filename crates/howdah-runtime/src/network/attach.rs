@@ -27,17 +27,21 @@ pub(crate) fn attach(pid: u32, endpoints: &[Endpoint]) -> Result<(), NetworkErro
             .during(|| format!("give `{name}` the address {}", endpoint.address))?;
     }
     if let Some(gateway) = endpoints.iter().find_map(|endpoint| endpoint.gateway) {
-        netlink.add_default_route(gateway).during(|| format!("set the default route to {gateway}"))?;
+        netlink
+            .add_default_route(gateway)
+            .during(|| format!("set the default route to {gateway}"))?;
     }
     Ok(())
 }
 
 fn connect(pid: u32, number: usize, endpoint: &Endpoint) -> Result<(), NetworkError> {
     let mut netlink = Netlink::open().during(|| "open a netlink socket".to_owned())?;
-    let bridge = netlink.interface(&endpoint.bridge).during(|| format!("look for bridge `{}`", endpoint.bridge))?;
-    let bridge = bridge
-        .filter(|bridge| bridge.is_bridge)
-        .ok_or_else(|| NetworkError::Invalid(format!("there is no bridge `{}`", endpoint.bridge)))?;
+    let bridge = netlink
+        .interface(&endpoint.bridge)
+        .during(|| format!("look for bridge `{}`", endpoint.bridge))?;
+    let bridge = bridge.filter(|bridge| bridge.is_bridge).ok_or_else(|| {
+        NetworkError::Invalid(format!("there is no bridge `{}`", endpoint.bridge))
+    })?;
     // Named after the process, so the name is free; the kernel removes the cable with the container's namespace.
     let host_name = format!("hv{pid}.{number}");
     let cable = Cable {
@@ -47,14 +51,20 @@ fn connect(pid: u32, number: usize, endpoint: &Endpoint) -> Result<(), NetworkEr
         container_mac: mac(endpoint)?,
         container_pid: pid,
     };
-    netlink.add_cable(&cable).during(|| format!("connect the container to bridge `{}`", endpoint.bridge))
+    netlink
+        .add_cable(&cable)
+        .during(|| format!("connect the container to bridge `{}`", endpoint.bridge))
 }
 
 fn bring_up(netlink: &mut Netlink, name: &str) -> Result<u32, NetworkError> {
-    let interface = netlink.interface(name).during(|| format!("look for the container's `{name}`"))?;
-    let interface =
-        interface.ok_or_else(|| NetworkError::Invalid(format!("the container has no interface `{name}`")))?;
-    netlink.set_up(interface.index).during(|| format!("bring the container's `{name}` up"))?;
+    let interface = netlink
+        .interface(name)
+        .during(|| format!("look for the container's `{name}`"))?;
+    let interface = interface
+        .ok_or_else(|| NetworkError::Invalid(format!("the container has no interface `{name}`")))?;
+    netlink
+        .set_up(interface.index)
+        .during(|| format!("bring the container's `{name}` up"))?;
     Ok(interface.index)
 }
 
@@ -70,9 +80,8 @@ fn open_inside(pid: u32) -> io::Result<Netlink> {
 
 fn mac(endpoint: &Endpoint) -> Result<[u8; 6], NetworkError> {
     match &endpoint.mac {
-        Some(text) => {
-            parse_mac(text).ok_or_else(|| NetworkError::Invalid(format!("`{text}` is no hardware address")))
-        }
+        Some(text) => parse_mac(text)
+            .ok_or_else(|| NetworkError::Invalid(format!("`{text}` is no hardware address"))),
         None => Ok(mac_of(endpoint.address.addr())),
     }
 }
@@ -94,8 +103,18 @@ mod tests {
 
     #[test]
     fn hardware_addresses_are_parsed_strictly() {
-        assert_eq!(parse_mac("02:42:ac:11:00:02"), Some([0x02, 0x42, 0xac, 0x11, 0, 2]));
-        for text in ["", "02:42:ac:11:00", "02:42:ac:11:00:02:03", "0:42:ac:11:00:02", "03:42:ac:11:00:02", "zz:42:ac:11:00:02"] {
+        assert_eq!(
+            parse_mac("02:42:ac:11:00:02"),
+            Some([0x02, 0x42, 0xac, 0x11, 0, 2])
+        );
+        for text in [
+            "",
+            "02:42:ac:11:00",
+            "02:42:ac:11:00:02:03",
+            "0:42:ac:11:00:02",
+            "03:42:ac:11:00:02",
+            "zz:42:ac:11:00:02",
+        ] {
             assert_eq!(parse_mac(text), None, "{text}");
         }
     }

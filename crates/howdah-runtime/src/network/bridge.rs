@@ -21,7 +21,9 @@ pub fn ensure_bridge(spec: &BridgeSpec) -> Result<(), NetworkError> {
     let interface = ensure_interface(&mut netlink, spec)?;
     ensure_address(&mut netlink, spec, interface)?;
     if !interface.is_up {
-        netlink.set_up(interface.index).during(|| format!("bring bridge `{}` up", spec.name))?;
+        netlink
+            .set_up(interface.index)
+            .during(|| format!("bring bridge `{}` up", spec.name))?;
     }
     enable_forwarding()?;
     firewall::ensure(spec)
@@ -32,9 +34,13 @@ pub fn remove_bridge(name: &str) -> Result<(), NetworkError> {
     validate_name(name)?;
     let _lock = lock()?;
     let mut netlink = Netlink::open().during(|| "open a netlink socket".to_owned())?;
-    let interface = netlink.interface(name).during(|| format!("look for bridge `{name}`"))?;
+    let interface = netlink
+        .interface(name)
+        .during(|| format!("look for bridge `{name}`"))?;
     if let Some(interface) = interface.filter(|interface| interface.is_bridge) {
-        netlink.delete(interface.index).during(|| format!("remove bridge `{name}`"))?;
+        netlink
+            .delete(interface.index)
+            .during(|| format!("remove bridge `{name}`"))?;
     }
     firewall::remove(name)
 }
@@ -42,13 +48,21 @@ pub fn remove_bridge(name: &str) -> Result<(), NetworkError> {
 fn validate(spec: &BridgeSpec) -> Result<(), NetworkError> {
     validate_name(&spec.name)?;
     let usable = |address: Ipv4Addr| {
-        spec.subnet.contains(&address) && address != spec.subnet.network() && address != spec.subnet.broadcast()
+        spec.subnet.contains(&address)
+            && address != spec.subnet.network()
+            && address != spec.subnet.broadcast()
     };
     if spec.subnet.prefix_len() > 30 {
-        return Err(NetworkError::Invalid(format!("network {} is too small for containers", spec.subnet)));
+        return Err(NetworkError::Invalid(format!(
+            "network {} is too small for containers",
+            spec.subnet
+        )));
     }
     if !usable(spec.gateway) {
-        return Err(NetworkError::Invalid(format!("gateway {} is no address of {}", spec.gateway, spec.subnet)));
+        return Err(NetworkError::Invalid(format!(
+            "gateway {} is no address of {}",
+            spec.gateway, spec.subnet
+        )));
     }
     Ok(())
 }
@@ -56,8 +70,15 @@ fn validate(spec: &BridgeSpec) -> Result<(), NetworkError> {
 /// The name ends up in firewall rules and in /proc paths, so only harmless characters are let through.
 fn validate_name(name: &str) -> Result<(), NetworkError> {
     let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    if name.is_empty() || name.len() > 15 || name == "." || name == ".." || !name.bytes().all(harmless) {
-        return Err(NetworkError::Invalid(format!("`{name}` is no bridge name: 1 to 15 letters, digits, `-`, `_`, `.`")));
+    if name.is_empty()
+        || name.len() > 15
+        || name == "."
+        || name == ".."
+        || !name.bytes().all(harmless)
+    {
+        return Err(NetworkError::Invalid(format!(
+            "`{name}` is no bridge name: 1 to 15 letters, digits, `-`, `_`, `.`"
+        )));
     }
     Ok(())
 }
@@ -66,18 +87,37 @@ fn ensure_interface(netlink: &mut Netlink, spec: &BridgeSpec) -> Result<Interfac
     let looking = || format!("look for bridge `{}`", spec.name);
     if let Some(interface) = netlink.interface(&spec.name).during(looking)? {
         if !interface.is_bridge {
-            return Err(NetworkError::Invalid(format!("interface `{}` exists and is no bridge", spec.name)));
+            return Err(NetworkError::Invalid(format!(
+                "interface `{}` exists and is no bridge",
+                spec.name
+            )));
         }
         return Ok(interface);
     }
-    netlink.add_bridge(&spec.name, mac_of(spec.gateway)).during(|| format!("add bridge `{}`", spec.name))?;
+    netlink
+        .add_bridge(&spec.name, mac_of(spec.gateway))
+        .during(|| format!("add bridge `{}`", spec.name))?;
     let interface = netlink.interface(&spec.name).during(looking)?;
-    interface.ok_or_else(|| NetworkError::Invalid(format!("bridge `{}` vanished while it was set up", spec.name)))
+    interface.ok_or_else(|| {
+        NetworkError::Invalid(format!(
+            "bridge `{}` vanished while it was set up",
+            spec.name
+        ))
+    })
 }
 
 /// Leaves exactly the gateway's address on the bridge.
-fn ensure_address(netlink: &mut Netlink, spec: &BridgeSpec, interface: Interface) -> Result<(), NetworkError> {
-    let invalid = |_| NetworkError::Invalid(format!("gateway {} is no address of {}", spec.gateway, spec.subnet));
+fn ensure_address(
+    netlink: &mut Netlink,
+    spec: &BridgeSpec,
+    interface: Interface,
+) -> Result<(), NetworkError> {
+    let invalid = |_| {
+        NetworkError::Invalid(format!(
+            "gateway {} is no address of {}",
+            spec.gateway, spec.subnet
+        ))
+    };
     let wanted = Ipv4Net::new(spec.gateway, spec.subnet.prefix_len()).map_err(invalid)?;
     let addresses = netlink.addresses().during(|| "list addresses".to_owned())?;
     let mut present = false;
@@ -107,7 +147,8 @@ fn ensure_address(netlink: &mut Netlink, spec: &BridgeSpec, interface: Interface
 
 fn enable_forwarding() -> Result<(), NetworkError> {
     const SETTING: &str = "/proc/sys/net/ipv4/ip_forward";
-    let current = fs_err::read_to_string(SETTING).during(|| "read net.ipv4.ip_forward".to_owned())?;
+    let current =
+        fs_err::read_to_string(SETTING).during(|| "read net.ipv4.ip_forward".to_owned())?;
     if current.trim() == "1" {
         return Ok(());
     }
@@ -140,7 +181,10 @@ mod tests {
     #[test]
     fn names_that_could_break_out_of_a_rule_are_refused() {
         for name in ["", "a b", "a\";drop", "../x", "1234567890123456", ".."] {
-            assert!(validate(&spec(name, "10.0.0.0/24", "10.0.0.1")).is_err(), "{name:?}");
+            assert!(
+                validate(&spec(name, "10.0.0.0/24", "10.0.0.1")).is_err(),
+                "{name:?}"
+            );
         }
         validate(&spec("howdah-1.a_b", "10.0.0.0/24", "10.0.0.1")).unwrap();
     }
@@ -148,7 +192,10 @@ mod tests {
     #[test]
     fn the_gateway_must_be_a_host_of_the_network() {
         for gateway in ["10.0.0.0", "10.0.0.255", "10.0.1.1"] {
-            assert!(validate(&spec("b", "10.0.0.0/24", gateway)).is_err(), "{gateway}");
+            assert!(
+                validate(&spec("b", "10.0.0.0/24", gateway)).is_err(),
+                "{gateway}"
+            );
         }
         assert!(validate(&spec("b", "10.0.0.0/31", "10.0.0.1")).is_err());
     }

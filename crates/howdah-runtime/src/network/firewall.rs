@@ -19,15 +19,22 @@ pub(super) fn ensure(spec: &BridgeSpec) -> Result<(), NetworkError> {
 
 /// Removes the bridge's rules, and the table with the last bridge's.
 pub(super) fn remove(name: &str) -> Result<(), NetworkError> {
-    let chains = [format!("forward-{name}"), format!("nat-{name}")];
-    let mut script = String::from("add table ip howdah\n");
-    for chain in &chains {
-        // Deleting what may not exist is an error to nft, so it is added first; all in one transaction.
-        script.push_str(&format!("add chain ip howdah {chain}\nflush chain ip howdah {chain}\n"));
-        script.push_str(&format!("delete chain ip howdah {chain}\n"));
-    }
-    nft(name, &script)?;
-    let table = run("nft", "nftables", name, &["list", "table", "ip", "howdah"], "")?;
+    // Deleting what may not exist is an error to nft, so it is added first; all in one transaction.
+    let chains = [format!("forward-{name}"), format!("nat-{name}")].map(|chain| {
+        format!(
+            "add chain ip howdah {chain}\n\
+             flush chain ip howdah {chain}\n\
+             delete chain ip howdah {chain}\n"
+        )
+    });
+    nft(name, &format!("add table ip howdah\n{}", chains.concat()))?;
+    let table = run(
+        "nft",
+        "nftables",
+        name,
+        &["list", "table", "ip", "howdah"],
+        "",
+    )?;
     if !String::from_utf8_lossy(&table.stdout).contains("chain ") {
         nft(name, "delete table ip howdah\n")?;
     }
@@ -37,24 +44,33 @@ pub(super) fn remove(name: &str) -> Result<(), NetworkError> {
 /// Nobody outside the bridge may open a connection into it (published ports are proxied from the host), which isolates
 /// bridges from each other too; an internal bridge has no way out either.
 fn rules(spec: &BridgeSpec) -> String {
-    let BridgeSpec { name, subnet, internal, .. } = spec;
+    let BridgeSpec {
+        name,
+        subnet,
+        internal,
+        gateway: _,
+    } = spec;
     let subnet = subnet.trunc();
-    let mut script = format!(
+    let chains = format!(
         "add table ip howdah\n\
          add chain ip howdah forward-{name} {{ type filter hook forward priority filter; policy accept; }}\n\
          add chain ip howdah nat-{name} {{ type nat hook postrouting priority srcnat; policy accept; }}\n\
          flush chain ip howdah forward-{name}\n\
          flush chain ip howdah nat-{name}\n"
     );
-    if *internal {
-        script.push_str(&format!("add rule ip howdah forward-{name} iifname \"{name}\" oifname != \"{name}\" drop\n"));
-        script.push_str(&format!("add rule ip howdah forward-{name} oifname \"{name}\" iifname != \"{name}\" drop\n"));
+    let rules = if *internal {
+        format!(
+            "add rule ip howdah forward-{name} iifname \"{name}\" oifname != \"{name}\" drop\n\
+             add rule ip howdah forward-{name} oifname \"{name}\" iifname != \"{name}\" drop\n"
+        )
     } else {
-        script.push_str(&format!("add rule ip howdah forward-{name} ct state established,related accept\n"));
-        script.push_str(&format!("add rule ip howdah forward-{name} oifname \"{name}\" iifname != \"{name}\" drop\n"));
-        script.push_str(&format!("add rule ip howdah nat-{name} ip saddr {subnet} oifname != \"{name}\" masquerade\n"));
-    }
-    script
+        format!(
+            "add rule ip howdah forward-{name} ct state established,related accept\n\
+             add rule ip howdah forward-{name} oifname \"{name}\" iifname != \"{name}\" drop\n\
+             add rule ip howdah nat-{name} ip saddr {subnet} oifname != \"{name}\" masquerade\n"
+        )
+    };
+    chains + &rules
 }
 
 fn nft(bridge: &str, script: &str) -> Result<(), NetworkError> {
@@ -102,12 +118,17 @@ fn run(
     arguments: &[&str],
     input: &str,
 ) -> Result<Output, NetworkError> {
-    let output = output(program, bridge, arguments, input)?.ok_or(NetworkError::ProgramMissing { program, package })?;
+    let output = output(program, bridge, arguments, input)?
+        .ok_or(NetworkError::ProgramMissing { program, package })?;
     if output.status.success() {
         return Ok(output);
     }
     let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(NetworkError::Firewall { program, bridge: bridge.to_owned(), message })
+    Err(NetworkError::Firewall {
+        program,
+        bridge: bridge.to_owned(),
+        message,
+    })
 }
 
 /// What the program answered, or `None` when it is not installed. The system directories are tried too, because a
@@ -118,10 +139,18 @@ fn output(
     arguments: &[&str],
     input: &str,
 ) -> Result<Option<Output>, NetworkError> {
-    for candidate in [program.to_owned(), format!("/usr/sbin/{program}"), format!("/sbin/{program}")] {
+    for candidate in [
+        program.to_owned(),
+        format!("/usr/sbin/{program}"),
+        format!("/sbin/{program}"),
+    ] {
         match feed(&candidate, arguments, input) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            result => return result.during(|| format!("run `{program}` for bridge `{bridge}`")).map(Some),
+            result => {
+                return result
+                    .during(|| format!("run `{program}` for bridge `{bridge}`"))
+                    .map(Some);
+            }
         }
     }
     Ok(None)

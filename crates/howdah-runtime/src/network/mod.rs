@@ -76,6 +76,9 @@ trait During<T> {
 
 impl<T> During<T> for io::Result<T> {
     fn during(self, action: impl FnOnce() -> String) -> Result<T, NetworkError> {
-        self.map_err(|source| NetworkError::Kernel { action: action(), source })
+        self.map_err(|source| NetworkError::Kernel {
+            action: action(),
+            source,
+        })
     }
 }

@@ -8,13 +8,17 @@ use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
-use netlink_packet_route::link::{InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
-use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType};
+use netlink_packet_route::link::{
+    InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType,
+};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::Socket;
 use netlink_sys::protocols::NETLINK_ROUTE;
 
-/// The kernel never puts more than 32 KiB of a dump into one datagram (`netlink_dump` in net/netlink/af_netlink.c).
+/// The kernel never puts more than 32 KiB of a dump into one datagram (`netlink_dump` in `net/netlink/af_netlink.c`).
 const RECEIVE_BYTES: usize = 32 * 1024;
 
 /// A socket to the network namespace in which it was opened.
@@ -45,13 +49,18 @@ impl Netlink {
     pub(crate) fn open() -> io::Result<Self> {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
         socket.bind_auto()?;
-        Ok(Self { socket, sequence: 0 })
+        Ok(Self {
+            socket,
+            sequence: 0,
+        })
     }
 
     /// The interface of that name, or `None`.
     pub(crate) fn interface(&mut self, name: &str) -> io::Result<Option<Interface>> {
         let mut message = LinkMessage::default();
-        message.attributes.push(LinkAttribute::IfName(name.to_owned()));
+        message
+            .attributes
+            .push(LinkAttribute::IfName(name.to_owned()));
         let replies = match self.request(RouteNetlinkMessage::GetLink(message), NLM_F_ACK) {
             Err(error) if error.raw_os_error() == Some(nix::libc::ENODEV) => return Ok(None),
             replies => replies?,
@@ -70,23 +79,38 @@ impl Netlink {
     /// ports' lowest, so that it would change under the neighbours' caches as containers come and go.
     pub(crate) fn add_bridge(&mut self, name: &str, mac: [u8; 6]) -> io::Result<()> {
         let mut message = LinkMessage::default();
-        message.attributes.push(LinkAttribute::IfName(name.to_owned()));
-        message.attributes.push(LinkAttribute::Address(mac.to_vec()));
-        message.attributes.push(LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Bridge)]));
+        message
+            .attributes
+            .push(LinkAttribute::IfName(name.to_owned()));
+        message
+            .attributes
+            .push(LinkAttribute::Address(mac.to_vec()));
+        message
+            .attributes
+            .push(LinkAttribute::LinkInfo(vec![LinkInfo::Kind(
+                InfoKind::Bridge,
+            )]));
         self.create(RouteNetlinkMessage::NewLink(message))
     }
 
     /// Adds a cable; the container's end appears in its namespace at once, so that nothing is left here if we die.
     pub(crate) fn add_cable(&mut self, cable: &Cable<'_>) -> io::Result<()> {
         let mut peer = LinkMessage::default();
-        peer.attributes.push(LinkAttribute::IfName(cable.container_name.to_owned()));
-        peer.attributes.push(LinkAttribute::Address(cable.container_mac.to_vec()));
-        peer.attributes.push(LinkAttribute::NetNsPid(cable.container_pid));
+        peer.attributes
+            .push(LinkAttribute::IfName(cable.container_name.to_owned()));
+        peer.attributes
+            .push(LinkAttribute::Address(cable.container_mac.to_vec()));
+        peer.attributes
+            .push(LinkAttribute::NetNsPid(cable.container_pid));
         let mut message = LinkMessage::default();
         message.header.flags = LinkFlags::Up;
         message.header.change_mask = LinkFlags::Up;
-        message.attributes.push(LinkAttribute::IfName(cable.host_name.to_owned()));
-        message.attributes.push(LinkAttribute::Controller(cable.bridge));
+        message
+            .attributes
+            .push(LinkAttribute::IfName(cable.host_name.to_owned()));
+        message
+            .attributes
+            .push(LinkAttribute::Controller(cable.bridge));
         message.attributes.push(LinkAttribute::LinkInfo(vec![
             LinkInfo::Kind(InfoKind::Veth),
             LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
@@ -99,13 +123,15 @@ impl Netlink {
         message.header.index = index;
         message.header.flags = LinkFlags::Up;
         message.header.change_mask = LinkFlags::Up;
-        self.request(RouteNetlinkMessage::SetLink(message), NLM_F_ACK).map(drop)
+        self.request(RouteNetlinkMessage::SetLink(message), NLM_F_ACK)
+            .map(drop)
     }
 
     pub(crate) fn delete(&mut self, index: u32) -> io::Result<()> {
         let mut message = LinkMessage::default();
         message.header.index = index;
-        self.request(RouteNetlinkMessage::DelLink(message), NLM_F_ACK).map(drop)
+        self.request(RouteNetlinkMessage::DelLink(message), NLM_F_ACK)
+            .map(drop)
     }
 
     pub(crate) fn add_address(&mut self, index: u32, address: Ipv4Net) -> io::Result<()> {
@@ -113,9 +139,15 @@ impl Netlink {
         message.header.family = AddressFamily::Inet;
         message.header.prefix_len = address.prefix_len();
         message.header.index = index;
-        message.attributes.push(AddressAttribute::Local(IpAddr::V4(address.addr())));
-        message.attributes.push(AddressAttribute::Address(IpAddr::V4(address.addr())));
-        message.attributes.push(AddressAttribute::Broadcast(address.broadcast()));
+        message
+            .attributes
+            .push(AddressAttribute::Local(IpAddr::V4(address.addr())));
+        message
+            .attributes
+            .push(AddressAttribute::Address(IpAddr::V4(address.addr())));
+        message
+            .attributes
+            .push(AddressAttribute::Broadcast(address.broadcast()));
         self.create(RouteNetlinkMessage::NewAddress(message))
     }
 
@@ -124,8 +156,11 @@ impl Netlink {
         message.header.family = AddressFamily::Inet;
         message.header.prefix_len = address.prefix_len();
         message.header.index = index;
-        message.attributes.push(AddressAttribute::Local(IpAddr::V4(address.addr())));
-        self.request(RouteNetlinkMessage::DelAddress(message), NLM_F_ACK).map(drop)
+        message
+            .attributes
+            .push(AddressAttribute::Local(IpAddr::V4(address.addr())));
+        self.request(RouteNetlinkMessage::DelAddress(message), NLM_F_ACK)
+            .map(drop)
     }
 
     pub(crate) fn add_default_route(&mut self, gateway: Ipv4Addr) -> io::Result<()> {
@@ -135,7 +170,9 @@ impl Netlink {
         message.header.protocol = RouteProtocol::Boot;
         message.header.scope = RouteScope::Universe;
         message.header.kind = RouteType::Unicast;
-        message.attributes.push(RouteAttribute::Gateway(RouteAddress::Inet(gateway)));
+        message
+            .attributes
+            .push(RouteAttribute::Gateway(RouteAddress::Inet(gateway)));
         self.create(RouteNetlinkMessage::NewRoute(message))
     }
 
@@ -148,11 +185,18 @@ impl Netlink {
             .iter()
             .filter_map(|reply| match reply {
                 RouteNetlinkMessage::NewAddress(address) => {
-                    let local = address.attributes.iter().find_map(|attribute| match attribute {
-                        AddressAttribute::Local(IpAddr::V4(local)) => Some(*local),
-                        _ => None,
-                    })?;
-                    Some((address.header.index, Ipv4Net::new(local, address.header.prefix_len).ok()?))
+                    let local =
+                        address
+                            .attributes
+                            .iter()
+                            .find_map(|attribute| match attribute {
+                                AddressAttribute::Local(IpAddr::V4(local)) => Some(*local),
+                                _ => None,
+                            })?;
+                    Some((
+                        address.header.index,
+                        Ipv4Net::new(local, address.header.prefix_len).ok()?,
+                    ))
                 }
                 _ => None,
             })
@@ -168,10 +212,16 @@ impl Netlink {
             .iter()
             .filter_map(|reply| match reply {
                 RouteNetlinkMessage::NewRoute(route) => {
-                    let destination = route.attributes.iter().find_map(|attribute| match attribute {
-                        RouteAttribute::Destination(RouteAddress::Inet(destination)) => Some(*destination),
-                        _ => None,
-                    })?;
+                    let destination =
+                        route
+                            .attributes
+                            .iter()
+                            .find_map(|attribute| match attribute {
+                                RouteAttribute::Destination(RouteAddress::Inet(destination)) => {
+                                    Some(*destination)
+                                }
+                                _ => None,
+                            })?;
                     Ipv4Net::new(destination, route.header.destination_prefix_length).ok()
                 }
                 _ => None,
@@ -180,11 +230,16 @@ impl Netlink {
     }
 
     fn create(&mut self, message: RouteNetlinkMessage) -> io::Result<()> {
-        self.request(message, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL).map(drop)
+        self.request(message, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL)
+            .map(drop)
     }
 
     /// Sends one request and collects the answers up to its acknowledgement or the end of its dump.
-    fn request(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<Vec<RouteNetlinkMessage>> {
+    fn request(
+        &mut self,
+        message: RouteNetlinkMessage,
+        flags: u16,
+    ) -> io::Result<Vec<RouteNetlinkMessage>> {
         self.sequence += 1;
         let mut message = NetlinkMessage::from(message);
         message.header.flags = NLM_F_REQUEST | flags;
@@ -199,9 +254,12 @@ impl Netlink {
             self.socket.recv(&mut buffer, 0)?;
             let mut rest = buffer.as_slice();
             while !rest.is_empty() {
-                let reply = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest).map_err(io::Error::other)?;
+                let reply = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
+                    .map_err(io::Error::other)?;
                 // Messages are padded to four bytes (NLMSG_ALIGN).
-                let length = (reply.header.length as usize).next_multiple_of(4).min(rest.len());
+                let length = (reply.header.length as usize)
+                    .next_multiple_of(4)
+                    .min(rest.len());
                 rest = &rest[length.max(1)..];
                 if reply.header.sequence_number != self.sequence {
                     continue;
@@ -210,7 +268,11 @@ impl Netlink {
                     NetlinkPayload::InnerMessage(message) => replies.push(message),
                     NetlinkPayload::Done(_) => return Ok(replies),
                     NetlinkPayload::Error(error) => {
-                        return if error.code.is_none() { Ok(replies) } else { Err(error.to_io()) };
+                        return if error.code.is_none() {
+                            Ok(replies)
+                        } else {
+                            Err(error.to_io())
+                        };
                     }
                     _ => {}
                 }

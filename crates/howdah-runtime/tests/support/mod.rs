@@ -1,5 +1,9 @@
 //! A root filesystem with the static busybox, a runtime with a state directory of its own, and their removal.
-#![allow(dead_code, reason = "each test program uses its part")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "part of several test programs, each of which uses some"
+)]
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -51,14 +55,23 @@ impl Lab {
         // Debian's package busybox-static.
         fs_err::copy("/bin/busybox", base.join("bin/busybox")).unwrap();
         for name in [
-            "sh", "true", "cat", "echo", "id", "ls", "mkdir", "touch", "sleep", "env", "pwd", "hostname", "mount", "grep",
-            "wget", "nc", "ping", "ip", "kill", "ps", "stat", "dd", "head", "tty", "stty", "mknod", "chmod", "wc", "tail",
-            "rm", "sysctl", "ulimit", "yes", "find", "unshare", "df", "readlink", "nslookup",
+            "sh", "true", "cat", "echo", "id", "ls", "mkdir", "touch", "sleep", "env", "pwd",
+            "hostname", "mount", "grep", "wget", "nc", "ping", "ip", "kill", "ps", "stat", "dd",
+            "head", "tty", "stty", "mknod", "chmod", "wc", "tail", "rm", "sysctl", "ulimit", "yes",
+            "find", "unshare", "df", "readlink", "nslookup",
         ] {
             fs_err::os::unix::fs::symlink("busybox", base.join("bin").join(name)).unwrap();
         }
-        fs_err::write(base.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n").unwrap();
-        fs_err::write(base.join("etc/group"), "root:x:0:\napp:x:1000:\nextra:x:1234:app\n").unwrap();
+        fs_err::write(
+            base.join("etc/passwd"),
+            "root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n",
+        )
+        .unwrap();
+        fs_err::write(
+            base.join("etc/group"),
+            "root:x:0:\napp:x:1000:\nextra:x:1234:app\n",
+        )
+        .unwrap();
     }
 
     /// A container with a fresh writable layer over the base.
@@ -68,7 +81,11 @@ impl Lab {
         fs_err::create_dir_all(layer.join("work")).unwrap();
         ContainerSpec {
             id: id.to_owned(),
-            rootfs: Rootfs { lowers: vec![self.path("base")], upper: layer.join("upper"), work: layer.join("work") },
+            rootfs: Rootfs {
+                lowers: vec![self.path("base")],
+                upper: layer.join("upper"),
+                work: layer.join("work"),
+            },
             args: args.iter().map(|argument| (*argument).to_owned()).collect(),
             ..ContainerSpec::default()
         }
@@ -87,7 +104,11 @@ impl Lab {
         let stdout = text(stdout);
         let stderr = reader.join().unwrap();
         let exit = running.wait()?;
-        Ok(Outcome { stdout, stderr, exit })
+        Ok(Outcome {
+            stdout,
+            stderr,
+            exit,
+        })
     }
 
     /// What a shell script prints; it must succeed.
@@ -109,7 +130,14 @@ impl Lab {
         while let Some(directory) = directories.pop() {
             for entry in fs_err::read_dir(directory).unwrap() {
                 let entry = entry.unwrap();
-                found.push(entry.path().strip_prefix(&upper).unwrap().display().to_string());
+                found.push(
+                    entry
+                        .path()
+                        .strip_prefix(&upper)
+                        .unwrap()
+                        .display()
+                        .to_string(),
+                );
                 if entry.file_type().unwrap().is_dir() {
                     directories.push(entry.path());
                 }
@@ -124,9 +152,17 @@ impl Lab {
         let mut found = Vec::new();
         let root = self.directory.path().display().to_string();
         let mounts = fs_err::read_to_string("/proc/self/mountinfo").unwrap();
-        found.extend(mounts.lines().filter(|line| line.contains(&root)).map(str::to_owned));
-        for id in fs_err::read_dir(self.path("run/containers")).into_iter().flatten() {
-            found.push(format!("state {:?}", id.unwrap().file_name()));
+        found.extend(
+            mounts
+                .lines()
+                .filter(|line| line.contains(&root))
+                .map(str::to_owned),
+        );
+        for id in fs_err::read_dir(self.path("run/containers"))
+            .into_iter()
+            .flatten()
+        {
+            found.push(format!("state {}", id.unwrap().path().display()));
         }
         found
     }
@@ -157,12 +193,22 @@ pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(std::time::Instant::now() < deadline, "{what} did not happen");
-        let pause = rustix::time::Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
+        assert!(
+            std::time::Instant::now() < deadline,
+            "{what} did not happen"
+        );
+        let pause = rustix::time::Timespec {
+            tv_sec: 0,
+            tv_nsec: 10_000_000,
+        };
         rustix::event::poll(&mut [], Some(&pause)).unwrap();
     }
 }
 
 pub(crate) fn bind(source: &Path, target: &str, read_only: bool) -> Mount {
-    Mount::Bind { source: source.to_owned(), target: target.into(), read_only }
+    Mount::Bind {
+        source: source.to_owned(),
+        target: target.into(),
+        read_only,
+    }
 }
