@@ -20,7 +20,11 @@ pub(crate) fn assemble(
     options: &Options,
 ) -> Result<Image, StoreError> {
     let state = &lowered.state;
-    let base = state.base.as_ref().map(|image| image.config.clone()).unwrap_or_default();
+    let base = state
+        .base
+        .as_ref()
+        .map(|image| image.config.clone())
+        .unwrap_or_default();
     let mut config = ImageConfig {
         author: state.author.clone(),
         config: state.config.clone(),
@@ -35,7 +39,9 @@ pub(crate) fn assemble(
     config.history.extend(state.history.iter().map(|step| {
         let layer = step.layer.and_then(|number| root.layers.get(number));
         History {
-            created: Some(rfc3339(layer.map_or(created, |layer| options.epoch.unwrap_or(layer.created)))),
+            created: Some(rfc3339(
+                layer.map_or(created, |layer| options.epoch.unwrap_or(layer.created)),
+            )),
             created_by: Some(step.text.clone()),
             empty_layer: layer.is_none_or(|layer| layer.snapshots.is_empty()),
             ..History::default()
@@ -49,7 +55,12 @@ pub(crate) fn assemble(
 }
 
 fn history_texts(lowered: &LoweredTarget) -> Vec<&str> {
-    lowered.state.history.iter().map(|step| step.text.as_str()).collect()
+    lowered
+        .state
+        .history
+        .iter()
+        .map(|step| step.text.as_str())
+        .collect()
 }
 
 /// When this image was made first: the same image made again stays the same.
@@ -64,9 +75,15 @@ fn created(
         return Ok(epoch);
     }
     let mut recipe = Recipe::new("image-created", 1);
-    recipe.text("config", &serde_json::to_string(config).unwrap_or_default()).key("root", &root.content()).list("history", history);
+    recipe
+        .text("config", &serde_json::to_string(config).unwrap_or_default())
+        .key("root", &root.content())
+        .list("history", history);
     for layer in root.image_layers() {
-        recipe.list("layer", layer.snapshots.iter().map(howdah_image::SnapshotId::as_str));
+        recipe.list(
+            "layer",
+            layer.snapshots.iter().map(howdah_image::SnapshotId::as_str),
+        );
     }
     let (key, _) = recipe.finish();
     let memory = Memory::new(store);
@@ -74,7 +91,11 @@ fn created(
         let [a, b, c, d, e, f, g, h, ..] = *known.as_bytes();
         return Ok(i64::from_le_bytes([a, b, c, d, e, f, g, h]));
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().cast_signed();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
+        .cast_signed();
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&now.to_le_bytes());
     memory.save_content(&key, &Key::from(bytes))?;
@@ -82,5 +103,7 @@ fn created(
 }
 
 fn rfc3339(seconds: i64) -> String {
-    Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH).to_string()
+    Timestamp::from_second(seconds)
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+        .to_string()
 }

@@ -37,7 +37,10 @@ pub struct Builder<'a> {
 
 impl std::fmt::Debug for Builder<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Builder").field("store", self.store).finish_non_exhaustive()
+        formatter
+            .debug_struct("Builder")
+            .field("store", self.store)
+            .finish_non_exhaustive()
     }
 }
 
@@ -57,8 +60,13 @@ impl Builder<'_> {
         let clock = Instant::now();
         migrate(self.store)?;
         let lowered = lower(self.store, targets, options, self.pull)?;
-        let steps = lowered.steps.iter().map(|step| StepInfo { name: step.name(), place: step.place.clone() });
-        (self.observe)(Event::Planned { steps: steps.collect() });
+        let steps = lowered.steps.iter().map(|step| StepInfo {
+            name: step.name(),
+            place: step.place.clone(),
+        });
+        (self.observe)(Event::Planned {
+            steps: steps.collect(),
+        });
         let endings = Endings::default();
         let worker = Worker {
             store: self.store,
@@ -100,7 +108,12 @@ impl Builder<'_> {
         Ok(Built { images, counts })
     }
 
-    fn solve(&self, lowered: &Lowered, worker: &Worker<'_>, endings: &Endings) -> Result<Vec<Arc<Root>>, BuildError> {
+    fn solve(
+        &self,
+        lowered: &Lowered,
+        worker: &Worker<'_>,
+        endings: &Endings,
+    ) -> Result<Vec<Arc<Root>>, BuildError> {
         let records = Records::new(self.store.clone(), lowered.images.clone());
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let observe = |event| self.tell(event, worker, endings);
@@ -113,8 +126,13 @@ impl Builder<'_> {
             observe: &observe,
         };
         let targets: Vec<VertexId> = lowered.targets.iter().map(|target| target.root).collect();
-        let solution = solver.solve(&targets).map_err(|error| build_error(error, lowered, worker))?;
-        Ok(targets.iter().filter_map(|target| solution.outputs[target.index()].clone()).collect())
+        let solution = solver
+            .solve(&targets)
+            .map_err(|error| build_error(error, lowered, worker))?;
+        Ok(targets
+            .iter()
+            .filter_map(|target| solution.outputs[target.index()].clone())
+            .collect())
     }
 
     /// Notes how a vertex ended, and passes it on.
@@ -122,7 +140,9 @@ impl Builder<'_> {
         use howdah_solver::Event as Solving;
         let (id, ending) = match event {
             Solving::Started(id) => return (self.observe)(Event::Started { step: id.index() }),
-            Solving::Resolved(id, resolution) => (id, Ending::of(resolution, worker.cost(id).reused)),
+            Solving::Resolved(id, resolution) => {
+                (id, Ending::of(resolution, worker.cost(id).reused))
+            }
             Solving::Failed(id, duration) => (id, Ending::Failed(duration)),
         };
         endings.set(id, ending);
@@ -142,7 +162,10 @@ struct Endings(Mutex<HashMap<VertexId, Ending>>);
 
 impl Endings {
     fn set(&self, id: VertexId, ending: Ending) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, ending);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id, ending);
     }
 
     fn into_inner(self) -> HashMap<VertexId, Ending> {
@@ -150,29 +173,52 @@ impl Endings {
     }
 }
 
-fn steps_only<'e>(lowered: &Lowered, endings: &'e HashMap<VertexId, Ending>) -> impl Iterator<Item = &'e Ending> {
+fn steps_only<'e>(
+    lowered: &Lowered,
+    endings: &'e HashMap<VertexId, Ending>,
+) -> impl Iterator<Item = &'e Ending> {
     let is_step = |id: &VertexId| !matches!(lowered.graph.vertex(*id).op, Op::Image(_));
-    endings.iter().filter(move |(id, _)| is_step(id)).map(|(_, ending)| ending)
+    endings
+        .iter()
+        .filter(move |(id, _)| is_step(id))
+        .map(|(_, ending)| ending)
 }
 
-fn vertices<'l>(lowered: &'l Lowered, worker: &Worker<'_>, endings: &HashMap<VertexId, Ending>) -> Vec<VertexRecord<'l>> {
-    let records = lowered.graph.iter().zip(&lowered.steps).map(|((id, vertex), step)| VertexRecord {
-        step,
-        key: *vertex.key(),
-        ending: endings.get(&id).copied().unwrap_or(Ending::Unreached),
-        cost: worker.cost(id),
-        ignored_cache: vertex.ignore_cache,
-    });
-    records.filter(|record| !matches!(record.step.fields.first(), Some(("image", _)))).collect()
+fn vertices<'l>(
+    lowered: &'l Lowered,
+    worker: &Worker<'_>,
+    endings: &HashMap<VertexId, Ending>,
+) -> Vec<VertexRecord<'l>> {
+    let records = lowered
+        .graph
+        .iter()
+        .zip(&lowered.steps)
+        .map(|((id, vertex), step)| VertexRecord {
+            step,
+            key: *vertex.key(),
+            ending: endings.get(&id).copied().unwrap_or(Ending::Unreached),
+            cost: worker.cost(id),
+            ignored_cache: vertex.ignore_cache,
+        });
+    records
+        .filter(|record| !matches!(record.step.fields.first(), Some(("image", _))))
+        .collect()
 }
 
 fn target_name(target: &Target) -> String {
-    if target.name.is_empty() { target.dockerfile.name.clone() } else { target.name.clone() }
+    if target.name.is_empty() {
+        target.dockerfile.name.clone()
+    } else {
+        target.name.clone()
+    }
 }
 
 fn build_error(error: SolveError<StepError>, lowered: &Lowered, worker: &Worker<'_>) -> BuildError {
     match error {
-        SolveError::Vertex { source: StepError::Cancelled | StepError::Run(RunError::Cancelled), .. }
+        SolveError::Vertex {
+            source: StepError::Cancelled | StepError::Run(RunError::Cancelled),
+            ..
+        }
         | SolveError::Cancelled => BuildError::Cancelled,
         SolveError::Vertex { vertex, source } => {
             let step = &lowered.steps[vertex.index()];
@@ -183,7 +229,9 @@ fn build_error(error: SolveError<StepError>, lowered: &Lowered, worker: &Worker<
                 output: worker.take_tail(vertex),
             }
         }
-        SolveError::Cache { source: StepError::Store(source) } => BuildError::Store(source),
+        SolveError::Cache {
+            source: StepError::Store(source),
+        } => BuildError::Store(source),
         SolveError::Cache { source } => BuildError::Step {
             place: crate::error::Place::default(),
             name: "cache".to_owned(),

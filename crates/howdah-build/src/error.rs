@@ -4,8 +4,8 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
-use howdah_dockerfile::ignore::IgnoreError;
 use howdah_dockerfile::Fault;
+use howdah_dockerfile::ignore::IgnoreError;
 use howdah_image::StoreError;
 
 use crate::copy::CopyError;
@@ -173,5 +173,9 @@ pub enum BuildError {
 }
 
 fn count(faults: usize) -> String {
-    if faults == 1 { "1 fault".to_owned() } else { format!("{faults} faults") }
+    if faults == 1 {
+        "1 fault".to_owned()
+    } else {
+        format!("{faults} faults")
+    }
 }

@@ -79,12 +79,21 @@ pub(crate) struct BuildRecord<'a> {
 
 /// Writes a build down.
 pub(crate) fn save(store: &Store, build: &BuildRecord<'_>) -> Result<(), StoreError> {
-    let started = build.started.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    let started = build
+        .started
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_millis();
     store.database().with(|connection| {
         let transaction = connection.transaction()?;
         transaction.execute(
             "INSERT INTO builds (started, seconds, targets, outcome) VALUES (?1, ?2, ?3, ?4)",
-            (i64::try_from(started).unwrap_or(i64::MAX), build.elapsed.as_secs_f64(), &build.targets, build.outcome),
+            (
+                i64::try_from(started).unwrap_or(i64::MAX),
+                build.elapsed.as_secs_f64(),
+                &build.targets,
+                build.outcome,
+            ),
         )?;
         let id = transaction.last_insert_rowid();
         for (ordinal, vertex) in build.vertices.iter().enumerate() {
@@ -133,14 +142,20 @@ fn save_vertex(
     if matches!(vertex.ending, Ending::Executed(_) | Ending::Failed(_)) {
         let fields = serde_json::to_string(&step.fields).unwrap_or_default();
         let sql = "INSERT OR IGNORE INTO build_inputs (key, fields) VALUES (?1, ?2)";
-        transaction.prepare_cached(sql)?.execute((vertex.key.as_bytes(), fields))?;
+        transaction
+            .prepare_cached(sql)?
+            .execute((vertex.key.as_bytes(), fields))?;
     }
     Ok(())
 }
 
 fn is_known(transaction: &rusqlite::Transaction<'_>, step: &Key) -> rusqlite::Result<bool> {
-    let mut statement = transaction.prepare_cached("SELECT 1 FROM build_vertices WHERE step = ?1 LIMIT 1")?;
-    Ok(statement.query_row([step.as_bytes()], |_| Ok(())).optional()?.is_some())
+    let mut statement =
+        transaction.prepare_cached("SELECT 1 FROM build_vertices WHERE step = ?1 LIMIT 1")?;
+    Ok(statement
+        .query_row([step.as_bytes()], |_| Ok(()))
+        .optional()?
+        .is_some())
 }
 
 /// What a build counts for people: each step of its graph once.

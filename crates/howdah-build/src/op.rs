@@ -53,9 +53,16 @@ pub(crate) struct CopyOp {
 #[derive(Debug)]
 pub(crate) enum CopySource {
     /// The build context or a named one. In the key: paths, types, modes, links, content. Not: owners.
-    Context { patterns: Vec<Pattern>, selection: Selection, digest: Key },
+    Context {
+        patterns: Vec<Pattern>,
+        selection: Selection,
+        digest: Key,
+    },
     /// The vertex's second input. In the key: the patterns; what they match is that input's affair.
-    Input { patterns: Vec<Pattern>, place: String },
+    Input {
+        patterns: Vec<Pattern>,
+        place: String,
+    },
     /// A heredoc.
     Inline { name: String, content: String },
 }
@@ -99,17 +106,40 @@ pub(crate) struct MountOp {
 #[derive(Debug)]
 pub(crate) enum MountKindOp {
     /// A tree of a context. In the key: its content.
-    Context { scan: Arc<Scan>, source: String, digest: Key },
+    Context {
+        scan: Arc<Scan>,
+        source: String,
+        digest: Key,
+    },
     /// A tree of an input of the vertex, by its number. In the key: the path; the content is the input's affair.
     Input { number: usize, source: String },
     /// In the key: its identity. Not: what is in it.
-    Cache { id: String, sharing: Sharing, mode: u32, uid: u32, gid: u32 },
+    Cache {
+        id: String,
+        sharing: Sharing,
+        mode: u32,
+        uid: u32,
+        gid: u32,
+    },
     /// In the key: its size.
     Tmpfs { size_bytes: Option<u64> },
     /// In the key: its name and place. Not: its value.
-    Secret { id: String, env: Option<String>, required: bool, mode: u32, uid: u32, gid: u32 },
+    Secret {
+        id: String,
+        env: Option<String>,
+        required: bool,
+        mode: u32,
+        uid: u32,
+        gid: u32,
+    },
     /// In the key: its name and place. Not: the agent.
-    Ssh { required: bool, mode: u32, uid: u32, gid: u32, agent: Option<PathBuf> },
+    Ssh {
+        required: bool,
+        mode: u32,
+        uid: u32,
+        gid: u32,
+        agent: Option<PathBuf>,
+    },
 }
 
 impl Op {
@@ -139,7 +169,9 @@ impl CopyOp {
         let mut recipe = Recipe::new("copy", 1);
         for source in &self.sources {
             match source {
-                CopySource::Context { patterns, digest, .. } => {
+                CopySource::Context {
+                    patterns, digest, ..
+                } => {
                     recipe.text("from", "context");
                     add_patterns(&mut recipe, patterns);
                     recipe.key("content", digest);
@@ -149,7 +181,10 @@ impl CopyOp {
                     add_patterns(&mut recipe, patterns);
                 }
                 CopySource::Inline { name, content } => {
-                    recipe.text("from", "heredoc").text("name", name).text("text", content);
+                    recipe
+                        .text("from", "heredoc")
+                        .text("name", name)
+                        .text("text", content);
                 }
             }
         }
@@ -167,7 +202,9 @@ impl CopyOp {
 
 fn add_patterns(recipe: &mut Recipe, patterns: &[Pattern]) {
     for pattern in patterns {
-        recipe.text("source", &pattern.text).text("parents", flag(pattern.parents));
+        recipe
+            .text("source", &pattern.text)
+            .text("parents", flag(pattern.parents));
     }
 }
 
@@ -188,8 +225,20 @@ impl RunOp {
             .text("cwd", &self.cwd)
             .text("user", &self.user)
             .text("network", network_name(self.network))
-            .text("security", if self.security == Security::Insecure { "insecure" } else { "sandbox" })
-            .list("host", self.hosts.iter().map(|(address, name)| format!("{name}={address}")));
+            .text(
+                "security",
+                if self.security == Security::Insecure {
+                    "insecure"
+                } else {
+                    "sandbox"
+                },
+            )
+            .list(
+                "host",
+                self.hosts
+                    .iter()
+                    .map(|(address, name)| format!("{name}={address}")),
+            );
         if let Some((name, text)) = &self.script {
             recipe.text("script", name).text("text", text);
         }
@@ -202,23 +251,50 @@ impl RunOp {
 
 impl MountOp {
     fn add_to(&self, recipe: &mut Recipe) {
-        recipe.text("mount", &self.target).text("read-only", flag(self.read_only));
+        recipe
+            .text("mount", &self.target)
+            .text("read-only", flag(self.read_only));
         match &self.kind {
-            MountKindOp::Context { source, digest, .. } => recipe.text("context", source).key("content", digest),
-            MountKindOp::Input { number, source } => recipe.text("input", &number.to_string()).text("source", source),
-            MountKindOp::Cache { id, sharing, mode, uid, gid } => recipe
+            MountKindOp::Context { source, digest, .. } => {
+                recipe.text("context", source).key("content", digest)
+            }
+            MountKindOp::Input { number, source } => recipe
+                .text("input", &number.to_string())
+                .text("source", source),
+            MountKindOp::Cache {
+                id,
+                sharing,
+                mode,
+                uid,
+                gid,
+            } => recipe
                 .text("cache", id)
                 .text("sharing", sharing_name(*sharing))
                 .text("attributes", &format!("{mode:o} {uid} {gid}")),
-            MountKindOp::Tmpfs { size_bytes } => recipe.text("tmpfs", &size_bytes.unwrap_or(0).to_string()),
-            MountKindOp::Secret { id, env, required, mode, uid, gid } => recipe
+            MountKindOp::Tmpfs { size_bytes } => {
+                recipe.text("tmpfs", &size_bytes.unwrap_or(0).to_string())
+            }
+            MountKindOp::Secret {
+                id,
+                env,
+                required,
+                mode,
+                uid,
+                gid,
+            } => recipe
                 .text("secret", id)
                 .list("variable", env)
                 .text("required", flag(*required))
                 .text("attributes", &format!("{mode:o} {uid} {gid}")),
-            MountKindOp::Ssh { required, mode, uid, gid, .. } => {
-                recipe.text("ssh", flag(*required)).text("attributes", &format!("{mode:o} {uid} {gid}"))
-            }
+            MountKindOp::Ssh {
+                required,
+                mode,
+                uid,
+                gid,
+                ..
+            } => recipe
+                .text("ssh", flag(*required))
+                .text("attributes", &format!("{mode:o} {uid} {gid}")),
         };
     }
 }
@@ -254,7 +330,14 @@ mod tests {
     #[test]
     fn an_images_key_is_its_snapshots() {
         let snapshot: SnapshotId = "ab".repeat(32).parse().unwrap();
-        golden(&Op::Image(ImageOp { layers: vec![Layer { snapshots: vec![snapshot] }] }), "e171eb767e99a0856148151d096e8608a254972995eed59341bdd59858f4bb0f");
+        golden(
+            &Op::Image(ImageOp {
+                layers: vec![Layer {
+                    snapshots: vec![snapshot],
+                }],
+            }),
+            "e171eb767e99a0856148151d096e8608a254972995eed59341bdd59858f4bb0f",
+        );
     }
 
     #[test]
@@ -262,11 +345,17 @@ mod tests {
         let op = CopyOp {
             sources: vec![
                 CopySource::Context {
-                    patterns: vec![Pattern { text: "composer.*".into(), parents: false }],
+                    patterns: vec![Pattern {
+                        text: "composer.*".into(),
+                        parents: false,
+                    }],
                     selection: Selection::default(),
                     digest: Key::of(b"content"),
                 },
-                CopySource::Inline { name: "a".into(), content: "b\n".into() },
+                CopySource::Inline {
+                    name: "a".into(),
+                    content: "b\n".into(),
+                },
             ],
             destination: "/app/".into(),
             into_directory: true,
@@ -277,12 +366,21 @@ mod tests {
             unpack: false,
             step: Key::of(b"not in the key"),
         };
-        golden(&Op::Copy(op), "f782db5fcf13ffd98b79dd6e74b41406f1f3085ffe1c0d7fd99afef7080db906");
+        golden(
+            &Op::Copy(op),
+            "f782db5fcf13ffd98b79dd6e74b41406f1f3085ffe1c0d7fd99afef7080db906",
+        );
     }
 
     #[test]
     fn a_workdirs_key_is_its_path_and_user() {
-        golden(&Op::Workdir(WorkdirOp { path: "/app".into(), user: "app".into() }), "7dc4a6bda954758d7d9f9b4e81dc3aa7fda81e6fac4cc2905710da2cb85201fe");
+        golden(
+            &Op::Workdir(WorkdirOp {
+                path: "/app".into(),
+                user: "app".into(),
+            }),
+            "7dc4a6bda954758d7d9f9b4e81dc3aa7fda81e6fac4cc2905710da2cb85201fe",
+        );
     }
 
     fn run() -> RunOp {
@@ -294,9 +392,17 @@ mod tests {
             uid: 0,
             gid: 0,
         };
-        let cache = MountKindOp::Cache { id: "npm".into(), sharing: Sharing::Locked, mode: 0o755, uid: 0, gid: 0 };
+        let cache = MountKindOp::Cache {
+            id: "npm".into(),
+            sharing: Sharing::Locked,
+            mode: 0o755,
+            uid: 0,
+            gid: 0,
+        };
         RunOp {
-            args: ["/bin/sh", "-c", "composer install"].map(str::to_owned).to_vec(),
+            args: ["/bin/sh", "-c", "composer install"]
+                .map(str::to_owned)
+                .to_vec(),
             env: vec!["PATH=/bin".into(), "APP=prod".into()],
             cwd: "/app".into(),
             user: String::new(),
@@ -304,8 +410,16 @@ mod tests {
             security: Security::Sandbox,
             hosts: Vec::new(),
             mounts: vec![
-                MountOp { target: "/run/secrets/composer".into(), read_only: true, kind: secret },
-                MountOp { target: "/root/.npm".into(), read_only: false, kind: cache },
+                MountOp {
+                    target: "/run/secrets/composer".into(),
+                    read_only: true,
+                    kind: secret,
+                },
+                MountOp {
+                    target: "/root/.npm".into(),
+                    read_only: false,
+                    kind: cache,
+                },
             ],
             script: None,
             proxies: Vec::new(),
@@ -314,14 +428,23 @@ mod tests {
 
     #[test]
     fn a_runs_key_is_its_command_and_surroundings() {
-        golden(&Op::Run(Box::new(run())), "924914fdf2818eb59e5bb0d6db141c1aef821443a442ed7807c7fceba382b037");
+        golden(
+            &Op::Run(Box::new(run())),
+            "924914fdf2818eb59e5bb0d6db141c1aef821443a442ed7807c7fceba382b037",
+        );
     }
 
     #[test]
     fn what_is_said_not_to_be_in_the_key_is_not() {
-        let with_proxy = RunOp { proxies: vec!["HTTP_PROXY=http://proxy".into()], ..run() };
+        let with_proxy = RunOp {
+            proxies: vec!["HTTP_PROXY=http://proxy".into()],
+            ..run()
+        };
         assert_eq!(with_proxy.digest().0, run().digest().0);
-        let with_host = RunOp { hosts: vec![([10, 0, 0, 1].into(), "db".into())], ..run() };
+        let with_host = RunOp {
+            hosts: vec![([10, 0, 0, 1].into(), "db".into())],
+            ..run()
+        };
         assert_ne!(with_host.digest().0, run().digest().0);
     }
 }

@@ -23,7 +23,9 @@ pub(crate) struct Excludes {
 
 impl Excludes {
     pub(crate) fn new(patterns: &[String]) -> Result<Excludes, IgnoreError> {
-        Ok(Excludes { ignore: Ignore::from_patterns(patterns.iter().map(String::as_str))? })
+        Ok(Excludes {
+            ignore: Ignore::from_patterns(patterns.iter().map(String::as_str))?,
+        })
     }
 
     /// Whether a path, or a directory above it, is excluded.
@@ -56,7 +58,13 @@ mod tests {
 
     #[test]
     fn excludes_files_and_whole_directories() {
-        let excludes = Excludes::new(&["*.md".into(), "docs".into(), "!docs/keep".into(), "**/cache".into()]).unwrap();
+        let excludes = Excludes::new(&[
+            "*.md".into(),
+            "docs".into(),
+            "!docs/keep".into(),
+            "**/cache".into(),
+        ])
+        .unwrap();
         for (path, directory, excluded) in [
             ("a.md", false, true),
             ("sub/a.md", false, false),
@@ -66,7 +74,11 @@ mod tests {
             ("x/y/cache/z", false, true),
             ("x", true, false),
         ] {
-            assert_eq!(excludes.contains(path.as_bytes(), directory), excluded, "{path}");
+            assert_eq!(
+                excludes.contains(path.as_bytes(), directory),
+                excluded,
+                "{path}"
+            );
         }
         assert!(!Excludes::default().contains(b"a", false));
     }

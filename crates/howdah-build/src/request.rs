@@ -81,7 +81,9 @@ impl Target {
     /// Reads the Dockerfile at `path` and the ignore file that goes with it: `<path>.dockerignore`, else `.dockerignore`
     /// of the context.
     pub fn load(path: &Path, context: &Path) -> Result<Target, BuildError> {
-        let dockerfile = Text::read(path)?.ok_or_else(|| BuildError::NoDockerfile { path: path.to_owned() })?;
+        let dockerfile = Text::read(path)?.ok_or_else(|| BuildError::NoDockerfile {
+            path: path.to_owned(),
+        })?;
         let mut target = Target::new(dockerfile, context);
         let mut own = path.as_os_str().to_owned();
         own.push(".dockerignore");
@@ -97,15 +99,23 @@ impl Text {
     /// Reads a file; `None` if there is none.
     pub fn read(path: &Path) -> Result<Option<Text>, BuildError> {
         use std::io::Read as _;
-        let error = |source| BuildError::Read { path: path.to_owned(), source };
+        let error = |source| BuildError::Read {
+            path: path.to_owned(),
+            source,
+        };
         let file = match fs_err::File::open(path) {
             Ok(file) => file,
             Err(failure) if failure.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(failure) => return Err(error(failure)),
         };
         let mut text = String::new();
-        file.take(TEXT_LIMIT).read_to_string(&mut text).map_err(error)?;
-        Ok(Some(Text { name: path.display().to_string(), text }))
+        file.take(TEXT_LIMIT)
+            .read_to_string(&mut text)
+            .map_err(error)?;
+        Ok(Some(Text {
+            name: path.display().to_string(),
+            text,
+        }))
     }
 }
 

@@ -34,9 +34,15 @@ impl Root {
         let layers = layers.iter().map(|layer| {
             let mut recipe = Recipe::new("image-layer", 1);
             recipe.list("snapshot", layer.snapshots.iter().map(SnapshotId::as_str));
-            RootLayer { snapshots: layer.snapshots.clone(), content: recipe.finish().0, created: 0 }
+            RootLayer {
+                snapshots: layer.snapshots.clone(),
+                content: recipe.finish().0,
+                created: 0,
+            }
         });
-        Root { layers: layers.collect() }
+        Root {
+            layers: layers.collect(),
+        }
     }
 
     /// This root with one more layer.
@@ -49,7 +55,11 @@ impl Root {
     /// The digest of everything in it. Empty layers do not count: a step that changes nothing changes no content.
     pub(crate) fn content(&self) -> Key {
         let mut recipe = Recipe::new("root", 1);
-        for layer in self.layers.iter().filter(|layer| !layer.snapshots.is_empty()) {
+        for layer in self
+            .layers
+            .iter()
+            .filter(|layer| !layer.snapshots.is_empty())
+        {
             recipe.key("layer", &layer.content);
         }
         recipe.finish().0
@@ -57,8 +67,15 @@ impl Root {
 
     /// Its layers as an image has them.
     pub(crate) fn image_layers(&self) -> Vec<Layer> {
-        let layers = self.layers.iter().filter(|layer| !layer.snapshots.is_empty());
-        layers.map(|layer| Layer { snapshots: layer.snapshots.clone() }).collect()
+        let layers = self
+            .layers
+            .iter()
+            .filter(|layer| !layer.snapshots.is_empty());
+        layers
+            .map(|layer| Layer {
+                snapshots: layer.snapshots.clone(),
+            })
+            .collect()
     }
 
     /// The overlay lower directories, lowest first. A snapshot that occurs twice is given once, at its highest place:
@@ -66,8 +83,10 @@ impl Root {
     pub(crate) fn lowers(&self, store: &Store) -> Vec<std::path::PathBuf> {
         let mut seen = std::collections::HashSet::new();
         let snapshots = self.layers.iter().flat_map(|layer| &layer.snapshots).rev();
-        let mut lowers: Vec<_> =
-            snapshots.filter(|snapshot| seen.insert(*snapshot)).map(|snapshot| store.snapshot_path(snapshot)).collect();
+        let mut lowers: Vec<_> = snapshots
+            .filter(|snapshot| seen.insert(*snapshot))
+            .map(|snapshot| store.snapshot_path(snapshot))
+            .collect();
         lowers.reverse();
         lowers
     }
@@ -88,7 +107,10 @@ pub(crate) struct StoredLayer {
 
 impl From<&CopyLayer> for StoredLayer {
     fn from(made: &CopyLayer) -> StoredLayer {
-        StoredLayer { layer: made.layer.clone(), masks: made.masks.clone() }
+        StoredLayer {
+            layer: made.layer.clone(),
+            masks: made.masks.clone(),
+        }
     }
 }
 
@@ -103,7 +125,9 @@ mod key_as_text {
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Key, D::Error> {
-        Cow::<str>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        Cow::<str>::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -113,19 +137,31 @@ mod tests {
 
     fn layer(content: &str, snapshots: usize) -> RootLayer {
         let snapshots = (0..snapshots).map(|_| SnapshotId::random()).collect();
-        RootLayer { snapshots, content: Key::of(content.as_bytes()), created: 7 }
+        RootLayer {
+            snapshots,
+            content: Key::of(content.as_bytes()),
+            created: 7,
+        }
     }
 
     #[test]
     fn content_counts_and_identity_does_not() {
         let root = |layers: Vec<RootLayer>| Root { layers }.content();
-        assert_eq!(root(vec![layer("a", 1), layer("b", 2)]), root(vec![layer("a", 2), layer("x", 0), layer("b", 1)]));
-        assert_ne!(root(vec![layer("a", 1), layer("b", 1)]), root(vec![layer("b", 1), layer("a", 1)]));
+        assert_eq!(
+            root(vec![layer("a", 1), layer("b", 2)]),
+            root(vec![layer("a", 2), layer("x", 0), layer("b", 1)])
+        );
+        assert_ne!(
+            root(vec![layer("a", 1), layer("b", 1)]),
+            root(vec![layer("b", 1), layer("a", 1)])
+        );
     }
 
     #[test]
     fn a_record_reads_back() {
-        let root = Root { layers: vec![layer("a", 1), layer("b", 0)] };
+        let root = Root {
+            layers: vec![layer("a", 1), layer("b", 0)],
+        };
         let text = serde_json::to_string(&root).unwrap();
         assert_eq!(serde_json::from_str::<Root>(&text).unwrap(), root);
     }

@@ -21,7 +21,10 @@ pub(crate) enum Kind {
     File,
     Symlink(Vec<u8>),
     /// A FIFO or a device: the file type bits of its mode, and its device number.
-    Special { file_type: u32, device: u64 },
+    Special {
+        file_type: u32,
+        device: u64,
+    },
 }
 
 /// One file of a tree.
@@ -67,7 +70,10 @@ pub(crate) trait Tree {
 
 /// The order in which a directory's tree is one run: `/` sorts before every other byte.
 pub(crate) fn compare(left: &[u8], right: &[u8]) -> Ordering {
-    let common = left.iter().zip(right).position(|(left, right)| left != right);
+    let common = left
+        .iter()
+        .zip(right)
+        .position(|(left, right)| left != right);
     let rank = |byte: u8| if byte == b'/' { 0 } else { u16::from(byte) + 1 };
     match common {
         Some(index) => rank(left[index]).cmp(&rank(right[index])),
@@ -77,7 +83,8 @@ pub(crate) fn compare(left: &[u8], right: &[u8]) -> Ordering {
 
 /// The components of a path as a user writes it; `.` and doubled slashes mean nothing.
 pub(crate) fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
-    path.split(|byte| *byte == b'/').filter(|name| !name.is_empty() && *name != b".")
+    path.split(|byte| *byte == b'/')
+        .filter(|name| !name.is_empty() && *name != b".")
 }
 
 /// A path without `.`, `..` and doubled slashes; `..` at the root stays at the root.
@@ -120,7 +127,9 @@ pub(crate) fn resolve(tree: &dyn Tree, path: &[u8]) -> io::Result<TreePath> {
     let mut links = 0;
     while let Some(name) = pending.pop() {
         if name == b".." {
-            resolved = split(&resolved).map(|(parent, _)| parent.to_vec()).unwrap_or_default();
+            resolved = split(&resolved)
+                .map(|(parent, _)| parent.to_vec())
+                .unwrap_or_default();
             continue;
         }
         let candidate = join(&resolved, &name);
@@ -162,7 +171,10 @@ mod tests {
     fn a_directorys_tree_is_one_run() {
         let mut paths = ["a-b", "a/c", "a", "a.txt", "a/b/c", "b"].map(str::as_bytes);
         paths.sort_by(|left, right| compare(left, right));
-        assert_eq!(paths, ["a", "a/b/c", "a/c", "a-b", "a.txt", "b"].map(str::as_bytes));
+        assert_eq!(
+            paths,
+            ["a", "a/b/c", "a/c", "a-b", "a.txt", "b"].map(str::as_bytes)
+        );
     }
 
     #[test]

@@ -34,12 +34,19 @@ pub(crate) fn look(root: &Path) -> io::Result<Upper> {
     let files = entries.iter().filter(|entry| entry.kind == Kind::File);
     let bytes = files.map(|entry| entry.size).sum();
     if bytes > CONTENT_LIMIT {
-        return Ok(Upper { entries: entries.len(), bytes, content: None });
+        return Ok(Upper {
+            entries: entries.len(),
+            bytes,
+            content: None,
+        });
     }
-    entries.par_iter_mut().filter(|entry| entry.kind == Kind::File).try_for_each(|entry| {
-        entry.digest = Some(digest_file(&entry.real(), entry.size)?);
-        Ok::<(), io::Error>(())
-    })?;
+    entries
+        .par_iter_mut()
+        .filter(|entry| entry.kind == Kind::File)
+        .try_for_each(|entry| {
+            entry.digest = Some(digest_file(&entry.real(), entry.size)?);
+            Ok::<(), io::Error>(())
+        })?;
     let mut digest = TreeDigest::default();
     for entry in &entries {
         digest.entry(&entry.path, &entry_attributes(entry, true));
@@ -47,7 +54,11 @@ pub(crate) fn look(root: &Path) -> io::Result<Upper> {
             digest.text(b"opaque");
         }
     }
-    Ok(Upper { entries: entries.len(), bytes, content: Some(digest.finish()) })
+    Ok(Upper {
+        entries: entries.len(),
+        bytes,
+        content: Some(digest.finish()),
+    })
 }
 
 #[cfg(test)]
@@ -63,8 +74,12 @@ mod tests {
             directory
         };
         let (first, second, third) = (make("1"), make("1"), make("2"));
-        let file = fs_err::File::options().write(true).open(first.path().join("etc/x")).unwrap();
-        file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        let file = fs_err::File::options()
+            .write(true)
+            .open(first.path().join("etc/x"))
+            .unwrap();
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH)
+            .unwrap();
         let content = |directory: &tempfile::TempDir| look(directory.path()).unwrap().content;
         assert_eq!(content(&first), content(&second));
         assert_ne!(content(&first), content(&third));

@@ -32,16 +32,22 @@ enum Node {
 impl View {
     /// The view of `lowers`, lowest first as overlay mounts take them.
     pub(crate) fn new(lowers: Vec<PathBuf>) -> View {
-        View { roots: lowers.into_iter().rev().map(Arc::from).collect() }
+        View {
+            roots: lowers.into_iter().rev().map(Arc::from).collect(),
+        }
     }
 
     /// The content of a regular file, symbolic links followed; `None` if there is none. At most `limit` bytes.
     pub(crate) fn read(&self, path: &[u8], limit: u64) -> io::Result<Option<Vec<u8>>> {
         use std::io::Read as _;
         let path = tree::resolve(self, path)?;
-        let Some(entry) = self.entry(&path)?.filter(|entry| entry.kind == Kind::File) else { return Ok(None) };
+        let Some(entry) = self.entry(&path)?.filter(|entry| entry.kind == Kind::File) else {
+            return Ok(None);
+        };
         let mut content = Vec::new();
-        fs_err::File::open(entry.real())?.take(limit).read_to_end(&mut content)?;
+        fs_err::File::open(entry.real())?
+            .take(limit)
+            .read_to_end(&mut content)?;
         Ok(Some(content))
     }
 
@@ -137,7 +143,10 @@ fn list(roots: &Roots, directory: &[u8]) -> io::Result<Vec<Vec<u8>>> {
             names.entry(entry.file_name().into_vec()).or_insert(hidden);
         }
     }
-    Ok(names.into_iter().filter_map(|(name, hidden)| (!hidden).then_some(name)).collect())
+    Ok(names
+        .into_iter()
+        .filter_map(|(name, hidden)| (!hidden).then_some(name))
+        .collect())
 }
 
 /// Whether this file says that a lower one of its name is gone.
@@ -147,27 +156,41 @@ pub(crate) fn is_whiteout(metadata: &std::fs::Metadata) -> bool {
 
 /// Whether this directory hides the lower ones of its name.
 pub(crate) fn is_opaque(directory: &Path) -> bool {
-    xattr::get(directory, "trusted.overlay.opaque").is_ok_and(|value| value.as_deref() == Some(b"y"))
+    xattr::get(directory, "trusted.overlay.opaque")
+        .is_ok_and(|value| value.as_deref() == Some(b"y"))
 }
 
 fn directory(path: &[u8], merged: &Roots) -> io::Result<Option<Entry>> {
     // The highest directory's attributes are the merged one's; a view of no layers has an empty root.
-    let Some(origin) = merged.first() else { return Ok(None) };
+    let Some(origin) = merged.first() else {
+        return Ok(None);
+    };
     let metadata = fs_err::symlink_metadata(origin.join(tree::as_path(path)))?;
     entry(TreePath::from(path), Arc::clone(origin), &metadata).map(Some)
 }
 
 /// The entry of a file whose metadata is at hand.
-pub(crate) fn entry(path: TreePath, origin: Arc<Path>, metadata: &std::fs::Metadata) -> io::Result<Entry> {
+pub(crate) fn entry(
+    path: TreePath,
+    origin: Arc<Path>,
+    metadata: &std::fs::Metadata,
+) -> io::Result<Entry> {
     let file_type = metadata.file_type();
     let kind = if file_type.is_dir() {
         Kind::Directory
     } else if file_type.is_file() {
         Kind::File
     } else if file_type.is_symlink() {
-        Kind::Symlink(fs_err::read_link(origin.join(tree::as_path(&path)))?.into_os_string().into_vec())
+        Kind::Symlink(
+            fs_err::read_link(origin.join(tree::as_path(&path)))?
+                .into_os_string()
+                .into_vec(),
+        )
     } else {
-        Kind::Special { file_type: metadata.mode() & 0o170_000, device: metadata.rdev() }
+        Kind::Special {
+            file_type: metadata.mode() & 0o170_000,
+            device: metadata.rdev(),
+        }
     };
     Ok(Entry {
         path,
@@ -176,7 +199,10 @@ pub(crate) fn entry(path: TreePath, origin: Arc<Path>, metadata: &std::fs::Metad
         uid: metadata.uid(),
         gid: metadata.gid(),
         size: metadata.size(),
-        mtime: (metadata.mtime(), u32::try_from(metadata.mtime_nsec()).unwrap_or(0)),
+        mtime: (
+            metadata.mtime(),
+            u32::try_from(metadata.mtime_nsec()).unwrap_or(0),
+        ),
         origin,
         digest: None,
     })
@@ -191,16 +217,34 @@ mod tests {
     impl Layers {
         fn new() -> Layers {
             let layers = Layers(tempfile::tempdir().unwrap());
-            for name in ["low/d/sub", "low/gone", "low/opaque", "high/d", "high/opaque"] {
+            for name in [
+                "low/d/sub",
+                "low/gone",
+                "low/opaque",
+                "high/d",
+                "high/opaque",
+            ] {
                 fs_err::create_dir_all(layers.0.path().join(name)).unwrap();
             }
-            for (name, content) in
-                [("low/d/a", "low a"), ("low/d/b", "low b"), ("low/gone/x", "x"), ("low/opaque/old", "old"), ("high/d/b", "high b"), ("high/opaque/new", "new")]
-            {
+            for (name, content) in [
+                ("low/d/a", "low a"),
+                ("low/d/b", "low b"),
+                ("low/gone/x", "x"),
+                ("low/opaque/old", "old"),
+                ("high/d/b", "high b"),
+                ("high/opaque/new", "new"),
+            ] {
                 fs_err::write(layers.0.path().join(name), content).unwrap();
             }
             let high = layers.0.path().join("high");
-            rustix::fs::mknodat(rustix::fs::CWD, high.join("gone"), rustix::fs::FileType::CharacterDevice, 0o600.into(), 0).unwrap();
+            rustix::fs::mknodat(
+                rustix::fs::CWD,
+                high.join("gone"),
+                rustix::fs::FileType::CharacterDevice,
+                0o600.into(),
+                0,
+            )
+            .unwrap();
             xattr::set(high.join("opaque"), "trusted.overlay.opaque", b"y").unwrap();
             std::os::unix::fs::symlink("/d/sub/../b", high.join("link")).unwrap();
             std::os::unix::fs::symlink("loop", high.join("loop")).unwrap();
@@ -215,9 +259,26 @@ mod tests {
     #[test]
     fn merges_as_overlayfs_does() {
         let layers = Layers::new();
-        let paths: Vec<String> =
-            layers.view().below(b"").unwrap().iter().map(|entry| String::from_utf8_lossy(&entry.path).into_owned()).collect();
-        assert_eq!(paths, ["d", "d/a", "d/b", "d/sub", "link", "loop", "opaque", "opaque/new"]);
+        let paths: Vec<String> = layers
+            .view()
+            .below(b"")
+            .unwrap()
+            .iter()
+            .map(|entry| String::from_utf8_lossy(&entry.path).into_owned())
+            .collect();
+        assert_eq!(
+            paths,
+            [
+                "d",
+                "d/a",
+                "d/b",
+                "d/sub",
+                "link",
+                "loop",
+                "opaque",
+                "opaque/new"
+            ]
+        );
     }
 
     #[test]
@@ -225,8 +286,14 @@ mod tests {
         let layers = Layers::new();
         let view = layers.view();
         assert_eq!(tree::resolve(&view, b"/link").unwrap(), b"d/b");
-        assert_eq!(view.read(b"link", 100).unwrap().as_deref(), Some(&b"high b"[..]));
-        assert_eq!(tree::resolve(&view, b"../../d/none/x").unwrap(), b"d/none/x");
+        assert_eq!(
+            view.read(b"link", 100).unwrap().as_deref(),
+            Some(&b"high b"[..])
+        );
+        assert_eq!(
+            tree::resolve(&view, b"../../d/none/x").unwrap(),
+            b"d/none/x"
+        );
         assert!(tree::resolve(&view, b"loop").is_err());
         assert_eq!(view.read(b"gone/x", 100).unwrap(), None);
         assert_eq!(view.read(b"d", 100).unwrap(), None);

@@ -16,17 +16,38 @@ fn from_a_dockerfile_to_an_image() {
          ENTRYPOINT [\"cat\"]\nCMD [\"greeting\"]\n",
     );
     let image = report.image();
-    assert_eq!(project.read(image, "app/greeting").as_deref(), Some("hello world\n"));
+    assert_eq!(
+        project.read(image, "app/greeting").as_deref(),
+        Some("hello world\n")
+    );
     assert_eq!(project.read(image, "app/sub/b.txt").as_deref(), Some("b"));
     let config = &image.config.config;
     assert_eq!(config.env, ["PATH=/bin", "GREETING=hello"]);
-    assert_eq!((config.user.as_str(), config.working_dir.as_str()), ("app", "/app"));
+    assert_eq!(
+        (config.user.as_str(), config.working_dir.as_str()),
+        ("app", "/app")
+    );
     assert_eq!(config.entrypoint.as_deref(), Some(&["cat".to_owned()][..]));
     assert_eq!(config.cmd.as_deref(), Some(&["greeting".to_owned()][..]));
     assert!(config.exposed_ports.contains("8080/tcp"));
-    let made: Vec<bool> = image.config.history.iter().map(|step| !step.empty_layer).collect();
-    assert_eq!(made, [false, false, true, true, true, false, false, false, false, false]);
-    assert_eq!(image.config.history[4].created_by.as_deref(), Some("RUN |1 NAME=world /bin/sh -c echo \"$GREETING $NAME\" > greeting && id -u > uid # howdah"));
+    let made: Vec<bool> = image
+        .config
+        .history
+        .iter()
+        .map(|step| !step.empty_layer)
+        .collect();
+    assert_eq!(
+        made,
+        [
+            false, false, true, true, true, false, false, false, false, false
+        ]
+    );
+    assert_eq!(
+        image.config.history[4].created_by.as_deref(),
+        Some(
+            "RUN |1 NAME=world /bin/sh -c echo \"$GREETING $NAME\" > greeting && id -u > uid # howdah"
+        )
+    );
 }
 
 #[test]
@@ -39,15 +60,31 @@ fn nothing_changed_means_nothing_runs_and_the_same_image() {
     assert_eq!(second.image().id, first.image().id);
     // Times of files do not count.
     let hour_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
-    fs_err::File::options().write(true).open(project.path("a")).unwrap().set_modified(hour_ago).unwrap();
+    fs_err::File::options()
+        .write(true)
+        .open(project.path("a"))
+        .unwrap()
+        .set_modified(hour_ago)
+        .unwrap();
     assert_eq!(project.build(dockerfile).executed.len(), 0);
-    assert_eq!(project.query::<u32>("SELECT count(*) FROM builds WHERE outcome = 'done'"), 3);
-    assert_eq!(project.query::<u32>("SELECT count(*) FROM build_vertices WHERE outcome = 'hit'"), 4);
+    assert_eq!(
+        project.query::<u32>("SELECT count(*) FROM builds WHERE outcome = 'done'"),
+        3
+    );
+    assert_eq!(
+        project.query::<u32>("SELECT count(*) FROM build_vertices WHERE outcome = 'hit'"),
+        4
+    );
 }
 
 #[test]
 fn one_changed_file_runs_only_what_depends_on_it() {
-    let project = Project::new(&[("composer.json", "{}"), ("app/a.php", "1"), ("app/b.php", "2"), ("app/c.php", "3")]);
+    let project = Project::new(&[
+        ("composer.json", "{}"),
+        ("app/a.php", "1"),
+        ("app/b.php", "2"),
+        ("app/c.php", "3"),
+    ]);
     let dockerfile = "FROM busybox:test AS deps\nCOPY composer.json /deps/\nRUN date > /deps/vendor\n\
         FROM busybox:test\nCOPY app /app\nCOPY --from=deps /deps/vendor /app/vendor/lib\nRUN ls /app > /list\n";
     let first = project.build(dockerfile);
@@ -55,28 +92,53 @@ fn one_changed_file_runs_only_what_depends_on_it() {
     project.write("app/b.php", "changed");
     let second = project.build(dockerfile);
     assert_eq!(second.executed, ["COPY app /app", "RUN ls /app > /list"]);
-    assert_eq!(project.read(second.image(), "app/b.php").as_deref(), Some("changed"));
-    assert_eq!(project.read(second.image(), "app/vendor/lib"), project.read(first.image(), "app/vendor/lib"));
+    assert_eq!(
+        project.read(second.image(), "app/b.php").as_deref(),
+        Some("changed")
+    );
+    assert_eq!(
+        project.read(second.image(), "app/vendor/lib"),
+        project.read(first.image(), "app/vendor/lib")
+    );
     // The COPY is a base and a small delta.
     assert_eq!(second.image().layers[1].snapshots.len(), 2);
     fs_err::remove_file(project.path("app/c.php")).unwrap();
     let third = project.build(dockerfile);
-    assert_eq!(project.read(third.image(), "list").as_deref(), Some("a.php\nb.php\nvendor\n"));
+    assert_eq!(
+        project.read(third.image(), "list").as_deref(),
+        Some("a.php\nb.php\nvendor\n")
+    );
 }
 
 #[test]
 fn a_stage_shared_by_two_dockerfiles_runs_once() {
     let project = Project::new(&[("composer.json", "{}")]);
     let shared = "FROM busybox:test AS composer-build\nWORKDIR /app\nCOPY composer.json ./\nRUN echo once; date > vendor\n";
-    let mut web = project.target(&format!("{shared}FROM busybox:test\nCOPY --from=composer-build /app /web\n"));
+    let mut web = project.target(&format!(
+        "{shared}FROM busybox:test\nCOPY --from=composer-build /app /web\n"
+    ));
     web.name = "web".into();
-    let mut worker = project.target(&format!("{shared}FROM busybox:test\nCOPY --from=composer-build /app /worker\n"));
+    let mut worker = project.target(&format!(
+        "{shared}FROM busybox:test\nCOPY --from=composer-build /app /worker\n"
+    ));
     worker.name = "worker".into();
     let report = project.build_all(&[web, worker]);
-    let Ok(built) = &report.result else { panic!("{}", explain(report.error())) };
-    assert_eq!(report.executed.iter().filter(|text| text.contains("once")).count(), 1);
+    let Ok(built) = &report.result else {
+        panic!("{}", explain(report.error()))
+    };
+    assert_eq!(
+        report
+            .executed
+            .iter()
+            .filter(|text| text.contains("once"))
+            .count(),
+        1
+    );
     assert_eq!(report.output.matches("once").count(), 1);
-    assert_eq!(project.read(&built.images[0], "web/vendor"), project.read(&built.images[1], "worker/vendor"));
+    assert_eq!(
+        project.read(&built.images[0], "web/vendor"),
+        project.read(&built.images[1], "worker/vendor")
+    );
 }
 
 #[test]
@@ -87,8 +149,17 @@ fn an_input_that_comes_out_the_same_invalidates_nothing() {
     let first = project.build(dockerfile);
     project.write("seed", "2");
     let second = project.build(dockerfile);
-    assert_eq!(second.executed, ["COPY seed /seed", "RUN mkdir /out && echo same > /out/result"]);
-    assert_eq!(project.read(second.image(), "made"), project.read(first.image(), "made"));
+    assert_eq!(
+        second.executed,
+        [
+            "COPY seed /seed",
+            "RUN mkdir /out && echo same > /out/result"
+        ]
+    );
+    assert_eq!(
+        project.read(second.image(), "made"),
+        project.read(first.image(), "made")
+    );
     // Also when the step itself is another one.
     let reworded = dockerfile.replace("mkdir /out &&", "mkdir /out;");
     assert_eq!(project.build(&reworded).executed.len(), 1);
@@ -100,24 +171,34 @@ fn a_run_that_writes_the_same_again_invalidates_nothing() {
     let first = project.build("FROM busybox:test\nRUN echo a > /a\nRUN date > /made\n");
     let second = project.build("FROM busybox:test\nRUN echo 'a' > /a\nRUN date > /made\n");
     assert_eq!(second.executed, ["RUN echo 'a' > /a"]);
-    assert_eq!(project.read(second.image(), "made"), project.read(first.image(), "made"));
+    assert_eq!(
+        project.read(second.image(), "made"),
+        project.read(first.image(), "made")
+    );
 }
 
 #[test]
 fn removals_are_in_the_layer_and_mount_points_are_not() {
     let project = Project::new(&[("d/a", "1"), ("d/b", "2")]);
-    let report = project.build("FROM busybox:test\nCOPY d /d\nRUN rm /d/a && rm -r /tmp && mkdir /tmp\n");
+    let report =
+        project.build("FROM busybox:test\nCOPY d /d\nRUN rm /d/a && rm -r /tmp && mkdir /tmp\n");
     let image = report.image();
     project.inspect(image, |root| {
         assert!(!root.join("d/a").exists() && root.join("d/b").exists());
         let names = |path: &str| {
-            let mut names: Vec<_> = fs_err::read_dir(root.join(path)).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            let mut names: Vec<_> = fs_err::read_dir(root.join(path))
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name())
+                .collect();
             names.sort();
             names
         };
         assert_eq!(names(""), ["bin", "d", "etc", "tmp"]);
         assert_eq!(names("etc"), ["group", "passwd"]);
-        assert_eq!(root.join("d").metadata().unwrap().permissions().mode() & 0o777, 0o755);
+        assert_eq!(
+            root.join("d").metadata().unwrap().permissions().mode() & 0o777,
+            0o755
+        );
     });
 }
 
@@ -126,7 +207,14 @@ fn a_step_that_changes_nothing_makes_no_layer() {
     let project = Project::new(&[]);
     let report = project.build("FROM busybox:test\nRUN true\nWORKDIR /etc\n");
     assert_eq!(report.image().layers.len(), 1);
-    assert!(report.image().config.history.iter().all(|step| step.empty_layer));
+    assert!(
+        report
+            .image()
+            .config
+            .history
+            .iter()
+            .all(|step| step.empty_layer)
+    );
 }
 
 #[test]
@@ -152,41 +240,80 @@ fn owners_and_modes_are_as_asked_for() {
 fn a_failing_run_names_its_line_its_code_and_its_last_words() {
     let project = Project::new(&[]);
     let report = project.build("FROM busybox:test\n\nRUN echo out; echo err >&2; \\\n    exit 7\n");
-    let BuildError::Step { place, name, source, output } = report.error() else { panic!("{:?}", report.error()) };
+    let BuildError::Step {
+        place,
+        name,
+        source,
+        output,
+    } = report.error()
+    else {
+        panic!("{:?}", report.error())
+    };
     assert_eq!((place.line, place.file.as_str()), (3, "Dockerfile"));
     assert_eq!(name, "[stage-0 2/2] RUN echo out; echo err >&2; exit 7");
-    assert!(matches!(**source, StepError::Run(RunError::Exit { code: 7, oom_killed: false })), "{source:?}");
+    assert!(
+        matches!(
+            **source,
+            StepError::Run(RunError::Exit {
+                code: 7,
+                oom_killed: false
+            })
+        ),
+        "{source:?}"
+    );
     let mut output = output.clone();
     output.sort();
     assert_eq!(output, ["err", "out"]);
     // Nothing of it stays.
-    assert!(fs_err::read_dir(project.directory.path().join("store/tmp")).unwrap().all(|entry| entry.unwrap().file_name() == ".gate"));
-    assert_eq!(project.query::<String>("SELECT outcome FROM builds"), "failed");
+    assert!(
+        fs_err::read_dir(project.directory.path().join("store/tmp"))
+            .unwrap()
+            .all(|entry| entry.unwrap().file_name() == ".gate")
+    );
+    assert_eq!(
+        project.query::<String>("SELECT outcome FROM builds"),
+        "failed"
+    );
 }
 
 #[test]
 fn faults_say_what_and_where() {
     let project = Project::new(&[("a", "1"), (".dockerignore", "secret\n"), ("secret", "x")]);
     let told = |dockerfile: &str| explain(project.build(dockerfile).error());
-    assert_eq!(told("FROM busybox:test\nCOPY none /x\n"), "Dockerfile:2 cannot be built: `none` not found in the build context");
-    assert_eq!(told("FROM busybox:test\nCOPY --from=busybox:test /none /x\n"), "Dockerfile:2 failed: `/none` not found in `busybox:test`");
+    assert_eq!(
+        told("FROM busybox:test\nCOPY none /x\n"),
+        "Dockerfile:2 cannot be built: `none` not found in the build context"
+    );
+    assert_eq!(
+        told("FROM busybox:test\nCOPY --from=busybox:test /none /x\n"),
+        "Dockerfile:2 failed: `/none` not found in `busybox:test`"
+    );
     assert_eq!(
         told("FROM a AS b\nCOPY --from=c /x /x\nFROM b AS c\n"),
         "Dockerfile:1 cannot be built: no image `a`: `a` cannot be pulled in a test"
     );
     assert_eq!(
-        told("FROM busybox:test AS a\nCOPY --from=b /x /x\nFROM busybox:test AS b\nCOPY --from=a /x /x\n"),
+        told(
+            "FROM busybox:test AS a\nCOPY --from=b /x /x\nFROM busybox:test AS b\nCOPY --from=a /x /x\n"
+        ),
         "Dockerfile:3 cannot be built: stage `b` needs itself: b -> a -> b"
     );
-    assert!(matches!(project.build("FROM busybox:test\nCOPPY a b\n").error(), BuildError::Faults { faults, .. } if faults.len() == 1));
+    assert!(
+        matches!(project.build("FROM busybox:test\nCOPPY a b\n").error(), BuildError::Faults { faults, .. } if faults.len() == 1)
+    );
     let mut target = project.target("FROM busybox:test AS one\n");
     target.stage = Some("two".into());
-    assert!(matches!(project.build_all(&[target]).error(), BuildError::UnknownStage { stages, .. } if stages == &["one"]));
+    assert!(
+        matches!(project.build_all(&[target]).error(), BuildError::UnknownStage { stages, .. } if stages == &["one"])
+    );
     assert_eq!(
         told("FROM busybox:test\nADD https://example.com/x /x\n"),
         "Dockerfile:2 cannot be built: ADD of the remote source `https://example.com/x` is not supported yet"
     );
-    assert_eq!(told("FROM busybox:test\nCOPY secret /x\n"), "Dockerfile:2 cannot be built: `secret` not found in the build context");
+    assert_eq!(
+        told("FROM busybox:test\nCOPY secret /x\n"),
+        "Dockerfile:2 cannot be built: `secret` not found in the build context"
+    );
 }
 
 #[test]
@@ -196,10 +323,21 @@ fn global_and_stage_arguments_have_their_scopes() {
         "ARG BASE=none\nARG SHARED=global\nFROM ${BASE}\nARG SHARED\nARG OWN=default\nARG TARGETARCH\n\
          RUN echo \"$SHARED $OWN [$BASE] ${TARGETARCH:+arch} $HTTP_PROXY\" > /args\n",
     );
-    target.build_args = [("BASE", "busybox:test"), ("OWN", "given"), ("HTTP_PROXY", "proxy")].map(|(name, value)| (name.into(), value.into())).into();
+    target.build_args = [
+        ("BASE", "busybox:test"),
+        ("OWN", "given"),
+        ("HTTP_PROXY", "proxy"),
+    ]
+    .map(|(name, value)| (name.into(), value.into()))
+    .into();
     let report = project.build_all(&[target.clone()]);
-    assert_eq!(project.read(report.image(), "args").as_deref(), Some("global given [] arch proxy\n"));
-    target.build_args.insert("HTTP_PROXY".into(), "other".into());
+    assert_eq!(
+        project.read(report.image(), "args").as_deref(),
+        Some("global given [] arch proxy\n")
+    );
+    target
+        .build_args
+        .insert("HTTP_PROXY".into(), "other".into());
     assert_eq!(project.build_all(&[target.clone()]).executed.len(), 0);
     target.build_args.insert("OWN".into(), "changed".into());
     assert_eq!(project.build_all(&[target]).executed.len(), 1);
@@ -208,12 +346,28 @@ fn global_and_stage_arguments_have_their_scopes() {
 #[test]
 fn triggers_of_the_base_image_come_first() {
     let project = Project::new(&[("a", "1")]);
-    let mut base = project.target("FROM busybox:test\nONBUILD COPY a /from-trigger\nONBUILD ENV SEEN=yes\n");
+    let mut base =
+        project.target("FROM busybox:test\nONBUILD COPY a /from-trigger\nONBUILD ENV SEEN=yes\n");
     base.tags = vec!["base:1".parse().unwrap()];
-    assert!(project.build_all(&[base]).image().config.config.on_build.len() == 2);
+    assert!(
+        project
+            .build_all(&[base])
+            .image()
+            .config
+            .config
+            .on_build
+            .len()
+            == 2
+    );
     let report = project.build("FROM base:1\nRUN echo $SEEN > /seen\n");
-    assert_eq!(project.read(report.image(), "from-trigger").as_deref(), Some("1"));
-    assert_eq!(project.read(report.image(), "seen").as_deref(), Some("yes\n"));
+    assert_eq!(
+        project.read(report.image(), "from-trigger").as_deref(),
+        Some("1")
+    );
+    assert_eq!(
+        project.read(report.image(), "seen").as_deref(),
+        Some("yes\n")
+    );
     assert!(report.image().config.config.on_build.is_empty());
 }
 
@@ -238,5 +392,10 @@ fn the_cache_can_be_ignored() {
     project.build_all(&[target.clone()]).image();
     target.no_cache = true;
     assert_eq!(project.build_all(&[target]).executed.len(), 1);
-    assert_eq!(project.query::<String>("SELECT reason FROM build_vertices WHERE build = 2 AND outcome = 'executed'"), "cache not asked");
+    assert_eq!(
+        project.query::<String>(
+            "SELECT reason FROM build_vertices WHERE build = 2 AND outcome = 'executed'"
+        ),
+        "cache not asked"
+    );
 }

@@ -19,6 +19,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Build(Box<commands::build::Args>),
     Health(commands::health::Args),
     Image(commands::image::Args),
     Images(commands::images::Args),
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
 
 fn run(context: &Context, command: Command) -> Result<ExitCode, CommandError> {
     match command {
+        Command::Build(args) => commands::build::run(context, *args),
         Command::Health(args) => commands::health::run(context, args),
         Command::Image(args) => commands::image::run(context, args),
         Command::Images(args) => commands::images::run(context, args),

@@ -19,14 +19,19 @@ type LayerRow = (String, Vec<u8>);
 
 impl Memory {
     pub(crate) fn new(store: &Store) -> Memory {
-        Memory { store: store.clone() }
+        Memory {
+            store: store.clone(),
+        }
     }
 
     /// A layer by its own key, if its snapshots are still there.
     pub(crate) fn layer(&self, key: &Key) -> Result<Option<StoredLayer>, StoreError> {
         let row: Option<LayerRow> = self.store.database().with(|connection| {
-            let mut statement = connection.prepare_cached("SELECT snapshots, masks FROM build_layers WHERE key = ?1")?;
-            statement.query_row([key.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+            let mut statement = connection
+                .prepare_cached("SELECT snapshots, masks FROM build_layers WHERE key = ?1")?;
+            statement
+                .query_row([key.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()
         })?;
         Ok(row.and_then(|row| self.whole(&row)))
     }
@@ -39,16 +44,32 @@ impl Memory {
             )?;
             statement.query_row([step.as_bytes()], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?))).optional()
         })?;
-        let Some((row, manifest)) = row else { return Ok(None) };
+        let Some((row, manifest)) = row else {
+            return Ok(None);
+        };
         let previous = self.whole(&row).zip(Manifest::from_bytes(&manifest));
-        Ok(previous.map(|(stored, manifest)| Previous { layer: stored.layer, manifest, masks: stored.masks }))
+        Ok(previous.map(|(stored, manifest)| Previous {
+            layer: stored.layer,
+            manifest,
+            masks: stored.masks,
+        }))
     }
 
     /// Remembers a layer under its key, and as the step's last one.
-    pub(crate) fn save_layer(&self, key: &Key, step: &Key, made: &CopyLayer, manifest: &Manifest) -> Result<(), StoreError> {
+    pub(crate) fn save_layer(
+        &self,
+        key: &Key,
+        step: &Key,
+        made: &CopyLayer,
+        manifest: &Manifest,
+    ) -> Result<(), StoreError> {
         // A list of texts always has a JSON form.
         let snapshots = serde_json::to_string(&made.layer).unwrap_or_default();
-        let masks: Vec<u8> = made.masks.iter().flat_map(|mask| [mask.as_slice(), &[0]].concat()).collect();
+        let masks: Vec<u8> = made
+            .masks
+            .iter()
+            .flat_map(|mask| [mask.as_slice(), &[0]].concat())
+            .collect();
         self.store.database().with(|connection| {
             let transaction = connection.transaction()?;
             transaction.execute(
@@ -62,14 +83,19 @@ impl Memory {
 
     /// Remembers that a step wrote a layer that was known already.
     pub(crate) fn save_step(&self, step: &Key, layer: &Key) -> Result<(), StoreError> {
-        self.store.database().with(|connection| set_step(connection, step, layer))
+        self.store
+            .database()
+            .with(|connection| set_step(connection, step, layer))
     }
 
     /// The digest of a part of a root that was read before.
     pub(crate) fn content(&self, key: &Key) -> Result<Option<Key>, StoreError> {
         self.store.database().with(|connection| {
-            let mut statement = connection.prepare_cached("SELECT digest FROM build_contents WHERE key = ?1")?;
-            let digest: Option<[u8; 32]> = statement.query_row([key.as_bytes()], |row| row.get(0)).optional()?;
+            let mut statement =
+                connection.prepare_cached("SELECT digest FROM build_contents WHERE key = ?1")?;
+            let digest: Option<[u8; 32]> = statement
+                .query_row([key.as_bytes()], |row| row.get(0))
+                .optional()?;
             Ok(digest.map(Key::from))
         })
     }
@@ -77,15 +103,20 @@ impl Memory {
     pub(crate) fn save_content(&self, key: &Key, digest: &Key) -> Result<(), StoreError> {
         self.store.database().with(|connection| {
             let sql = "INSERT OR REPLACE INTO build_contents (key, digest) VALUES (?1, ?2)";
-            connection.execute(sql, (key.as_bytes(), digest.as_bytes())).map(drop)
+            connection
+                .execute(sql, (key.as_bytes(), digest.as_bytes()))
+                .map(drop)
         })
     }
 
     /// The stat cache of a context; empty if there is none.
     pub(crate) fn stats(&self, context: &[u8]) -> Result<StatCache, StoreError> {
         self.store.database().with(|connection| {
-            let mut statement = connection.prepare_cached("SELECT stats FROM build_contexts WHERE path = ?1")?;
-            let stats = statement.query_row([context], |row| Ok(StatCache::from_bytes(row.get_ref(0)?.as_blob()?)));
+            let mut statement =
+                connection.prepare_cached("SELECT stats FROM build_contexts WHERE path = ?1")?;
+            let stats = statement.query_row([context], |row| {
+                Ok(StatCache::from_bytes(row.get_ref(0)?.as_blob()?))
+            });
             Ok(stats.optional()?.unwrap_or_default())
         })
     }
@@ -93,19 +124,30 @@ impl Memory {
     pub(crate) fn save_stats(&self, context: &[u8], stats: &StatCache) -> Result<(), StoreError> {
         self.store.database().with(|connection| {
             let sql = "INSERT OR REPLACE INTO build_contexts (path, stats) VALUES (?1, ?2)";
-            connection.execute(sql, (context, stats.to_bytes())).map(drop)
+            connection
+                .execute(sql, (context, stats.to_bytes()))
+                .map(drop)
         })
     }
 
     fn whole(&self, (snapshots, masks): &LayerRow) -> Option<StoredLayer> {
         let layer: Layer = serde_json::from_str(snapshots).ok()?;
-        let whole = layer.snapshots.iter().all(|snapshot| self.store.has_snapshot(snapshot));
-        let masks = masks.split(|byte| *byte == 0).filter(|mask| !mask.is_empty()).map(TreePath::from).collect();
+        let whole = layer
+            .snapshots
+            .iter()
+            .all(|snapshot| self.store.has_snapshot(snapshot));
+        let masks = masks
+            .split(|byte| *byte == 0)
+            .filter(|mask| !mask.is_empty())
+            .map(TreePath::from)
+            .collect();
         whole.then_some(StoredLayer { layer, masks })
     }
 }
 
 fn set_step(connection: &rusqlite::Connection, step: &Key, layer: &Key) -> rusqlite::Result<()> {
     let sql = "INSERT OR REPLACE INTO build_steps (step, layer) VALUES (?1, ?2)";
-    connection.execute(sql, (step.as_bytes(), layer.as_bytes())).map(drop)
+    connection
+        .execute(sql, (step.as_bytes(), layer.as_bytes()))
+        .map(drop)
 }

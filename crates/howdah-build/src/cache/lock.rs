@@ -28,7 +28,9 @@ pub(crate) struct KeyLock {
 
 impl KeyLocks {
     pub(crate) fn new(root: &Path) -> KeyLocks {
-        KeyLocks { path: root.join("build.lock") }
+        KeyLocks {
+            path: root.join("build.lock"),
+        }
     }
 
     /// Takes the lock if nobody has it.
@@ -69,7 +71,12 @@ impl KeyLocks {
     }
 
     fn open(&self) -> io::Result<File> {
-        let file = fs_err::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&self.path)?;
+        let file = fs_err::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&self.path)?;
         Ok(file.into_file())
     }
 }
@@ -84,7 +91,11 @@ fn set_lock(file: &File, key: &Key, wait: bool) -> Result<(), Errno> {
         l_len: 1,
         l_pid: 0,
     };
-    let command = if wait { FcntlArg::F_OFD_SETLKW(&lock) } else { FcntlArg::F_OFD_SETLK(&lock) };
+    let command = if wait {
+        FcntlArg::F_OFD_SETLKW(&lock)
+    } else {
+        FcntlArg::F_OFD_SETLK(&lock)
+    };
     fcntl(file.as_fd(), command).map(drop)
 }
 

@@ -25,14 +25,23 @@ impl Records {
     /// `images`: the roots of base images by their vertices' keys.
     pub(crate) fn new(store: Store, images: HashMap<Key, Arc<Root>>) -> Records {
         let locks = KeyLocks::new(store.root());
-        Records { store, locks, images, present: Mutex::new(HashSet::new()) }
+        Records {
+            store,
+            locks,
+            images,
+            present: Mutex::new(HashSet::new()),
+        }
     }
 
     fn is_whole(&self, root: &Root) -> bool {
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
-        root.layers.iter().flat_map(|layer| &layer.snapshots).all(|snapshot| {
-            present.contains(snapshot) || (self.store.has_snapshot(snapshot) && present.insert(snapshot.clone()))
-        })
+        root.layers
+            .iter()
+            .flat_map(|layer| &layer.snapshots)
+            .all(|snapshot| {
+                present.contains(snapshot)
+                    || (self.store.has_snapshot(snapshot) && present.insert(snapshot.clone()))
+            })
     }
 }
 
@@ -43,25 +52,31 @@ impl Cache for Records {
 
     fn find(&self, keys: &[Key]) -> Result<Vec<Option<Arc<Root>>>, StepError> {
         let texts: Vec<Option<String>> = self.store.database().with(|connection| {
-            let mut statement = connection.prepare_cached("SELECT root FROM build_records WHERE key = ?1")?;
+            let mut statement =
+                connection.prepare_cached("SELECT root FROM build_records WHERE key = ?1")?;
             keys.iter()
                 .map(|key| match self.images.contains_key(key) {
                     true => Ok(None),
-                    false => statement.query_row([key.as_bytes()], |row| row.get(0)).optional(),
+                    false => statement
+                        .query_row([key.as_bytes()], |row| row.get(0))
+                        .optional(),
                 })
                 .collect()
         })?;
         let roots = keys.iter().zip(texts).map(|(key, text)| {
             // A record that cannot be read is a miss; the step will write it anew.
             let root = text.and_then(|text| serde_json::from_str(&text).ok().map(Arc::new));
-            root.or_else(|| self.images.get(key).cloned()).filter(|root| self.is_whole(root))
+            root.or_else(|| self.images.get(key).cloned())
+                .filter(|root| self.is_whole(root))
         });
         Ok(roots.collect())
     }
 
     fn save(&self, keys: &[Key], output: &Arc<Root>) -> Result<(), StepError> {
         // Roots are lists of texts and numbers, which always have a JSON form.
-        let Ok(text) = serde_json::to_string(&**output) else { return Ok(()) };
+        let Ok(text) = serde_json::to_string(&**output) else {
+            return Ok(());
+        };
         self.store.database().with(|connection| {
             let transaction = connection.transaction()?;
             for key in keys {
@@ -77,6 +92,12 @@ impl Cache for Records {
     fn lock(&self, key: &Key, cancel: &Cancel) -> Result<Option<KeyLock>, StepError> {
         let path = self.store.root().join("build.lock");
         let lock = self.locks.lock(key, cancel);
-        lock.map_err(|source| StepError::Store(StoreError::Io { action: "lock", path, source }))
+        lock.map_err(|source| {
+            StepError::Store(StoreError::Io {
+                action: "lock",
+                path,
+                source,
+            })
+        })
     }
 }

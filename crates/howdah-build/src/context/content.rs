@@ -29,7 +29,9 @@ pub(crate) fn digest_file(path: &Path, size: u64) -> io::Result<Key> {
     let mut recipe = Recipe::new("file", 1);
     recipe.key("content", &bytes);
     for (name, value) in attributes {
-        recipe.key("name", &Key::of(name.as_bytes())).key("value", &Key::of(&value));
+        recipe
+            .key("name", &Key::of(name.as_bytes()))
+            .key("value", &Key::of(&value));
     }
     Ok(recipe.finish().0)
 }
@@ -43,7 +45,8 @@ pub(crate) fn extended_attributes(path: &Path) -> io::Result<Vec<(OsString, Vec<
     };
     let mut attributes = Vec::new();
     for name in names {
-        let kept = name.as_bytes().starts_with(b"user.") && !name.as_bytes().starts_with(b"user.overlay.");
+        let kept =
+            name.as_bytes().starts_with(b"user.") && !name.as_bytes().starts_with(b"user.overlay.");
         if kept || name == "security.capability" {
             attributes.extend(xattr::get(path, &name)?.map(|value| (name, value)));
         }

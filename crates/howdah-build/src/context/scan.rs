@@ -37,12 +37,20 @@ struct Found {
 impl Scan {
     /// Walks `root` and reads the files that `known` does not have. The second value is the cache to keep, if it
     /// differs from `known`.
-    pub(crate) fn new(root: &Path, ignore: &Ignore, known: &StatCache) -> io::Result<(Scan, Option<StatCache>)> {
+    pub(crate) fn new(
+        root: &Path,
+        ignore: &Ignore,
+        known: &StatCache,
+    ) -> io::Result<(Scan, Option<StatCache>)> {
         let started = SystemTime::now();
         let root: Arc<Path> = root.into();
         let mut found = find(&root, ignore)?;
         let mut cursor = known.cursor();
-        for (entry, stat) in found.entries.iter_mut().filter(|(entry, _)| entry.kind == Kind::File) {
+        for (entry, stat) in found
+            .entries
+            .iter_mut()
+            .filter(|(entry, _)| entry.kind == Kind::File)
+        {
             entry.digest = cursor.find(&entry.path, stat);
         }
         let mut changed: Vec<&mut Entry> = found
@@ -59,7 +67,15 @@ impl Scan {
         let cache = cache(&found, started);
         let cache = (files_read > 0 || cache.len() != known.len()).then_some(cache);
         let entries = found.entries.into_iter().map(|(entry, _)| entry).collect();
-        Ok((Scan { root, entries, excluded: found.excluded, files_read }, cache))
+        Ok((
+            Scan {
+                root,
+                entries,
+                excluded: found.excluded,
+                files_read,
+            },
+            cache,
+        ))
     }
 
     /// Everything in a directory of our own, without reading any file.
@@ -81,19 +97,29 @@ impl Scan {
     /// Whether a path that is not here is one that was left out.
     pub(crate) fn ignores(&self, path: &[u8]) -> bool {
         let path = tree::clean(path);
-        let holds = |top: &TreePath| path.strip_prefix(top.as_slice()).is_some_and(|rest| rest.is_empty() || rest[0] == b'/');
+        let holds = |top: &TreePath| {
+            path.strip_prefix(top.as_slice())
+                .is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+        };
         self.excluded.iter().any(holds)
     }
 
     fn position(&self, path: &[u8]) -> Result<usize, usize> {
-        self.entries.binary_search_by(|entry| tree::compare(&entry.path, path))
+        self.entries
+            .binary_search_by(|entry| tree::compare(&entry.path, path))
     }
 
     fn slice_below(&self, directory: &[u8]) -> &[Entry] {
-        let Ok(start) = self.position(directory) else { return &[] };
+        let Ok(start) = self.position(directory) else {
+            return &[];
+        };
         let rest = &self.entries[start + 1..];
         let is_below = |entry: &Entry| {
-            directory.is_empty() || entry.path.strip_prefix(directory).is_some_and(|rest| rest.starts_with(b"/"))
+            directory.is_empty()
+                || entry
+                    .path
+                    .strip_prefix(directory)
+                    .is_some_and(|rest| rest.starts_with(b"/"))
         };
         &rest[..rest.partition_point(is_below)]
     }
@@ -101,7 +127,10 @@ impl Scan {
 
 impl Tree for Scan {
     fn entry(&self, path: &[u8]) -> io::Result<Option<Entry>> {
-        Ok(self.position(path).ok().map(|index| self.entries[index].clone()))
+        Ok(self
+            .position(path)
+            .ok()
+            .map(|index| self.entries[index].clone()))
     }
 
     fn names(&self, directory: &[u8]) -> io::Result<Vec<Vec<u8>>> {
@@ -151,9 +180,14 @@ impl Walk<'_> {
         }
         children.sort_unstable_by(|left, right| left.0.cmp(&right.0));
         let children = children.into_par_iter().with_min_len(16);
-        let parts: Vec<Found> = children.map(|(path, child)| self.child(path, &child, judged)).collect::<io::Result<_>>()?;
+        let parts: Vec<Found> = children
+            .map(|(path, child)| self.child(path, &child, judged))
+            .collect::<io::Result<_>>()?;
         let count = parts.iter().map(|part| part.entries.len()).sum();
-        let mut all = Found { entries: Vec::with_capacity(count), excluded: Vec::new() };
+        let mut all = Found {
+            entries: Vec::with_capacity(count),
+            excluded: Vec::new(),
+        };
         for part in parts {
             all.entries.extend(part.entries);
             all.excluded.extend(part.excluded);
@@ -161,16 +195,26 @@ impl Walk<'_> {
         Ok(all)
     }
 
-    fn child(&self, path: TreePath, child: &fs_err::DirEntry, parent: &Directory) -> io::Result<Found> {
+    fn child(
+        &self,
+        path: TreePath,
+        child: &fs_err::DirEntry,
+        parent: &Directory,
+    ) -> io::Result<Found> {
         let file_type = child.file_type()?;
         // A socket is the other end of a program that runs now; nothing can be copied of it.
         if file_type.is_socket() {
             return Ok(Found::default());
         }
-        let left_out = |path| Found { entries: Vec::new(), excluded: vec![path] };
+        let left_out = |path| Found {
+            entries: Vec::new(),
+            excluded: vec![path],
+        };
         let mut found = Found::default();
         if file_type.is_dir() {
-            let verdict = self.ignore.directory(&String::from_utf8_lossy(&path), parent);
+            let verdict = self
+                .ignore
+                .directory(&String::from_utf8_lossy(&path), parent);
             if !verdict.prune {
                 found = self.directory(&path, &verdict.directory)?;
             }
@@ -203,7 +247,12 @@ mod tests {
 
     fn context() -> tempfile::TempDir {
         let directory = tempfile::tempdir().unwrap();
-        for (name, content) in [("app/a.php", "a"), ("app/sub/b.php", "b"), ("app.php", "c"), ("node_modules/x/y", "d")] {
+        for (name, content) in [
+            ("app/a.php", "a"),
+            ("app/sub/b.php", "b"),
+            ("app.php", "c"),
+            ("node_modules/x/y", "d"),
+        ] {
             let path = directory.path().join(name);
             fs_err::create_dir_all(path.parent().unwrap()).unwrap();
             fs_err::write(path, content).unwrap();
@@ -213,7 +262,10 @@ mod tests {
     }
 
     fn paths(scan: &Scan) -> Vec<String> {
-        scan.entries.iter().map(|entry| String::from_utf8_lossy(&entry.path).into_owned()).collect()
+        scan.entries
+            .iter()
+            .map(|entry| String::from_utf8_lossy(&entry.path).into_owned())
+            .collect()
     }
 
     /// Puts the times of all files an hour back, so that nothing is racy.
@@ -221,7 +273,10 @@ mod tests {
         let (scan, _) = Scan::new(directory, &ignore(""), &StatCache::default()).unwrap();
         let hour_ago = SystemTime::now() - std::time::Duration::from_secs(3600);
         for entry in scan.entries.iter().filter(|entry| entry.kind == Kind::File) {
-            let file = fs_err::File::options().write(true).open(entry.real()).unwrap();
+            let file = fs_err::File::options()
+                .write(true)
+                .open(entry.real())
+                .unwrap();
             file.set_modified(hour_ago).unwrap();
         }
     }
@@ -229,19 +284,43 @@ mod tests {
     #[test]
     fn walks_in_order_and_prunes() {
         let directory = context();
-        let (scan, _) = Scan::new(directory.path(), &ignore("node_modules"), &StatCache::default()).unwrap();
-        assert_eq!(paths(&scan), ["", "app", "app/a.php", "app/sub", "app/sub/b.php", "app.php", "link"]);
+        let (scan, _) = Scan::new(
+            directory.path(),
+            &ignore("node_modules"),
+            &StatCache::default(),
+        )
+        .unwrap();
+        assert_eq!(
+            paths(&scan),
+            [
+                "",
+                "app",
+                "app/a.php",
+                "app/sub",
+                "app/sub/b.php",
+                "app.php",
+                "link"
+            ]
+        );
         assert_eq!(scan.excluded(), [b"node_modules"]);
         assert_eq!(scan.names(b"app").unwrap(), [&b"a.php"[..], b"sub"]);
         assert_eq!(scan.below(b"app").unwrap().len(), 3);
-        assert_eq!(scan.entry(b"link").unwrap().unwrap().kind, Kind::Symlink(b"app.php".to_vec()));
+        assert_eq!(
+            scan.entry(b"link").unwrap().unwrap().kind,
+            Kind::Symlink(b"app.php".to_vec())
+        );
         assert!(scan.entry(b"none").unwrap().is_none());
     }
 
     #[test]
     fn a_dropped_directory_stays_for_what_is_kept_in_it() {
         let directory = context();
-        let (scan, _) = Scan::new(directory.path(), &ignore("*\n!app/sub/b.php"), &StatCache::default()).unwrap();
+        let (scan, _) = Scan::new(
+            directory.path(),
+            &ignore("*\n!app/sub/b.php"),
+            &StatCache::default(),
+        )
+        .unwrap();
         assert_eq!(paths(&scan), ["", "app", "app/sub", "app/sub/b.php"]);
     }
 
@@ -261,7 +340,10 @@ mod tests {
         fs_err::write(directory.path().join("app/a.php"), "changed").unwrap();
         let (third, cache) = scan(&known);
         assert_eq!(third.files_read, 1);
-        assert_ne!(third.entry(b"app/a.php").unwrap().unwrap().digest, again.entry(b"app/a.php").unwrap().unwrap().digest);
+        assert_ne!(
+            third.entry(b"app/a.php").unwrap().unwrap().digest,
+            again.entry(b"app/a.php").unwrap().unwrap().digest
+        );
         // Just written, so not trusted yet.
         assert_eq!(cache.unwrap().len(), 3);
         fs_err::remove_file(directory.path().join("app.php")).unwrap();

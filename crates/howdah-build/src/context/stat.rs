@@ -44,8 +44,13 @@ impl Stat {
     fn is_racy(&self, read: SystemTime) -> bool {
         let coarse = self.mtime.1 == 0 && self.ctime.1 == 0;
         let settled = read - if coarse { COARSE } else { TICK };
-        let settled = settled.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let limit = (settled.as_secs().cast_signed(), i64::from(settled.subsec_nanos()));
+        let settled = settled
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        let limit = (
+            settled.as_secs().cast_signed(),
+            i64::from(settled.subsec_nanos()),
+        );
         self.mtime >= limit || self.ctime >= limit
     }
 
@@ -63,7 +68,16 @@ impl Stat {
     }
 
     fn from_fields(fields: [u64; 8]) -> Stat {
-        let [device, inode, size, mtime, mtime_nanoseconds, ctime, ctime_nanoseconds, mode] = fields;
+        let [
+            device,
+            inode,
+            size,
+            mtime,
+            mtime_nanoseconds,
+            ctime,
+            ctime_nanoseconds,
+            mode,
+        ] = fields;
         Stat {
             device,
             inode,
@@ -105,12 +119,23 @@ impl StatCache {
         let mut previous: &[u8] = &[];
         for (path, stat, digest) in &self.files {
             let limit = usize::from(u16::MAX);
-            let shared = previous.iter().zip(path).take_while(|(left, right)| left == right).count().min(limit);
-            let (Ok(prefix), Ok(suffix)) = (u16::try_from(shared), u16::try_from(path.len() - shared)) else { continue };
+            let shared = previous
+                .iter()
+                .zip(path)
+                .take_while(|(left, right)| left == right)
+                .count()
+                .min(limit);
+            let (Ok(prefix), Ok(suffix)) =
+                (u16::try_from(shared), u16::try_from(path.len() - shared))
+            else {
+                continue;
+            };
             bytes.extend(prefix.to_le_bytes());
             bytes.extend(suffix.to_le_bytes());
             bytes.extend(&path[shared..]);
-            stat.fields().iter().for_each(|field| bytes.extend(field.to_le_bytes()));
+            stat.fields()
+                .iter()
+                .for_each(|field| bytes.extend(field.to_le_bytes()));
             bytes.extend(digest.as_bytes());
             previous = path;
         }
@@ -120,7 +145,9 @@ impl StatCache {
     /// Reads a blob back. Anything unexpected in it ends the reading: a file too few is only read again.
     pub(crate) fn from_bytes(bytes: &[u8]) -> StatCache {
         let mut cache = StatCache::default();
-        let Some((&FORMAT, mut rest)) = bytes.split_first() else { return cache };
+        let Some((&FORMAT, mut rest)) = bytes.split_first() else {
+            return cache;
+        };
         let mut path = TreePath::new();
         while let Some(file) = read_file(&mut rest, &mut path) {
             cache.files.push(file);
@@ -141,7 +168,11 @@ fn read_file(rest: &mut &[u8], path: &mut TreePath) -> Option<(TreePath, Stat, K
     for field in &mut fields {
         *field = u64::from_le_bytes(take(rest)?);
     }
-    Some((path.clone(), Stat::from_fields(fields), Key::from(take::<32>(rest)?)))
+    Some((
+        path.clone(),
+        Stat::from_fields(fields),
+        Key::from(take::<32>(rest)?),
+    ))
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
@@ -173,7 +204,14 @@ mod tests {
     use super::*;
 
     fn stat(seconds: i64, nanoseconds: i64) -> Stat {
-        Stat { device: 1, inode: 2, size: 3, mtime: (seconds, nanoseconds), ctime: (seconds, nanoseconds), mode: 0o644 }
+        Stat {
+            device: 1,
+            inode: 2,
+            size: 3,
+            mtime: (seconds, nanoseconds),
+            ctime: (seconds, nanoseconds),
+            mode: 0o644,
+        }
     }
 
     #[test]
@@ -217,8 +255,26 @@ mod tests {
         cache.remember(b"a", stat(1, 1), Key::of(b"a"), SystemTime::now());
         cache.remember(b"b", stat(1, 1), Key::of(b"b"), SystemTime::now());
         assert_eq!(cache.cursor().find(b"b", &stat(1, 1)), Some(Key::of(b"b")));
-        assert_eq!(cache.cursor().find(b"a", &Stat { inode: 9, ..stat(1, 1) }), None);
-        assert_eq!(cache.cursor().find(b"a", &Stat { ctime: (1, 2), ..stat(1, 1) }), None);
+        assert_eq!(
+            cache.cursor().find(
+                b"a",
+                &Stat {
+                    inode: 9,
+                    ..stat(1, 1)
+                }
+            ),
+            None
+        );
+        assert_eq!(
+            cache.cursor().find(
+                b"a",
+                &Stat {
+                    ctime: (1, 2),
+                    ..stat(1, 1)
+                }
+            ),
+            None
+        );
         assert_eq!(cache.cursor().find(b"aa", &stat(1, 1)), None);
     }
 }

@@ -28,7 +28,12 @@ impl TreeDigest {
 }
 
 /// The digest of one entry without its path. `owner` is left out where a copy does not keep it.
-pub(crate) fn attributes(kind: &Kind, mode: u32, owner: Option<(u32, u32)>, content: Option<&Key>) -> Key {
+pub(crate) fn attributes(
+    kind: &Kind,
+    mode: u32,
+    owner: Option<(u32, u32)>,
+    content: Option<&Key>,
+) -> Key {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&mode.to_le_bytes());
     let (uid, gid) = owner.unwrap_or((u32::MAX, u32::MAX));
@@ -36,11 +41,14 @@ pub(crate) fn attributes(kind: &Kind, mode: u32, owner: Option<(u32, u32)>, cont
     hasher.update(&gid.to_le_bytes());
     match kind {
         Kind::Directory => hasher.update(b"d"),
-        Kind::File => hasher.update(b"f").update(content.map_or(&[0; 32], |key| key.as_bytes())),
+        Kind::File => hasher
+            .update(b"f")
+            .update(content.map_or(&[0; 32], |key| key.as_bytes())),
         Kind::Symlink(target) => hasher.update(b"l").update(target),
-        Kind::Special { file_type, device } => {
-            hasher.update(b"s").update(&file_type.to_le_bytes()).update(&device.to_le_bytes())
-        }
+        Kind::Special { file_type, device } => hasher
+            .update(b"s")
+            .update(&file_type.to_le_bytes())
+            .update(&device.to_le_bytes()),
     };
     Key::from(*hasher.finalize().as_bytes())
 }

@@ -43,7 +43,10 @@ enum Strategy<'p> {
     /// Everything into a new snapshot, linking from the previous one what has not changed.
     Base,
     /// Only what has changed.
-    Delta { removed: Vec<&'p TreePath>, masks: Vec<TreePath> },
+    Delta {
+        removed: Vec<&'p TreePath>,
+        masks: Vec<TreePath>,
+    },
 }
 
 /// Writes `plan` as snapshots of `store`.
@@ -64,8 +67,15 @@ pub(crate) fn make_layer(
     let mut masks = Vec::new();
     let (pieces, removed) = match strategy {
         Strategy::Base => (whole(plan, previous, links.as_ref())?, Vec::new()),
-        Strategy::Delta { removed, masks: delta_masks } => {
-            snapshots.extend(previous.iter().flat_map(|previous| previous.layer.snapshots.clone()));
+        Strategy::Delta {
+            removed,
+            masks: delta_masks,
+        } => {
+            snapshots.extend(
+                previous
+                    .iter()
+                    .flat_map(|previous| previous.layer.snapshots.clone()),
+            );
             masks = delta_masks;
             (delta(plan, previous, &removed), removed)
         }
@@ -75,22 +85,44 @@ pub(crate) fn make_layer(
     let id = SnapshotId::random();
     staging.seal(&id)?;
     snapshots.push(id);
-    Ok(CopyLayer { layer: Layer { snapshots }, masks, bytes: written.bytes, moved: written.moved })
+    Ok(CopyLayer {
+        layer: Layer { snapshots },
+        masks,
+        bytes: written.bytes,
+        moved: written.moved,
+    })
 }
 
 fn snapshots(store: &Store, layer: &Layer) -> View {
-    View::new(layer.snapshots.iter().map(|snapshot| store.snapshot_path(snapshot)).collect())
+    View::new(
+        layer
+            .snapshots
+            .iter()
+            .map(|snapshot| store.snapshot_path(snapshot))
+            .collect(),
+    )
 }
 
-fn choose<'p>(plan: &Plan, previous: &'p Previous, image: &View) -> Result<Strategy<'p>, CopyError> {
+fn choose<'p>(
+    plan: &Plan,
+    previous: &'p Previous,
+    image: &View,
+) -> Result<Strategy<'p>, CopyError> {
     let there = |path: &[u8]| {
-        let found = image.entry(path).map_err(CopyError::io(format!("look up `{}` in the image", tree::display(path))));
+        let found = image.entry(path).map_err(CopyError::io(format!(
+            "look up `{}` in the image",
+            tree::display(path)
+        )));
         found.map(|entry| entry.is_some())
     };
     if previous.layer.snapshots.len() > DEPTH_LIMIT {
         return Ok(Strategy::Base);
     }
-    let changed = plan.placed.iter().filter(|(path, placed)| has_changed(path, placed, previous)).count();
+    let changed = plan
+        .placed
+        .iter()
+        .filter(|(path, placed)| has_changed(path, placed, previous))
+        .count();
     let removed = removed(plan, previous);
     // Most of it is new: a base of its own is no more work and one layer less.
     if (changed + removed.len()) * 2 > plan.placed.len() {
@@ -98,22 +130,37 @@ fn choose<'p>(plan: &Plan, previous: &'p Previous, image: &View) -> Result<Strat
     }
     let mut masks: BTreeSet<TreePath> = previous.masks.iter().cloned().collect();
     masks.extend(removed.iter().map(|path| (*path).clone()));
-    masks.extend(plan.placed.iter().filter(|(path, placed)| became_directory(path, placed, previous)).map(|(path, _)| path.clone()));
+    masks.extend(
+        plan.placed
+            .iter()
+            .filter(|(path, placed)| became_directory(path, placed, previous))
+            .map(|(path, _)| path.clone()),
+    );
     for path in &masks {
         if there(path)? {
             return Ok(Strategy::Base);
         }
     }
-    Ok(Strategy::Delta { removed, masks: masks.into_iter().collect() })
+    Ok(Strategy::Delta {
+        removed,
+        masks: masks.into_iter().collect(),
+    })
 }
 
 fn has_changed(path: &[u8], placed: &Placed, previous: &Previous) -> bool {
-    previous.manifest.get(path).is_none_or(|listed| listed.attributes != placed.attributes)
+    previous
+        .manifest
+        .get(path)
+        .is_none_or(|listed| listed.attributes != placed.attributes)
 }
 
 /// A directory over a file of an earlier delta does not merge with what is below that file.
 fn became_directory(path: &[u8], placed: &Placed, previous: &Previous) -> bool {
-    placed.kind == Kind::Directory && previous.manifest.get(path).is_some_and(|listed| !listed.is_directory)
+    placed.kind == Kind::Directory
+        && previous
+            .manifest
+            .get(path)
+            .is_some_and(|listed| !listed.is_directory)
 }
 
 /// The topmost paths that are no longer there, without those that go with a directory that became something else.
@@ -127,7 +174,11 @@ fn removed<'p>(plan: &Plan, previous: &'p Previous) -> Vec<&'p TreePath> {
     files.filter(topmost).collect()
 }
 
-fn whole<'p>(plan: &'p Plan, previous: Option<&Previous>, links: Option<&View>) -> Result<Vec<Piece<'p>>, CopyError> {
+fn whole<'p>(
+    plan: &'p Plan,
+    previous: Option<&Previous>,
+    links: Option<&View>,
+) -> Result<Vec<Piece<'p>>, CopyError> {
     let mut pieces = Vec::with_capacity(plan.placed.len());
     for (path, placed) in &plan.placed {
         let unchanged = previous.is_some_and(|previous| !has_changed(path, placed, previous));
@@ -142,13 +193,18 @@ fn whole<'p>(plan: &'p Plan, previous: Option<&Previous>, links: Option<&View>) 
 }
 
 fn real_path(links: &View, path: &[u8]) -> Result<Option<PathBuf>, CopyError> {
-    let entry = links.entry(path).map_err(CopyError::io(format!("look up `{}` in its layer", tree::display(path))))?;
+    let entry = links.entry(path).map_err(CopyError::io(format!(
+        "look up `{}` in its layer",
+        tree::display(path)
+    )))?;
     Ok(entry.map(|entry| entry.real()))
 }
 
 /// Changed files, and the directories of everything that changed.
 fn delta<'p>(plan: &'p Plan, previous: Option<&Previous>, removed: &[&TreePath]) -> Vec<Piece<'p>> {
-    let changed = plan.placed.iter().filter(|(path, placed)| previous.is_none_or(|previous| has_changed(path, placed, previous)));
+    let changed = plan.placed.iter().filter(|(path, placed)| {
+        previous.is_none_or(|previous| has_changed(path, placed, previous))
+    });
     let changed: Vec<&TreePath> = changed.map(|(path, _)| path).collect();
     let mut needed: BTreeSet<&[u8]> = changed.iter().map(|path| path.as_slice()).collect();
     for path in changed.into_iter().chain(removed.iter().copied()) {
@@ -158,6 +214,15 @@ fn delta<'p>(plan: &'p Plan, previous: Option<&Previous>, removed: &[&TreePath])
             path = parent;
         }
     }
-    let placed = plan.placed.iter().filter(|(path, _)| needed.contains(path.as_slice()));
-    placed.map(|(path, placed)| Piece { path, placed, link: None }).collect()
+    let placed = plan
+        .placed
+        .iter()
+        .filter(|(path, _)| needed.contains(path.as_slice()));
+    placed
+        .map(|(path, placed)| Piece {
+            path,
+            placed,
+            link: None,
+        })
+        .collect()
 }

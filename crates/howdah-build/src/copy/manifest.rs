@@ -29,11 +29,16 @@ impl Manifest {
             is_directory: placed.kind == Kind::Directory,
             attributes: placed.attributes,
         });
-        Manifest { files: files.collect() }
+        Manifest {
+            files: files.collect(),
+        }
     }
 
     pub(crate) fn get(&self, path: &[u8]) -> Option<&Listed> {
-        self.files.binary_search_by(|listed| listed.path.as_slice().cmp(path)).ok().map(|index| &self.files[index])
+        self.files
+            .binary_search_by(|listed| listed.path.as_slice().cmp(path))
+            .ok()
+            .map(|index| &self.files[index])
     }
 
     /// One blob; a path shares its beginning with the one before.
@@ -42,8 +47,18 @@ impl Manifest {
         let mut previous: &[u8] = &[];
         for file in &self.files {
             let limit = usize::from(u16::MAX);
-            let shared = previous.iter().zip(&file.path).take_while(|(left, right)| left == right).count().min(limit);
-            let (Ok(prefix), Ok(suffix)) = (u16::try_from(shared), u16::try_from(file.path.len() - shared)) else { continue };
+            let shared = previous
+                .iter()
+                .zip(&file.path)
+                .take_while(|(left, right)| left == right)
+                .count()
+                .min(limit);
+            let (Ok(prefix), Ok(suffix)) = (
+                u16::try_from(shared),
+                u16::try_from(file.path.len() - shared),
+            ) else {
+                continue;
+            };
             bytes.extend(prefix.to_le_bytes());
             bytes.extend(suffix.to_le_bytes());
             bytes.extend(&file.path[shared..]);
@@ -56,7 +71,9 @@ impl Manifest {
 
     /// Reads a blob back; `None` if it is not whole.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Manifest> {
-        let (&FORMAT, mut rest) = bytes.split_first()? else { return None };
+        let (&FORMAT, mut rest) = bytes.split_first()? else {
+            return None;
+        };
         let mut files: Vec<Listed> = Vec::new();
         while !rest.is_empty() {
             let prefix = usize::from(u16::from_le_bytes(rest.split_off(..2)?.try_into().ok()?));
@@ -65,7 +82,11 @@ impl Manifest {
             let path = [previous.get(..prefix)?, rest.split_off(..suffix)?].concat();
             let is_directory = *rest.split_off_first()? != 0;
             let attributes = Key::from(<[u8; 32]>::try_from(rest.split_off(..32)?).ok()?);
-            files.push(Listed { path, is_directory, attributes });
+            files.push(Listed {
+                path,
+                is_directory,
+                attributes,
+            });
         }
         Some(Manifest { files })
     }
@@ -82,7 +103,11 @@ mod tests {
             is_directory: path.len() < 4,
             attributes: Key::of(path.as_bytes()),
         };
-        let manifest = Manifest { files: ["", "app", "app/a.php", "app/b.php", "b"].map(listed).to_vec() };
+        let manifest = Manifest {
+            files: ["", "app", "app/a.php", "app/b.php", "b"]
+                .map(listed)
+                .to_vec(),
+        };
         let bytes = manifest.to_bytes();
         assert_eq!(Manifest::from_bytes(&bytes), Some(manifest.clone()));
         assert!(manifest.get(b"app/b.php").is_some() && manifest.get(b"app/c").is_none());

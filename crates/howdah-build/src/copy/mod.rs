@@ -26,3 +26,4 @@ pub(crate) use owner::{Owner, resolve_owner};
 pub(crate) use plan::{Content, Destination, Placed, Plan, Source};
 pub(crate) use select::{Pattern, Selected, Selection, select};
 pub(crate) use unpack::unpack_archives;
+pub(crate) use write::{Piece, write_tree};

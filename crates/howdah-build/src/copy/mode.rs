@@ -24,20 +24,31 @@ pub(crate) struct Change {
 
 impl Chmod {
     pub(crate) fn parse(text: &str) -> Result<Chmod, CopyError> {
-        let error = || CopyError::Option { value: text.to_owned(), expected: EXPECTED };
+        let error = || CopyError::Option {
+            value: text.to_owned(),
+            expected: EXPECTED,
+        };
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-            let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o7777);
+            let mode = u32::from_str_radix(text, 8)
+                .ok()
+                .filter(|mode| *mode <= 0o7777);
             return mode.map(Chmod::Octal).ok_or_else(error);
         }
-        let clauses = text.split(',').map(|clause| parse_clause(clause).ok_or_else(error));
-        clauses.collect::<Result<Vec<_>, _>>().map(|clauses| Chmod::Symbolic(clauses.concat()))
+        let clauses = text
+            .split(',')
+            .map(|clause| parse_clause(clause).ok_or_else(error));
+        clauses
+            .collect::<Result<Vec<_>, _>>()
+            .map(|clauses| Chmod::Symbolic(clauses.concat()))
     }
 
     /// The mode of a file that has `mode` at its source.
     pub(crate) fn apply(&self, mode: u32, is_directory: bool) -> u32 {
         match self {
             Chmod::Octal(mode) => *mode,
-            Chmod::Symbolic(changes) => changes.iter().fold(mode, |mode, change| change.apply(mode, is_directory)),
+            Chmod::Symbolic(changes) => changes
+                .iter()
+                .fold(mode, |mode, change| change.apply(mode, is_directory)),
         }
     }
 }
@@ -46,19 +57,25 @@ fn parse_clause(clause: &str) -> Option<Vec<Change>> {
     let actions = ['+', '-', '='];
     let start = clause.find(actions)?;
     let who = clause[..start].chars().try_fold(0, |who, class| {
-        Some(who | match class {
-            'u' => 0o4700,
-            'g' => 0o2070,
-            'o' => 0o1007,
-            'a' => 0o7777,
-            _ => return None,
-        })
+        Some(
+            who | match class {
+                'u' => 0o4700,
+                'g' => 0o2070,
+                'o' => 0o1007,
+                'a' => 0o7777,
+                _ => return None,
+            },
+        )
     })?;
     let who = if start == 0 { 0o7777 } else { who };
     let mut changes: Vec<Change> = Vec::new();
     for character in clause[start..].chars() {
         if actions.contains(&character) {
-            changes.push(Change { who, action: character, permissions: String::new() });
+            changes.push(Change {
+                who,
+                action: character,
+                permissions: String::new(),
+            });
         } else if "rwxXst".contains(character) {
             changes.last_mut()?.permissions.push(character);
         } else {
@@ -107,7 +124,11 @@ mod tests {
             ("u+s", 0o755, false, 0o4755),
             ("u+r-w", 0o200, false, 0o400),
         ] {
-            assert_eq!(Chmod::parse(text).unwrap().apply(before, directory), after, "{text}");
+            assert_eq!(
+                Chmod::parse(text).unwrap().apply(before, directory),
+                after,
+                "{text}"
+            );
         }
     }
 

@@ -31,7 +31,10 @@ pub(crate) struct Destination {
 #[derive(Debug)]
 pub(crate) enum Source<'a> {
     /// Files of a tree. They keep the owner they have there (a stage, an image, an archive) or get root.
-    Selected { selected: &'a Selected, keep_owner: bool },
+    Selected {
+        selected: &'a Selected,
+        keep_owner: bool,
+    },
     /// A heredoc.
     Inline { name: &'a str, content: &'a str },
 }
@@ -42,7 +45,11 @@ pub(crate) enum Content {
     /// It has none of its own: a directory, a link, a device.
     None,
     /// A file of the host, as it was when its digest was taken.
-    File { path: PathBuf, size: u64, mtime: (i64, u32) },
+    File {
+        path: PathBuf,
+        size: u64,
+        mtime: (i64, u32),
+    },
     /// These bytes.
     Inline(Arc<[u8]>),
 }
@@ -60,6 +67,40 @@ pub(crate) struct Placed {
     pub(crate) attributes: Key,
 }
 
+impl Placed {
+    /// A file of a tree as it is there.
+    pub(crate) fn of(entry: &Entry) -> Placed {
+        let content = match entry.kind {
+            Kind::File => Content::File {
+                path: entry.real(),
+                size: entry.size,
+                mtime: entry.mtime,
+            },
+            _ => Content::None,
+        };
+        Placed {
+            kind: entry.kind.clone(),
+            mode: entry.mode,
+            owner: Owner {
+                uid: entry.uid,
+                gid: entry.gid,
+            },
+            mtime: Some(entry.mtime),
+            content,
+            attributes: attributes(
+                &entry.kind,
+                entry.mode,
+                Some((entry.uid, entry.gid)),
+                entry.digest.as_ref(),
+            ),
+        }
+    }
+
+    pub(crate) fn is_directory(&self) -> bool {
+        self.kind == Kind::Directory
+    }
+}
+
 /// The new layer by absolute path; parents come before what is in them.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
@@ -68,12 +109,24 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// Places `sources` in order; a later one replaces files of an earlier one.
-    pub(crate) fn new(sources: &[Source<'_>], destination: &Destination, image: &View) -> Result<Plan, CopyError> {
+    pub(crate) fn new(
+        sources: &[Source<'_>],
+        destination: &Destination,
+        image: &View,
+    ) -> Result<Plan, CopyError> {
         let io = || CopyError::io(format!("look up `{}` in the image", destination.path));
         let target = tree::resolve(image, destination.path.as_bytes()).map_err(io())?;
-        let is_directory = image.entry(&target).map_err(io())?.is_some_and(|entry| entry.is_directory());
-        let mut planner =
-            Planner { plan: Plan::default(), destination, image, keep_owner: false, listed: BTreeMap::new() };
+        let is_directory = image
+            .entry(&target)
+            .map_err(io())?
+            .is_some_and(|entry| entry.is_directory());
+        let mut planner = Planner {
+            plan: Plan::default(),
+            destination,
+            image,
+            keep_owner: false,
+            listed: BTreeMap::new(),
+        };
         if destination.into_directory {
             planner.make_directory(&target)?;
         }
@@ -81,10 +134,17 @@ impl Plan {
             match source {
                 Source::Inline { name, content } => {
                     let inside = destination.into_directory || is_directory;
-                    let path = if inside { tree::join(&target, name.as_bytes()) } else { target.clone() };
+                    let path = if inside {
+                        tree::join(&target, name.as_bytes())
+                    } else {
+                        target.clone()
+                    };
                     planner.inline(&path, content)?;
                 }
-                Source::Selected { selected, keep_owner } => {
+                Source::Selected {
+                    selected,
+                    keep_owner,
+                } => {
                     planner.keep_owner = *keep_owner;
                     planner.selected(selected, &target, is_directory)?;
                 }
@@ -114,7 +174,12 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    fn selected(&mut self, selected: &Selected, target: &[u8], target_is_directory: bool) -> Result<(), CopyError> {
+    fn selected(
+        &mut self,
+        selected: &Selected,
+        target: &[u8],
+        target_is_directory: bool,
+    ) -> Result<(), CopyError> {
         if selected.top.is_directory() && !selected.whole {
             self.make_directory(target)?;
             return self.below(selected, target);
@@ -126,7 +191,11 @@ impl Planner<'_> {
         for ancestor in &selected.ancestors {
             self.entry(tree::join(target, &ancestor.path), ancestor)?;
         }
-        let path = if inside { tree::join(target, &selected.name) } else { target.to_vec() };
+        let path = if inside {
+            tree::join(target, &selected.name)
+        } else {
+            target.to_vec()
+        };
         if let Some((parent, _)) = tree::split(&path) {
             self.make_directory(parent)?;
         }
@@ -145,11 +214,20 @@ impl Planner<'_> {
         if let Some((parent, _)) = tree::split(path) {
             self.make_directory(parent)?;
         }
-        let mode = self.destination.chmod.as_ref().map_or(0o644, |chmod| chmod.apply(0o644, false));
+        let mode = self
+            .destination
+            .chmod
+            .as_ref()
+            .map_or(0o644, |chmod| chmod.apply(0o644, false));
         let owner = self.destination.owner.unwrap_or_default();
         let digest = Key::of(content.as_bytes());
         let placed = Placed {
-            attributes: attributes(&Kind::File, mode, Some((owner.uid, owner.gid)), Some(&digest)),
+            attributes: attributes(
+                &Kind::File,
+                mode,
+                Some((owner.uid, owner.gid)),
+                Some(&digest),
+            ),
             kind: Kind::File,
             mode,
             owner,
@@ -160,40 +238,70 @@ impl Planner<'_> {
     }
 
     fn entry(&mut self, path: TreePath, entry: &Entry) -> Result<(), CopyError> {
-        let kept = Owner { uid: entry.uid, gid: entry.gid };
-        let default = if self.keep_owner { kept } else { Owner::default() };
+        let kept = Owner {
+            uid: entry.uid,
+            gid: entry.gid,
+        };
+        let default = if self.keep_owner {
+            kept
+        } else {
+            Owner::default()
+        };
         let owner = self.destination.owner.unwrap_or(default);
         let mode = match (&self.destination.chmod, &entry.kind) {
-            (Some(chmod), Kind::Directory | Kind::File | Kind::Special { .. }) => chmod.apply(entry.mode, entry.is_directory()),
+            (Some(chmod), Kind::Directory | Kind::File | Kind::Special { .. }) => {
+                chmod.apply(entry.mode, entry.is_directory())
+            }
             _ => entry.mode,
         };
-        let content = match entry.kind {
-            Kind::File => Content::File { path: entry.real(), size: entry.size, mtime: entry.mtime },
-            _ => Content::None,
-        };
-        let attributes = attributes(&entry.kind, mode, Some((owner.uid, owner.gid)), entry.digest.as_ref());
-        let placed = Placed { kind: entry.kind.clone(), mode, owner, mtime: Some(entry.mtime), content, attributes };
-        self.place(path, placed)
+        let attributes = attributes(
+            &entry.kind,
+            mode,
+            Some((owner.uid, owner.gid)),
+            entry.digest.as_ref(),
+        );
+        self.place(
+            path,
+            Placed {
+                mode,
+                owner,
+                attributes,
+                ..Placed::of(entry)
+            },
+        )
     }
 
     /// A directory that is there, or is made because something goes below it. An existing one keeps its attributes.
     fn make_directory(&mut self, path: &[u8]) -> Result<(), CopyError> {
-        let not_a_directory = || CopyError::NotADirectory { path: tree::display(path) };
+        let not_a_directory = || CopyError::NotADirectory {
+            path: tree::display(path),
+        };
         if let Some(placed) = self.plan.placed.get(path) {
-            return if placed.kind == Kind::Directory { Ok(()) } else { Err(not_a_directory()) };
+            return if placed.kind == Kind::Directory {
+                Ok(())
+            } else {
+                Err(not_a_directory())
+            };
         }
         if let Some((parent, _)) = tree::split(path) {
             self.make_directory(parent)?;
         }
         let placed = match self.in_image(path)? {
             Some(entry) if entry.is_directory() => {
-                let owner = Owner { uid: entry.uid, gid: entry.gid };
+                let owner = Owner {
+                    uid: entry.uid,
+                    gid: entry.gid,
+                };
                 directory(entry.mode, owner, Some(entry.mtime))
             }
             Some(_) => return Err(not_a_directory()),
             // The root of an image from scratch is root's; elsewhere `--chown` counts.
             None if path.is_empty() => directory(NEW_DIRECTORY, Owner::default(), None),
-            None => directory(NEW_DIRECTORY, self.destination.owner.unwrap_or_default(), None),
+            None => directory(
+                NEW_DIRECTORY,
+                self.destination.owner.unwrap_or_default(),
+                None,
+            ),
         };
         self.plan.placed.insert(path.to_vec(), placed);
         Ok(())
@@ -205,8 +313,16 @@ impl Planner<'_> {
             None => self.in_image(&path)?.map(|entry| entry.is_directory()),
         };
         match (existing, placed.kind == Kind::Directory) {
-            (Some(true), false) => return Err(CopyError::IsADirectory { path: tree::display(&path) }),
-            (Some(false), true) => return Err(CopyError::NotADirectory { path: tree::display(&path) }),
+            (Some(true), false) => {
+                return Err(CopyError::IsADirectory {
+                    path: tree::display(&path),
+                });
+            }
+            (Some(false), true) => {
+                return Err(CopyError::NotADirectory {
+                    path: tree::display(&path),
+                });
+            }
             _ => {}
         }
         self.plan.placed.insert(path, placed);
@@ -219,11 +335,23 @@ impl Planner<'_> {
         let io = || CopyError::io(format!("look up `{}` in the image", tree::display(path)));
         if let Some((parent, name)) = tree::split(path) {
             if !self.listed.contains_key(parent) {
-                let there = parent.is_empty() || self.in_image(parent)?.is_some_and(|entry| entry.is_directory());
-                let names = if there { self.image.names(parent).map_err(io())? } else { Vec::new() };
-                self.listed.insert(parent.to_vec(), names.into_iter().collect());
+                let there = parent.is_empty()
+                    || self
+                        .in_image(parent)?
+                        .is_some_and(|entry| entry.is_directory());
+                let names = if there {
+                    self.image.names(parent).map_err(io())?
+                } else {
+                    Vec::new()
+                };
+                self.listed
+                    .insert(parent.to_vec(), names.into_iter().collect());
             }
-            if self.listed.get(parent).is_some_and(|names| !names.contains(name)) {
+            if self
+                .listed
+                .get(parent)
+                .is_some_and(|names| !names.contains(name))
+            {
                 return Ok(None);
             }
         }

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use howdah_solver::Key;
 use rayon::prelude::*;
 
-use super::digest::{TreeDigest, entry_attributes};
 use super::CopyError;
+use super::digest::{TreeDigest, entry_attributes};
 use crate::context::digest_file;
-use crate::pattern::{Excludes, matches_name, has_wildcard};
+use crate::pattern::{Excludes, has_wildcard, matches_name};
 use crate::tree::{self, Entry, Kind, Tree, TreePath};
 
 /// A source as written, and how it is read.
@@ -65,13 +65,17 @@ impl Selection {
             let Selected { top, below, .. } = source;
             std::iter::once(top).chain(below.iter_mut().map(|(_, entry)| entry))
         });
-        let unread: Vec<&mut Entry> =
-            tops.filter(|entry| entry.kind == Kind::File && entry.digest.is_none()).collect();
+        let unread: Vec<&mut Entry> = tops
+            .filter(|entry| entry.kind == Kind::File && entry.digest.is_none())
+            .collect();
         unread.into_par_iter().try_for_each(|entry| {
             if !stop.load(Ordering::Relaxed) {
                 let real = entry.real();
                 let digest = digest_file(&real, entry.size);
-                entry.digest = Some(digest.map_err(CopyError::io(format!("read `{}`", tree::display(&entry.path))))?);
+                entry.digest = Some(digest.map_err(CopyError::io(format!(
+                    "read `{}`",
+                    tree::display(&entry.path)
+                )))?);
             }
             Ok(())
         })
@@ -87,10 +91,16 @@ pub(crate) fn select(
 ) -> Result<Selection, CopyError> {
     let mut selection = Selection::default();
     for pattern in patterns {
-        let found = expand(tree, pattern)
-            .map_err(CopyError::io(format!("look for `{}` in {place}", pattern.text)))?;
+        let found = expand(tree, pattern).map_err(CopyError::io(format!(
+            "look for `{}` in {place}",
+            pattern.text
+        )))?;
         if found.is_empty() && !has_wildcard(&pattern.text) {
-            return Err(CopyError::NotFound { source_path: pattern.text.clone(), place: place.to_owned(), ignored: false });
+            return Err(CopyError::NotFound {
+                source_path: pattern.text.clone(),
+                place: place.to_owned(),
+                ignored: false,
+            });
         }
         for matched in found {
             let selected = take(tree, pattern, &matched, excludes)
@@ -148,20 +158,38 @@ fn step(
     if parents && name == b"**" {
         next.push(directory.clone());
         let below = tree.below(&directory)?;
-        next.extend(below.into_iter().filter(Entry::is_directory).map(|entry| entry.path));
+        next.extend(
+            below
+                .into_iter()
+                .filter(Entry::is_directory)
+                .map(|entry| entry.path),
+        );
     } else if has_wildcard(&pattern) {
         let names = tree.names(&directory)?.into_iter();
-        next.extend(names.filter(|name| matches_name(&pattern, name)).map(|name| tree::join(&directory, &name)));
+        next.extend(
+            names
+                .filter(|name| matches_name(&pattern, name))
+                .map(|name| tree::join(&directory, &name)),
+        );
     } else {
         next.push(tree::join(&directory, name));
     }
     Ok(())
 }
 
-fn take(tree: &dyn Tree, pattern: &Pattern, matched: &Matched, excludes: &Excludes) -> std::io::Result<Option<Selected>> {
+fn take(
+    tree: &dyn Tree,
+    pattern: &Pattern,
+    matched: &Matched,
+    excludes: &Excludes,
+) -> std::io::Result<Option<Selected>> {
     let resolved = tree::resolve(tree, &matched.path)?;
-    let Some(top) = tree.entry(&resolved)? else { return Ok(None) };
-    let base_name = tree::split(&matched.path).map(|(_, name)| name.to_vec()).unwrap_or_default();
+    let Some(top) = tree.entry(&resolved)? else {
+        return Ok(None);
+    };
+    let base_name = tree::split(&matched.path)
+        .map(|(_, name)| name.to_vec())
+        .unwrap_or_default();
     let (name, ancestors) = if pattern.parents {
         let name = tree::clean(&matched.path[matched.pivot..]);
         (name, ancestors(tree, matched)?)
@@ -175,7 +203,10 @@ fn take(tree: &dyn Tree, pattern: &Pattern, matched: &Matched, excludes: &Exclud
     }
     let mut below = Vec::new();
     for entry in tree.below(&resolved)? {
-        let path = entry.path[resolved.len()..].strip_prefix(b"/").unwrap_or(&entry.path[resolved.len()..]).to_vec();
+        let path = entry.path[resolved.len()..]
+            .strip_prefix(b"/")
+            .unwrap_or(&entry.path[resolved.len()..])
+            .to_vec();
         let excluded = if pattern.parents {
             excludes.contains(&tree::join(&name, &path), entry.is_directory())
         } else {
@@ -185,13 +216,21 @@ fn take(tree: &dyn Tree, pattern: &Pattern, matched: &Matched, excludes: &Exclud
             below.push((path, entry));
         }
     }
-    Ok(Some(Selected { name, ancestors, top, below, whole: pattern.parents }))
+    Ok(Some(Selected {
+        name,
+        ancestors,
+        top,
+        below,
+        whole: pattern.parents,
+    }))
 }
 
 fn ancestors(tree: &dyn Tree, matched: &Matched) -> std::io::Result<Vec<Entry>> {
     let mut ancestors = Vec::new();
     let mut path = matched.path.as_slice();
-    while let Some((parent, _)) = tree::split(path).filter(|(parent, _)| parent.len() > matched.pivot) {
+    while let Some((parent, _)) =
+        tree::split(path).filter(|(parent, _)| parent.len() > matched.pivot)
+    {
         ancestors.extend(tree.entry(&tree::resolve(tree, parent)?)?.map(|mut entry| {
             entry.path = tree::clean(&parent[matched.pivot..]);
             entry

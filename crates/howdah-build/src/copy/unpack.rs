@@ -32,12 +32,21 @@ enum Format {
 }
 
 /// Unpacks those of the sources that are archives, as moby/buildkit `solver/llbsolver/file/unpack.go` does.
-pub(crate) fn unpack_archives<'a>(store: &Store, sources: &[&'a Selected]) -> Result<Vec<Unpacked<'a>>, StepError> {
+pub(crate) fn unpack_archives<'a>(
+    store: &Store,
+    sources: &[&'a Selected],
+) -> Result<Vec<Unpacked<'a>>, StepError> {
     let mut unpacked = Vec::new();
-    for source in sources.iter().filter(|source| source.top.kind == Kind::File) {
+    for source in sources
+        .iter()
+        .filter(|source| source.top.kind == Kind::File)
+    {
         let real = source.top.real();
         let name = String::from_utf8_lossy(&source.name).into_owned();
-        let error = |cause| CopyError::Unpack { archive: name.clone(), source: cause };
+        let error = |cause| CopyError::Unpack {
+            archive: name.clone(),
+            source: cause,
+        };
         let named_so = [".tar", ".tgz"].iter().any(|part| name.contains(part));
         let maybe = match format(&real).map_err(error)? {
             Format::Other => continue,
@@ -45,14 +54,19 @@ pub(crate) fn unpack_archives<'a>(store: &Store, sources: &[&'a Selected]) -> Re
             Format::Compressed => !named_so,
             Format::Unreadable if !named_so => continue,
             Format::Unreadable => {
-                let cause = io::Error::new(io::ErrorKind::Unsupported, "only gzip and zstd are read");
+                let cause =
+                    io::Error::new(io::ErrorKind::Unsupported, "only gzip and zstd are read");
                 return Err(error(cause).into());
             }
         };
         let staging = store.stage()?;
         let file = fs_err::File::open(&real).map_err(error)?;
         match unpack(file, staging.upper(), &Limits::default()) {
-            Ok(_) => unpacked.push(Unpacked { archive: source, tree: whole(staging.upper().to_owned()).map_err(error)?, _staging: staging }),
+            Ok(_) => unpacked.push(Unpacked {
+                archive: source,
+                tree: whole(staging.upper().to_owned()).map_err(error)?,
+                _staging: staging,
+            }),
             // Something else that was compressed: copied as it is.
             Err(_) if maybe => {}
             Err(cause) => return Err(error(io::Error::other(cause)).into()),
@@ -63,7 +77,9 @@ pub(crate) fn unpack_archives<'a>(store: &Store, sources: &[&'a Selected]) -> Re
 
 fn format(path: &std::path::Path) -> io::Result<Format> {
     let mut start = Vec::new();
-    fs_err::File::open(path)?.take(512).read_to_end(&mut start)?;
+    fs_err::File::open(path)?
+        .take(512)
+        .read_to_end(&mut start)?;
     Ok(match start.as_slice() {
         [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..] => Format::Compressed,
         [b'B', b'Z', b'h', ..] | [0xfd, b'7', b'z', b'X', b'Z', ..] => Format::Unreadable,
@@ -79,7 +95,18 @@ fn whole(directory: PathBuf) -> io::Result<Selected> {
     for entry in entries.iter_mut().filter(|entry| entry.kind == Kind::File) {
         entry.digest = Some(crate::context::digest_file(&entry.real(), entry.size)?);
     }
-    let top = view.entry(b"")?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-    let below = entries.into_iter().map(|entry| (tree::clean(&entry.path), entry)).collect();
-    Ok(Selected { name: Vec::new(), ancestors: Vec::new(), top, below, whole: false })
+    let top = view
+        .entry(b"")?
+        .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+    let below = entries
+        .into_iter()
+        .map(|entry| (tree::clean(&entry.path), entry))
+        .collect();
+    Ok(Selected {
+        name: Vec::new(),
+        ancestors: Vec::new(),
+        top,
+        below,
+        whole: false,
+    })
 }

@@ -35,22 +35,50 @@ pub(crate) struct Written {
 }
 
 /// Writes `pieces`, parents before what is in them, below `root`, which exists.
-pub(crate) fn write_tree(root: &Path, pieces: &[Piece<'_>], stop: &AtomicBool) -> Result<Written, CopyError> {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let writer = Writer { root, now, bytes: AtomicU64::new(0), moved: AtomicBool::new(false) };
-    let failed = |piece: &Piece<'_>| CopyError::io(format!("write `{}`", tree::display(piece.path)));
-    let (directories, files): (Vec<_>, Vec<_>) = pieces.iter().partition(|piece| piece.placed.kind == Kind::Directory);
+pub(crate) fn write_tree(
+    root: &Path,
+    pieces: &[Piece<'_>],
+    stop: &AtomicBool,
+) -> Result<Written, CopyError> {
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    let writer = Writer {
+        root,
+        now,
+        bytes: AtomicU64::new(0),
+        moved: AtomicBool::new(false),
+    };
+    let failed =
+        |piece: &Piece<'_>| CopyError::io(format!("write `{}`", tree::display(piece.path)));
+    let (directories, files): (Vec<_>, Vec<_>) = pieces
+        .iter()
+        .partition(|piece| piece.placed.kind == Kind::Directory);
     for piece in directories.iter().filter(|piece| !piece.path.is_empty()) {
-        rustix::fs::mkdir(writer.target(piece), Mode::RWXU).map_err(io::Error::from).map_err(failed(piece))?;
+        match rustix::fs::mkdir(writer.target(piece), Mode::RWXU) {
+            Ok(()) => {}
+            // Exported into a directory that has it.
+            Err(rustix::io::Errno::EXIST) if writer.target(piece).is_dir() => {}
+            Err(errno) => return Err(failed(piece)(errno.into())),
+        }
     }
     files.into_par_iter().try_for_each(|piece| {
-        if stop.load(Ordering::Relaxed) { Ok(()) } else { writer.file(piece).map_err(failed(piece)) }
+        if stop.load(Ordering::Relaxed) {
+            Ok(())
+        } else {
+            writer.file(piece).map_err(failed(piece))
+        }
     })?;
     // Last and from below, since every new file moves the time of its directory.
     for piece in directories.iter().rev() {
-        writer.finish(&writer.target(piece), piece.placed).map_err(failed(piece))?;
+        writer
+            .finish(&writer.target(piece), piece.placed)
+            .map_err(failed(piece))?;
     }
-    Ok(Written { bytes: writer.bytes.into_inner(), moved: writer.moved.into_inner() })
+    Ok(Written {
+        bytes: writer.bytes.into_inner(),
+        moved: writer.moved.into_inner(),
+    })
 }
 
 struct Writer<'a> {
@@ -82,10 +110,13 @@ impl Writer<'_> {
                 rustix::fs::mknodat(CWD, &target, kind, Mode::RUSR | Mode::WUSR, *device)?;
             }
             (_, Content::Inline(content)) => {
-                self.bytes.fetch_add(content.len() as u64, Ordering::Relaxed);
+                self.bytes
+                    .fetch_add(content.len() as u64, Ordering::Relaxed);
                 create(&target)?.write_all(content)?;
             }
-            (_, Content::File { path, size, mtime }) => self.copy(path, (*size, *mtime), &target)?,
+            (_, Content::File { path, size, mtime }) => {
+                self.copy(path, (*size, *mtime), &target)?
+            }
             (_, Content::None) => {}
         }
         self.finish(&target, piece.placed)
@@ -94,13 +125,23 @@ impl Writer<'_> {
     /// Copies one regular file: shares its blocks where the filesystem can, else lets the kernel copy
     /// (ioctl_ficlone(2), copy_file_range(2), which `io::copy` uses).
     fn copy(&self, source: &Path, expected: (u64, (i64, u32)), target: &Path) -> io::Result<()> {
-        let mut from = fs_err::OpenOptions::new().read(true).custom_flags(nofollow()).open(source)?.into_file();
+        let mut from = fs_err::OpenOptions::new()
+            .read(true)
+            .custom_flags(nofollow())
+            .open(source)?
+            .into_file();
         let mut to = create(target)?;
         if rustix::fs::ioctl_ficlone(&to, &from).is_err() {
             io::copy(&mut from, &mut to)?;
         }
         let after = from.metadata()?;
-        let found = (after.size(), (after.mtime(), u32::try_from(after.mtime_nsec()).unwrap_or(0)));
+        let found = (
+            after.size(),
+            (
+                after.mtime(),
+                u32::try_from(after.mtime_nsec()).unwrap_or(0),
+            ),
+        );
         if found != expected {
             self.moved.store(true, Ordering::Relaxed);
         }
@@ -117,7 +158,10 @@ impl Writer<'_> {
             Content::File { .. } => xattr::get(target, "security.capability").unwrap_or_default(),
             _ => None,
         };
-        let (uid, gid) = (Uid::from_raw(placed.owner.uid), Gid::from_raw(placed.owner.gid));
+        let (uid, gid) = (
+            Uid::from_raw(placed.owner.uid),
+            Gid::from_raw(placed.owner.gid),
+        );
         rustix::fs::chownat(CWD, target, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
         if !matches!(placed.kind, Kind::Symlink(_)) {
             fs_err::set_permissions(target, Permissions::from_mode(placed.mode))?;
@@ -127,14 +171,30 @@ impl Writer<'_> {
         }
         let now = (self.now.as_secs().cast_signed(), self.now.subsec_nanos());
         let (seconds, nanoseconds) = placed.mtime.unwrap_or(now);
-        let time = Timespec { tv_sec: seconds, tv_nsec: nanoseconds.into() };
-        let times = Timestamps { last_access: time, last_modification: time };
-        Ok(rustix::fs::utimensat(CWD, target, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+        let time = Timespec {
+            tv_sec: seconds,
+            tv_nsec: nanoseconds.into(),
+        };
+        let times = Timestamps {
+            last_access: time,
+            last_modification: time,
+        };
+        Ok(rustix::fs::utimensat(
+            CWD,
+            target,
+            &times,
+            AtFlags::SYMLINK_NOFOLLOW,
+        )?)
     }
 }
 
 fn create(path: &Path) -> io::Result<File> {
-    Ok(fs_err::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.into_file())
+    Ok(fs_err::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?
+        .into_file())
 }
 
 /// A source that became a symbolic link since the context was walked would lead out of it.
@@ -143,7 +203,10 @@ fn nofollow() -> i32 {
 }
 
 /// Says in the tree at `root` that the lower files at `paths` are gone (overlayfs.rst, "whiteouts and opaque directories").
-pub(crate) fn write_whiteouts<'a>(root: &Path, paths: impl Iterator<Item = &'a TreePath>) -> Result<(), CopyError> {
+pub(crate) fn write_whiteouts<'a>(
+    root: &Path,
+    paths: impl Iterator<Item = &'a TreePath>,
+) -> Result<(), CopyError> {
     for path in paths {
         let target = root.join(std::ffi::OsStr::from_bytes(path));
         rustix::fs::mknodat(CWD, &target, FileType::CharacterDevice, Mode::empty(), 0)

@@ -8,8 +8,8 @@ use howdah_solver::{Key, Recipe};
 
 use super::{Cost, Done, Worker};
 use crate::copy::{
-    Chmod, CopyError, Destination, Manifest, Pattern, Plan, Selected, Selection, Source, make_layer, resolve_owner,
-    select, unpack_archives,
+    Chmod, CopyError, Destination, Manifest, Pattern, Plan, Selected, Selection, Source,
+    make_layer, resolve_owner, select, unpack_archives,
 };
 use crate::error::StepError;
 use crate::op::{CopyOp, CopySource, WorkdirOp};
@@ -20,8 +20,15 @@ use crate::view::View;
 
 impl Worker<'_> {
     /// The digest of what a `COPY` takes from its second input. What is read for it is kept for [`Worker::copy`].
-    pub(super) fn source_content(&self, vertex: &Key, op: &CopyOp, source: &Root) -> Result<Key, StepError> {
-        let Some((patterns, place)) = input_patterns(op) else { return Ok(Key::of(b"")) };
+    pub(super) fn source_content(
+        &self,
+        vertex: &Key,
+        op: &CopyOp,
+        source: &Root,
+    ) -> Result<Key, StepError> {
+        let Some((patterns, place)) = input_patterns(op) else {
+            return Ok(Key::of(b""));
+        };
         let memo = selection_key(source, patterns, &op.excludes);
         if let Some(known) = self.memory.content(&memo)? {
             return Ok(known);
@@ -29,28 +36,49 @@ impl Worker<'_> {
         let selection = self.select(op, patterns, place, source, &AtomicBool::new(false))?;
         let digest = selection.digest(true);
         self.memory.save_content(&memo, &digest)?;
-        self.selections.lock().unwrap_or_else(PoisonError::into_inner).insert(*vertex, selection);
+        self.selections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(*vertex, selection);
         Ok(digest)
     }
 
     /// The digest of a file or directory of a root.
     pub(super) fn subtree_content(&self, path: &str, root: &Root) -> Result<Key, StepError> {
-        let patterns = [Pattern { text: path.to_owned(), parents: false }];
+        let patterns = [Pattern {
+            text: path.to_owned(),
+            parents: false,
+        }];
         let memo = selection_key(root, &patterns, &[]);
         if let Some(known) = self.memory.content(&memo)? {
             return Ok(known);
         }
-        let mut selection = select(&root.view(self.store), &patterns, &Excludes::default(), "the mounted stage")?;
+        let mut selection = select(
+            &root.view(self.store),
+            &patterns,
+            &Excludes::default(),
+            "the mounted stage",
+        )?;
         selection.read(&AtomicBool::new(false))?;
         let digest = selection.digest(true);
         self.memory.save_content(&memo, &digest)?;
         Ok(digest)
     }
 
-    pub(super) fn copy(&self, vertex: &Key, op: &CopyOp, inputs: &[Arc<Root>], stop: &AtomicBool) -> Result<Done, StepError> {
+    pub(super) fn copy(
+        &self,
+        vertex: &Key,
+        op: &CopyOp,
+        inputs: &[Arc<Root>],
+        stop: &AtomicBool,
+    ) -> Result<Done, StepError> {
         let root = inputs[0].view(self.store);
         // With --link the layer must fit on anything.
-        let image = if op.link { View::new(Vec::new()) } else { root.clone() };
+        let image = if op.link {
+            View::new(Vec::new())
+        } else {
+            root.clone()
+        };
         let destination = destination(op, &root)?;
         let shortcut = self.shortcut(op, inputs.get(1), &destination, &image)?;
         if let Some(shortcut) = &shortcut
@@ -61,7 +89,11 @@ impl Worker<'_> {
         }
         let from_input = match (input_patterns(op), inputs.get(1)) {
             (Some((patterns, place)), Some(source)) => {
-                let kept = self.selections.lock().unwrap_or_else(PoisonError::into_inner).remove(vertex);
+                let kept = self
+                    .selections
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .remove(vertex);
                 Some(match kept {
                     Some(selection) => selection,
                     None => self.select(op, patterns, place, source, stop)?,
@@ -74,18 +106,34 @@ impl Worker<'_> {
         for source in &op.sources {
             match source {
                 CopySource::Context { selection, .. } => selected.extend(&selection.sources),
-                CopySource::Input { .. } => selected.extend(from_input.iter().flat_map(|selection| &selection.sources)),
-                CopySource::Inline { name, content } => inline.push(Source::Inline { name, content }),
+                CopySource::Input { .. } => {
+                    selected.extend(from_input.iter().flat_map(|selection| &selection.sources))
+                }
+                CopySource::Inline { name, content } => {
+                    inline.push(Source::Inline { name, content })
+                }
             }
         }
         // Unpacked archives are only there as long as this guard.
-        let unpacked = if op.unpack { unpack_archives(self.store, &selected)? } else { Vec::new() };
+        let unpacked = if op.unpack {
+            unpack_archives(self.store, &selected)?
+        } else {
+            Vec::new()
+        };
         let mut sources: Vec<Source<'_>> = Vec::new();
         for selected in selected {
-            let archive = unpacked.iter().find(|unpacked| std::ptr::eq(unpacked.archive, selected));
+            let archive = unpacked
+                .iter()
+                .find(|unpacked| std::ptr::eq(unpacked.archive, selected));
             sources.push(match archive {
-                Some(archive) => Source::Selected { selected: &archive.tree, keep_owner: true },
-                None => Source::Selected { selected, keep_owner: from_input.is_some() },
+                Some(archive) => Source::Selected {
+                    selected: &archive.tree,
+                    keep_owner: true,
+                },
+                None => Source::Selected {
+                    selected,
+                    keep_owner: from_input.is_some(),
+                },
             });
         }
         sources.extend(inline);
@@ -97,22 +145,52 @@ impl Worker<'_> {
         Ok(done)
     }
 
-    pub(super) fn workdir(&self, op: &WorkdirOp, root: &Root, stop: &AtomicBool) -> Result<Done, StepError> {
+    pub(super) fn workdir(
+        &self,
+        op: &WorkdirOp,
+        root: &Root,
+        stop: &AtomicBool,
+    ) -> Result<Done, StepError> {
         let image = root.view(self.store);
-        if image.entry(&tree::resolve(&image, op.path.as_bytes()).map_err(look_up(&op.path))?).is_ok_and(|entry| entry.is_some()) {
-            return Ok(Done { layer: self.nothing(), cost: Cost::default(), cacheable: true });
+        if image
+            .entry(&tree::resolve(&image, op.path.as_bytes()).map_err(look_up(&op.path))?)
+            .is_ok_and(|entry| entry.is_some())
+        {
+            return Ok(Done {
+                layer: self.nothing(),
+                cost: Cost::default(),
+                cacheable: true,
+            });
         }
-        let owner = if op.user.is_empty() { None } else { Some(resolve_owner(&op.user, &image)?) };
-        let destination =
-            Destination { path: op.path.clone(), into_directory: true, owner, chmod: None };
+        let owner = if op.user.is_empty() {
+            None
+        } else {
+            Some(resolve_owner(&op.user, &image)?)
+        };
+        let destination = Destination {
+            path: op.path.clone(),
+            into_directory: true,
+            owner,
+            chmod: None,
+        };
         let plan = Plan::new(&[], &destination, &image)?;
         self.lay(&plan, &plan.key(), &image, stop)
     }
 
     /// The layer of a plan: one that is there already, else written over what the step wrote the last time.
-    fn lay(&self, plan: &Plan, step: &Key, image: &View, stop: &AtomicBool) -> Result<Done, StepError> {
+    fn lay(
+        &self,
+        plan: &Plan,
+        step: &Key,
+        image: &View,
+        stop: &AtomicBool,
+    ) -> Result<Done, StepError> {
         if plan.placed.is_empty() {
-            return Ok(Done { layer: self.nothing(), cost: Cost::default(), cacheable: true });
+            return Ok(Done {
+                layer: self.nothing(),
+                cost: Cost::default(),
+                cacheable: true,
+            });
         }
         let key = plan.key();
         if let Some(done) = self.reuse(&key, step, image)? {
@@ -121,23 +199,52 @@ impl Worker<'_> {
         let previous = self.memory.previous(step)?;
         let made = make_layer(self.store, plan, previous.as_ref(), image, stop)?;
         if !made.moved {
-            self.memory.save_layer(&key, step, &made, &Manifest::of(plan))?;
+            self.memory
+                .save_layer(&key, step, &made, &Manifest::of(plan))?;
         }
-        let cost = Cost { bytes: made.bytes, ..Cost::default() };
-        let layer = RootLayer { snapshots: made.layer.snapshots, content: key, created: self.now() };
-        Ok(Done { layer, cost, cacheable: !made.moved })
+        let cost = Cost {
+            bytes: made.bytes,
+            ..Cost::default()
+        };
+        let layer = RootLayer {
+            snapshots: made.layer.snapshots,
+            content: key,
+            created: self.now(),
+        };
+        Ok(Done {
+            layer,
+            cost,
+            cacheable: !made.moved,
+        })
     }
 
     fn reuse(&self, key: &Key, step: &Key, image: &View) -> Result<Option<Done>, StepError> {
-        let Some(stored) = self.memory.layer(key)? else { return Ok(None) };
+        let Some(stored) = self.memory.layer(key)? else {
+            return Ok(None);
+        };
         for mask in &stored.masks {
-            if image.entry(mask).map_err(look_up(&tree::display(mask)))?.is_some() {
+            if image
+                .entry(mask)
+                .map_err(look_up(&tree::display(mask)))?
+                .is_some()
+            {
                 return Ok(None);
             }
         }
         self.memory.save_step(step, key)?;
-        let layer = RootLayer { snapshots: stored.layer.snapshots, content: *key, created: self.now() };
-        Ok(Some(Done { layer, cost: Cost { reused: true, ..Cost::default() }, cacheable: true }))
+        let layer = RootLayer {
+            snapshots: stored.layer.snapshots,
+            content: *key,
+            created: self.now(),
+        };
+        Ok(Some(Done {
+            layer,
+            cost: Cost {
+                reused: true,
+                ..Cost::default()
+            },
+            cacheable: true,
+        }))
     }
 
     /// A key that leads to the layer without looking at any source file: all that decides the layer when the image has
@@ -149,20 +256,41 @@ impl Worker<'_> {
         destination: &Destination,
         image: &View,
     ) -> Result<Option<Key>, StepError> {
-        let (Some((patterns, _)), Some(source)) = (input_patterns(op), source) else { return Ok(None) };
-        let Some(content) = self.memory.content(&selection_key(source, patterns, &op.excludes))? else { return Ok(None) };
-        let target = tree::resolve(image, op.destination.as_bytes()).map_err(look_up(&op.destination))?;
-        if image.entry(&target).map_err(look_up(&op.destination))?.is_some() {
+        let (Some((patterns, _)), Some(source)) = (input_patterns(op), source) else {
+            return Ok(None);
+        };
+        let Some(content) = self
+            .memory
+            .content(&selection_key(source, patterns, &op.excludes))?
+        else {
+            return Ok(None);
+        };
+        let target =
+            tree::resolve(image, op.destination.as_bytes()).map_err(look_up(&op.destination))?;
+        if image
+            .entry(&target)
+            .map_err(look_up(&op.destination))?
+            .is_some()
+        {
             return Ok(None);
         }
         let mut recipe = Recipe::new("copy-shortcut", 1);
-        recipe.key("content", &content).text("target", &tree::display(&target));
-        recipe.text("into-directory", if op.into_directory { "yes" } else { "no" });
-        recipe.text("options", &format!("{:?} {:?}", destination.owner, destination.chmod));
+        recipe
+            .key("content", &content)
+            .text("target", &tree::display(&target));
+        recipe.text(
+            "into-directory",
+            if op.into_directory { "yes" } else { "no" },
+        );
+        recipe.text(
+            "options",
+            &format!("{:?} {:?}", destination.owner, destination.chmod),
+        );
         let mut path = target.as_slice();
         while let Some((parent, _)) = tree::split(path) {
             let entry = image.entry(parent).map_err(look_up(&op.destination))?;
-            let attributes = entry.map(|entry| (entry.mode, entry.uid, entry.gid, entry.is_directory()));
+            let attributes =
+                entry.map(|entry| (entry.mode, entry.uid, entry.gid, entry.is_directory()));
             recipe.text("parent", &format!("{attributes:?}"));
             path = parent;
         }
@@ -189,8 +317,16 @@ fn destination(op: &CopyOp, root: &View) -> Result<Destination, CopyError> {
     Ok(Destination {
         path: op.destination.clone(),
         into_directory: op.into_directory,
-        owner: op.chown.as_ref().map(|chown| resolve_owner(chown, root)).transpose()?,
-        chmod: op.chmod.as_ref().map(|chmod| Chmod::parse(chmod)).transpose()?,
+        owner: op
+            .chown
+            .as_ref()
+            .map(|chown| resolve_owner(chown, root))
+            .transpose()?,
+        chmod: op
+            .chmod
+            .as_ref()
+            .map(|chmod| Chmod::parse(chmod))
+            .transpose()?,
     })
 }
 
@@ -208,7 +344,9 @@ fn selection_key(root: &Root, patterns: &[Pattern], excludes: &[String]) -> Key 
         recipe.list("layer", layer.snapshots.iter().map(SnapshotId::as_str));
     }
     for pattern in patterns {
-        recipe.text("source", &pattern.text).text("parents", if pattern.parents { "yes" } else { "no" });
+        recipe
+            .text("source", &pattern.text)
+            .text("parents", if pattern.parents { "yes" } else { "no" });
     }
     recipe.list("exclude", excludes);
     recipe.finish().0

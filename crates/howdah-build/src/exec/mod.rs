@@ -69,16 +69,30 @@ impl Worker<'_> {
 
     /// Takes the end of a step's output.
     pub(crate) fn take_tail(&self, id: VertexId) -> Vec<String> {
-        self.tails.lock().unwrap_or_else(PoisonError::into_inner).remove(&id).unwrap_or_default()
+        self.tails
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&id)
+            .unwrap_or_default()
     }
 
     /// A layer for a step that changed nothing.
     fn nothing(&self) -> RootLayer {
-        RootLayer { snapshots: Vec::new(), content: Key::of(b""), created: self.now() }
+        RootLayer {
+            snapshots: Vec::new(),
+            content: Key::of(b""),
+            created: self.now(),
+        }
     }
 
     fn now(&self) -> i64 {
-        let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().cast_signed();
+        let now = || {
+            SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default()
+                .as_secs()
+                .cast_signed()
+        };
         self.options.epoch.unwrap_or_else(now)
     }
 }
@@ -88,7 +102,12 @@ impl Executor for Worker<'_> {
     type Output = Arc<Root>;
     type Error = StepError;
 
-    fn content(&self, vertex: &Vertex<Op>, input: usize, output: &Arc<Root>) -> Result<Option<Key>, StepError> {
+    fn content(
+        &self,
+        vertex: &Vertex<Op>,
+        input: usize,
+        output: &Arc<Root>,
+    ) -> Result<Option<Key>, StepError> {
         match &vertex.op {
             _ if input == 0 => Ok(Some(output.content())),
             Op::Copy(op) => self.source_content(vertex.key(), op, output).map(Some),
@@ -101,7 +120,12 @@ impl Executor for Worker<'_> {
                         contents.push(self.subtree_content(source, output)?);
                     }
                 }
-                Ok(Some(Key::of(&contents.iter().flat_map(|content| *content.as_bytes()).collect::<Vec<u8>>())))
+                Ok(Some(Key::of(
+                    &contents
+                        .iter()
+                        .flat_map(|content| *content.as_bytes())
+                        .collect::<Vec<u8>>(),
+                )))
             }
             Op::Image(_) | Op::Workdir(_) => Ok(None),
         }
@@ -124,7 +148,10 @@ impl Executor for Worker<'_> {
         let done = match &vertex.op {
             Op::Image(op) => {
                 let output = Arc::new(Root::of_image(&op.layers));
-                return Ok(Outcome { output, cacheable: false });
+                return Ok(Outcome {
+                    output,
+                    cacheable: false,
+                });
             }
             Op::Copy(op) => self.copy(vertex.key(), op, inputs, &stop),
             Op::Workdir(op) => self.workdir(op, below, &stop),
@@ -135,7 +162,13 @@ impl Executor for Worker<'_> {
             return Err(StepError::Cancelled);
         }
         let done = done?;
-        self.costs.lock().unwrap_or_else(PoisonError::into_inner).insert(id, done.cost);
-        Ok(Outcome { output: below.with(done.layer), cacheable: done.cacheable })
+        self.costs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id, done.cost);
+        Ok(Outcome {
+            output: below.with(done.layer),
+            cacheable: done.cacheable,
+        })
     }
 }

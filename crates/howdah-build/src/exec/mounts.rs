@@ -51,15 +51,29 @@ pub(super) struct MountSources<'a> {
 pub(super) fn needs_namespace(op: &RunOp) -> bool {
     op.script.is_some()
         || op.mounts.iter().any(|mount| {
-            matches!(mount.kind, MountKindOp::Context { .. } | MountKindOp::Input { .. } | MountKindOp::Secret { .. })
+            matches!(
+                mount.kind,
+                MountKindOp::Context { .. }
+                    | MountKindOp::Input { .. }
+                    | MountKindOp::Secret { .. }
+            )
         })
 }
 
 /// Gives the calling thread a mount namespace of its own, into and out of which no mount travels.
 pub(super) fn enter_namespace() -> Result<(), RunError> {
-    let error = |errno: nix::errno::Errno| RunError::Namespace { source: errno.into() };
+    let error = |errno: nix::errno::Errno| RunError::Namespace {
+        source: errno.into(),
+    };
     unshare(CloneFlags::CLONE_NEWNS).map_err(error)?;
-    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_SLAVE, None::<&str>).map_err(error)
+    mount(
+        None::<&str>,
+        "/",
+        None::<&str>,
+        MsFlags::MS_REC | MsFlags::MS_SLAVE,
+        None::<&str>,
+    )
+    .map_err(error)
 }
 
 impl MountSources<'_> {
@@ -69,7 +83,11 @@ impl MountSources<'_> {
         if let Some((name, text)) = &op.script {
             let source = self.private_file("script", name, text.as_bytes(), (0o755, 0, 0))?;
             let target = Path::new(SCRIPT_DIRECTORY).join(name);
-            prepared.mounts.push(Mount::Bind { source, target, read_only: true });
+            prepared.mounts.push(Mount::Bind {
+                source,
+                target,
+                read_only: true,
+            });
         }
         for (number, mount) in op.mounts.iter().enumerate() {
             self.add(number, mount, &mut prepared)?;
@@ -83,35 +101,85 @@ impl MountSources<'_> {
         match &mount.kind {
             MountKindOp::Context { scan, source, .. } => {
                 let source = self.context(number, scan, source)?;
-                prepared.mounts.push(Mount::Bind { source, target, read_only });
+                prepared.mounts.push(Mount::Bind {
+                    source,
+                    target,
+                    read_only,
+                });
             }
-            MountKindOp::Input { number: input, source } => {
+            MountKindOp::Input {
+                number: input,
+                source,
+            } => {
                 let source = self.root(number, &self.inputs[*input], source)?;
-                prepared.mounts.push(Mount::Bind { source, target, read_only });
+                prepared.mounts.push(Mount::Bind {
+                    source,
+                    target,
+                    read_only,
+                });
             }
-            MountKindOp::Cache { id, sharing, mode, uid, gid } => {
+            MountKindOp::Cache {
+                id,
+                sharing,
+                mode,
+                uid,
+                gid,
+            } => {
                 let (source, lock) = self.cache(id, *sharing, (*mode, *uid, *gid))?;
                 prepared._locks.extend(lock);
-                prepared.mounts.push(Mount::Bind { source, target, read_only });
+                prepared.mounts.push(Mount::Bind {
+                    source,
+                    target,
+                    read_only,
+                });
             }
             MountKindOp::Tmpfs { size_bytes } => {
-                prepared.mounts.push(Mount::Tmpfs { target, size_bytes: *size_bytes, mode: None });
+                prepared.mounts.push(Mount::Tmpfs {
+                    target,
+                    size_bytes: *size_bytes,
+                    mode: None,
+                });
             }
-            MountKindOp::Secret { id, env, required, mode, uid, gid } => {
-                let Some(value) = self.secret(id, *required)? else { return Ok(()) };
+            MountKindOp::Secret {
+                id,
+                env,
+                required,
+                mode,
+                uid,
+                gid,
+            } => {
+                let Some(value) = self.secret(id, *required)? else {
+                    return Ok(());
+                };
                 if let Some(env) = env {
-                    let value = String::from_utf8(value.clone()).map_err(|_| RunError::SecretText { id: id.clone() })?;
+                    let value = String::from_utf8(value.clone())
+                        .map_err(|_| RunError::SecretText { id: id.clone() })?;
                     prepared.env.push(format!("{env}={value}"));
                 }
                 if !mount.target.is_empty() {
-                    let source = self.private_file(&format!("secret-{number}"), "value", &value, (*mode, *uid, *gid))?;
-                    prepared.mounts.push(Mount::Bind { source, target, read_only: true });
+                    let source = self.private_file(
+                        &format!("secret-{number}"),
+                        "value",
+                        &value,
+                        (*mode, *uid, *gid),
+                    )?;
+                    prepared.mounts.push(Mount::Bind {
+                        source,
+                        target,
+                        read_only: true,
+                    });
                 }
             }
-            MountKindOp::Ssh { required, agent, .. } => match agent {
+            MountKindOp::Ssh {
+                required, agent, ..
+            } => match agent {
                 Some(agent) => {
                     prepared.env.push(format!("SSH_AUTH_SOCK={}", mount.target));
-                    prepared.mounts.push(Mount::Bind { source: agent.clone(), target, read_only: false });
+                    prepared.mounts.push(Mount::Bind {
+                        source: agent.clone(),
+                        target,
+                        read_only: false,
+                    });
                 }
                 None if *required => return Err(RunError::NoAgent),
                 None => {}
@@ -127,8 +195,15 @@ impl MountSources<'_> {
             let hidden = upper.join(tree::as_path(path));
             let parent = hidden.parent().unwrap_or(&upper);
             fs_err::create_dir_all(parent).map_err(RunError::io("make", parent))?;
-            let made = rustix::fs::mknodat(rustix::fs::CWD, &hidden, rustix::fs::FileType::CharacterDevice, 0.into(), 0);
-            made.map_err(io::Error::from).map_err(RunError::io("hide", &hidden))?;
+            let made = rustix::fs::mknodat(
+                rustix::fs::CWD,
+                &hidden,
+                rustix::fs::FileType::CharacterDevice,
+                0.into(),
+                0,
+            );
+            made.map_err(io::Error::from)
+                .map_err(RunError::io("hide", &hidden))?;
         }
         self.mount_overlay(&[scan.root().to_owned()], &upper, &merged)?;
         existing(scan, source, &merged)
@@ -150,16 +225,30 @@ impl MountSources<'_> {
         Ok((base.join("upper"), base.join("merged")))
     }
 
-    fn mount_overlay(&self, lowers: &[PathBuf], upper: &Path, merged: &Path) -> Result<(), RunError> {
+    fn mount_overlay(
+        &self,
+        lowers: &[PathBuf],
+        upper: &Path,
+        merged: &Path,
+    ) -> Result<(), RunError> {
         let work = upper.with_file_name("work");
-        overlay::mount(lowers, Some((upper, &work)), merged).map_err(|source| RunError::Overlay { source })
+        overlay::mount(lowers, Some((upper, &work)), merged)
+            .map_err(|source| RunError::Overlay { source })
     }
 
     /// The directory of a cache mount, and the lock that its sharing asks for.
-    fn cache(&self, id: &str, sharing: Sharing, attributes: (u32, u32, u32)) -> Result<(PathBuf, Option<KeyLock>), RunError> {
+    fn cache(
+        &self,
+        id: &str,
+        sharing: Sharing,
+        attributes: (u32, u32, u32),
+    ) -> Result<(PathBuf, Option<KeyLock>), RunError> {
         let locks = KeyLocks::new(self.store.root());
         let key = |copy: usize| Key::of(format!("cache mount\0{id}\0{copy}").as_bytes());
-        let failed = |source| RunError::CacheMount { id: id.to_owned(), source };
+        let failed = |source| RunError::CacheMount {
+            id: id.to_owned(),
+            source,
+        };
         let (copy, lock) = match sharing {
             Sharing::Shared => (0, None),
             Sharing::Locked => match locks.lock(&key(0), self.cancel).map_err(failed)? {
@@ -189,7 +278,10 @@ impl MountSources<'_> {
             Some(Secret::Value(value)) => Ok(Some(value.clone())),
             Some(Secret::File(path)) => {
                 let value = fs_err::read(path);
-                value.map(Some).map_err(|source| RunError::Secret { id: id.to_owned(), source })
+                value.map(Some).map_err(|source| RunError::Secret {
+                    id: id.to_owned(),
+                    source,
+                })
             }
             None if required => Err(RunError::NoSecret { id: id.to_owned() }),
             None => Ok(None),
@@ -207,13 +299,22 @@ impl MountSources<'_> {
         let directory = self.staging.directory().join(directory);
         fs_err::create_dir(&directory).map_err(RunError::io("make", &directory))?;
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-        mount(Some("tmpfs"), &directory, Some("tmpfs"), flags, Some("mode=0700"))
-            .map_err(|errno| RunError::io("mount", &directory)(errno.into()))?;
+        mount(
+            Some("tmpfs"),
+            &directory,
+            Some("tmpfs"),
+            flags,
+            Some("mode=0700"),
+        )
+        .map_err(|errno| RunError::io("mount", &directory)(errno.into()))?;
         // Only its last component: a name cannot lead elsewhere.
         let path = directory.join(Path::new(name).file_name().unwrap_or_default());
         let write = || {
             fs_err::write(&path, content)?;
-            let (uid, gid) = (rustix::fs::Uid::from_raw(uid), rustix::fs::Gid::from_raw(gid));
+            let (uid, gid) = (
+                rustix::fs::Uid::from_raw(uid),
+                rustix::fs::Gid::from_raw(gid),
+            );
             rustix::fs::chown(&path, Some(uid), Some(gid))?;
             fs_err::set_permissions(&path, Permissions::from_mode(mode))
         };
@@ -224,22 +325,32 @@ impl MountSources<'_> {
 
 /// A path of a merged tree, links followed inside it.
 fn existing(tree: &dyn Tree, source: &str, merged: &Path) -> Result<PathBuf, RunError> {
-    let found = tree::resolve(tree, source.as_bytes()).and_then(|path| Ok(tree.entry(&path)?.map(|_| path)));
+    let found = tree::resolve(tree, source.as_bytes())
+        .and_then(|path| Ok(tree.entry(&path)?.map(|_| path)));
     let found = found.map_err(RunError::io("look up", Path::new(source)))?;
-    let found = found.ok_or_else(|| RunError::NoBindSource { source_path: source.to_owned() })?;
+    let found = found.ok_or_else(|| RunError::NoBindSource {
+        source_path: source.to_owned(),
+    })?;
     Ok(merged.join(tree::as_path(&found)))
 }
 
 /// `mounts/<key>/{id,data}`; appears by rename.
 fn make_cache(path: &Path, id: &str, (mode, uid, gid): (u32, u32, u32)) -> io::Result<()> {
     let parent = path.parent().unwrap_or(path);
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(parent)?;
     let new = path.with_extension(format!("{}.new", std::process::id()));
     fs_err::create_dir_all(&new)?;
     fs_err::write(new.join("id"), id)?;
     let data = new.join("data");
     fs_err::create_dir_all(&data)?;
-    rustix::fs::chown(&data, Some(rustix::fs::Uid::from_raw(uid)), Some(rustix::fs::Gid::from_raw(gid)))?;
+    rustix::fs::chown(
+        &data,
+        Some(rustix::fs::Uid::from_raw(uid)),
+        Some(rustix::fs::Gid::from_raw(gid)),
+    )?;
     fs_err::set_permissions(&data, Permissions::from_mode(mode))?;
     File::open(&new)?.sync_all()?;
     match fs_err::rename(&new, path) {

@@ -6,7 +6,9 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use howdah_runtime::network::{BridgeSpec, NetworkError, ensure_bridge, free_subnet, remove_bridge};
+use howdah_runtime::network::{
+    BridgeSpec, NetworkError, ensure_bridge, free_subnet, remove_bridge,
+};
 use howdah_runtime::{Endpoint, Network};
 use ipnet::Ipv4Net;
 use rustix::fs::{FlockOperation, flock};
@@ -41,7 +43,10 @@ pub(crate) struct Address {
 impl BuildNetwork {
     /// `directory` is where sockets and locks are, gone after a reboot as the bridge is.
     pub(crate) fn new(directory: &Path) -> BuildNetwork {
-        BuildNetwork { directory: directory.join("build-network"), used: Mutex::new(None) }
+        BuildNetwork {
+            directory: directory.join("build-network"),
+            used: Mutex::new(None),
+        }
     }
 
     /// Takes a free address.
@@ -58,10 +63,15 @@ impl BuildNetwork {
                     gateway: Some(gateway(subnet)),
                     mac: None,
                 };
-                return Ok(Address { network: Network::Bridged(vec![endpoint]), _lock: lock });
+                return Ok(Address {
+                    network: Network::Bridged(vec![endpoint]),
+                    _lock: lock,
+                });
             }
         }
-        Err(RunError::NoAddress { subnet: subnet.to_string() })
+        Err(RunError::NoAddress {
+            subnet: subnet.to_string(),
+        })
     }
 
     fn subnet(&self) -> Result<Ipv4Net, RunError> {
@@ -73,10 +83,14 @@ impl BuildNetwork {
         let gate = self.gate()?;
         let path = self.directory.join("users");
         let users = open(&path).map_err(RunError::io("open", &path))?;
-        flock(&users, FlockOperation::LockShared).map_err(io::Error::from).map_err(RunError::io("lock", &path))?;
+        flock(&users, FlockOperation::LockShared)
+            .map_err(io::Error::from)
+            .map_err(RunError::io("lock", &path))?;
         let network = |source: NetworkError| RunError::Network { source };
         let file = self.directory.join("subnet");
-        let known = fs_err::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok());
+        let known = fs_err::read_to_string(&file)
+            .ok()
+            .and_then(|text| text.trim().parse().ok());
         let subnet = match known {
             Some(subnet) => subnet,
             None => free_subnet(&[], &[]).map_err(network)?,
@@ -84,7 +98,10 @@ impl BuildNetwork {
         ensure_bridge(&spec(subnet)).map_err(network)?;
         fs_err::write(&file, subnet.to_string()).map_err(RunError::io("write", &file))?;
         drop(gate);
-        *used = Some(Used { subnet, _users: users });
+        *used = Some(Used {
+            subnet,
+            _users: users,
+        });
         Ok(subnet)
     }
 
@@ -92,20 +109,30 @@ impl BuildNetwork {
     fn gate(&self) -> Result<File, RunError> {
         let path = self.directory.join("gate");
         let gate = open(&path).map_err(RunError::io("open", &path))?;
-        flock(&gate, FlockOperation::LockExclusive).map_err(io::Error::from).map_err(RunError::io("lock", &path))?;
+        flock(&gate, FlockOperation::LockExclusive)
+            .map_err(io::Error::from)
+            .map_err(RunError::io("lock", &path))?;
         Ok(gate)
     }
 }
 
 impl Drop for BuildNetwork {
     fn drop(&mut self) {
-        let used = self.used.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let used = self
+            .used
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         let Some(used) = used else { return };
         // What fails here is done by the next build that ends.
         let Ok(_gate) = self.gate() else { return };
         drop(used);
-        let Ok(users) = open(&self.directory.join("users")) else { return };
-        if flock(&users, FlockOperation::NonBlockingLockExclusive).is_ok() && remove_bridge(BRIDGE).is_ok() {
+        let Ok(users) = open(&self.directory.join("users")) else {
+            return;
+        };
+        if flock(&users, FlockOperation::NonBlockingLockExclusive).is_ok()
+            && remove_bridge(BRIDGE).is_ok()
+        {
             drop(fs_err::remove_file(self.directory.join("subnet")));
         }
     }
@@ -116,10 +143,20 @@ fn gateway(subnet: Ipv4Net) -> Ipv4Addr {
 }
 
 fn spec(subnet: Ipv4Net) -> BridgeSpec {
-    BridgeSpec { name: BRIDGE.to_owned(), subnet, gateway: gateway(subnet), internal: false }
+    BridgeSpec {
+        name: BRIDGE.to_owned(),
+        subnet,
+        gateway: gateway(subnet),
+        internal: false,
+    }
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    let file = fs_err::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    let file = fs_err::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)?;
     Ok(file.into_file())
 }

@@ -82,6 +82,9 @@ mod tests {
         let mut tail = Tail::default();
         (0..100).for_each(|index| tail.push(index.to_string()));
         let lines = tail.into_lines();
-        assert_eq!((lines.len(), lines.last().map(String::as_str)), (TAIL_LINES, Some("99")));
+        assert_eq!(
+            (lines.len(), lines.last().map(String::as_str)),
+            (TAIL_LINES, Some("99"))
+        );
     }
 }

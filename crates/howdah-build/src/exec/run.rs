@@ -120,7 +120,11 @@ pub enum RunError {
 impl RunError {
     pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RunError {
         let path = path.to_owned();
-        move |source| RunError::Io { action, path, source }
+        move |source| RunError::Io {
+            action,
+            path,
+            source,
+        }
     }
 }
 
@@ -134,7 +138,13 @@ impl Worker<'_> {
     ) -> Result<Done, StepError> {
         let staging = self.store.stage()?;
         self.match_root(&staging, &inputs[0])?;
-        let sources = MountSources { store: self.store, options: self.options, inputs, staging: &staging, cancel };
+        let sources = MountSources {
+            store: self.store,
+            options: self.options,
+            inputs,
+            staging: &staging,
+            cancel,
+        };
         // A thread of its own, since a mount namespace belongs to a thread for the rest of its life.
         let exit = std::thread::scope(|scope| {
             let container = scope.spawn(|| -> Result<Exit, StepError> {
@@ -144,26 +154,46 @@ impl Worker<'_> {
                 let prepared = sources.prepare(op)?;
                 self.contain(id, op, &staging, &inputs[0], prepared, cancel)
             });
-            container.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            container
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })?;
         if cancel.is_cancelled() {
             return Err(StepError::Cancelled);
         }
         if exit.code != 0 {
-            return Err(RunError::Exit { code: exit.code, oom_killed: exit.oom_killed }.into());
+            return Err(RunError::Exit {
+                code: exit.code,
+                oom_killed: exit.oom_killed,
+            }
+            .into());
         }
-        let mut cost = Cost { cpu: exit.usage.cpu, peak_memory: exit.usage.peak_memory_bytes, ..Cost::default() };
+        let mut cost = Cost {
+            cpu: exit.usage.cpu,
+            peak_memory: exit.usage.peak_memory_bytes,
+            ..Cost::default()
+        };
         let upper = upper::look(staging.upper()).map_err(RunError::io("read", staging.upper()))?;
         cost.bytes = upper.bytes;
         let layer = if upper.entries == 0 {
             self.nothing()
         } else {
             let snapshot = SnapshotId::random();
-            let content = upper.content.unwrap_or_else(|| howdah_solver::Key::of(snapshot.as_str().as_bytes()));
+            let content = upper
+                .content
+                .unwrap_or_else(|| howdah_solver::Key::of(snapshot.as_str().as_bytes()));
             staging.seal(&snapshot)?;
-            RootLayer { snapshots: vec![snapshot], content, created: self.now() }
+            RootLayer {
+                snapshots: vec![snapshot],
+                content,
+                created: self.now(),
+            }
         };
-        Ok(Done { layer, cost, cacheable: true })
+        Ok(Done {
+            layer,
+            cost,
+            cacheable: true,
+        })
     }
 
     /// The upper's root is what `/` looks like in the container: as the image has it.
@@ -171,7 +201,10 @@ impl Worker<'_> {
         let upper = staging.upper();
         let set = || {
             if let Some(entry) = root.view(self.store).entry(b"")? {
-                let owner = (rustix::fs::Uid::from_raw(entry.uid), rustix::fs::Gid::from_raw(entry.gid));
+                let owner = (
+                    rustix::fs::Uid::from_raw(entry.uid),
+                    rustix::fs::Gid::from_raw(entry.gid),
+                );
                 rustix::fs::chown(upper, Some(owner.0), Some(owner.1))?;
                 fs_err::set_permissions(upper, Permissions::from_mode(entry.mode))?;
             }
@@ -212,7 +245,10 @@ impl Worker<'_> {
             Network::Host => howdah_runtime::Network::Host,
             Network::Default => address.insert(self.network.address()?).network.clone(),
         };
-        let mut running = self.runtime.run(&spec, Stdio::Piped).map_err(RunError::from)?;
+        let mut running = self
+            .runtime
+            .run(&spec, Stdio::Piped)
+            .map_err(RunError::from)?;
         let exit = self.follow(id, &mut running, cancel);
         // The address and the locks of cache mounts are the container's until here.
         drop((running, address, prepared));
@@ -220,13 +256,24 @@ impl Worker<'_> {
     }
 
     /// Passes the output on until the container has ended, or ends it when the build is cancelled.
-    fn follow(&self, id: VertexId, running: &mut Running, cancel: &Cancel) -> Result<Exit, StepError> {
+    fn follow(
+        &self,
+        id: VertexId,
+        running: &mut Running,
+        cancel: &Cancel,
+    ) -> Result<Exit, StepError> {
         let tail = Mutex::new(Tail::default());
         let sink = |stream: Stream| {
             let tail = &tail;
             move |line: String| {
-                tail.lock().unwrap_or_else(PoisonError::into_inner).push(line.clone());
-                (self.observe)(Event::Output { step: id.index(), stream, line });
+                tail.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(line.clone());
+                (self.observe)(Event::Output {
+                    step: id.index(),
+                    stream,
+                    line,
+                });
             }
         };
         let (stdout, stderr) = (running.stdout.take(), running.stderr.take());
@@ -236,13 +283,21 @@ impl Worker<'_> {
             scope.spawn(|| stderr.map(|file| read_lines(file, sink(Stream::Stderr))));
             self.until_end(running, cancel)
         })?;
-        let tail = tail.into_inner().unwrap_or_else(PoisonError::into_inner).into_lines();
-        self.tails.lock().unwrap_or_else(PoisonError::into_inner).insert(id, tail);
+        let tail = tail
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+            .into_lines();
+        self.tails
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id, tail);
         Ok(exit)
     }
 
     fn until_end(&self, running: &mut Running, cancel: &Cancel) -> Result<Exit, RunError> {
-        let wait = |source: rustix::io::Errno| RunError::io("wait for", Path::new("the container"))(source.into());
+        let wait = |source: rustix::io::Errno| {
+            RunError::io("wait for", Path::new("the container"))(source.into())
+        };
         let fired = Arc::new(eventfd(0, EventfdFlags::CLOEXEC).map_err(wait)?);
         let hook = cancel.on_cancel({
             let fired = Arc::clone(&fired);
@@ -253,7 +308,10 @@ impl Worker<'_> {
         });
         let stopped = loop {
             let running_fd = running.as_fd();
-            let mut waits = [PollFd::new(&running_fd, PollFlags::IN), PollFd::new(&*fired, PollFlags::IN)];
+            let mut waits = [
+                PollFd::new(&running_fd, PollFlags::IN),
+                PollFd::new(&*fired, PollFlags::IN),
+            ];
             match poll(&mut waits, None) {
                 Ok(_) => break !waits[1].revents().is_empty(),
                 Err(rustix::io::Errno::INTR) => {}

@@ -26,14 +26,24 @@ pub(crate) fn in_shell(text: &str, config: &ContainerConfig) -> Vec<String> {
 
 /// Changes `config` as the (expanded) command says. Gives back the text for the history, or `None` if the command is
 /// none of those handled here.
-pub(crate) fn apply(command: &Command, config: &mut ContainerConfig, cmd_is_own: &mut bool) -> Result<Option<String>, Fault> {
+pub(crate) fn apply(
+    command: &Command,
+    config: &mut ContainerConfig,
+    cmd_is_own: &mut bool,
+) -> Result<Option<String>, Fault> {
     let text = match command {
         Command::Env(pairs) => {
-            pairs.iter().for_each(|pair| set_variable(&mut config.env, &pair.name.text, &pair.value.text));
+            pairs
+                .iter()
+                .for_each(|pair| set_variable(&mut config.env, &pair.name.text, &pair.value.text));
             format!("ENV {}", show_pairs(pairs))
         }
         Command::Label(pairs) => {
-            config.labels.extend(pairs.iter().map(|pair| (pair.name.text.clone(), pair.value.text.clone())));
+            config.labels.extend(
+                pairs
+                    .iter()
+                    .map(|pair| (pair.name.text.clone(), pair.value.text.clone())),
+            );
             format!("LABEL {}", show_pairs(pairs))
         }
         Command::User(user) => {
@@ -58,7 +68,11 @@ pub(crate) fn apply(command: &Command, config: &mut ContainerConfig, cmd_is_own:
             text
         }
         Command::Expose(expose) => {
-            let ports: Vec<String> = expose.ranges()?.iter().flat_map(|range| range.ports().collect::<Vec<_>>()).collect();
+            let ports: Vec<String> = expose
+                .ranges()?
+                .iter()
+                .flat_map(|range| range.ports().collect::<Vec<_>>())
+                .collect();
             let text = format!("EXPOSE {ports:?}");
             config.exposed_ports.extend(ports);
             text
@@ -93,13 +107,27 @@ pub(crate) fn apply(command: &Command, config: &mut ContainerConfig, cmd_is_own:
 }
 
 fn show_pairs(pairs: &[howdah_dockerfile::Pair]) -> String {
-    let shown: Vec<String> = pairs.iter().map(|pair| format!("{}={}", pair.name.text, pair.value.text)).collect();
+    let shown: Vec<String> = pairs
+        .iter()
+        .map(|pair| format!("{}={}", pair.name.text, pair.value.text))
+        .collect();
     shown.join(" ")
 }
 
 fn healthcheck(check: &Healthcheck) -> Check {
-    let Healthcheck::Probe(Probe { command, interval, timeout, start_period, start_interval, retries }) = check else {
-        return Check { test: vec!["NONE".to_owned()], ..Check::default() };
+    let Healthcheck::Probe(Probe {
+        command,
+        interval,
+        timeout,
+        start_period,
+        start_interval,
+        retries,
+    }) = check
+    else {
+        return Check {
+            test: vec!["NONE".to_owned()],
+            ..Check::default()
+        };
     };
     let test = match command {
         CommandLine::Exec(args) => [vec!["CMD".to_owned()], args.clone()].concat(),

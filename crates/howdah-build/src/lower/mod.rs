@@ -79,7 +79,12 @@ pub(crate) struct Lowering<'a> {
 }
 
 /// Lowers all targets into one graph.
-pub(crate) fn lower(store: &Store, targets: &[Target], options: &Options, pull: Pull<'_>) -> Result<Lowered, BuildError> {
+pub(crate) fn lower(
+    store: &Store,
+    targets: &[Target],
+    options: &Options,
+    pull: Pull<'_>,
+) -> Result<Lowered, BuildError> {
     let mut lowering = Lowering {
         sources: Sources::new(store, pull, options.pull),
         options,
@@ -87,7 +92,10 @@ pub(crate) fn lower(store: &Store, targets: &[Target], options: &Options, pull: 
         steps: BTreeMap::new(),
         images: HashMap::new(),
     };
-    let lowered = targets.iter().map(|target| lowering.target(target)).collect::<Result<_, _>>()?;
+    let lowered = targets
+        .iter()
+        .map(|target| lowering.target(target))
+        .collect::<Result<_, _>>()?;
     Ok(Lowered {
         graph: lowering.graph,
         steps: lowering.steps.into_values().collect(),
@@ -100,7 +108,11 @@ impl Lowering<'_> {
     fn target(&mut self, target: &Target) -> Result<LoweredTarget, BuildError> {
         sources::check_ignore(target)?;
         let text = &target.dockerfile;
-        let faults = |faults| BuildError::Faults { name: text.name.clone(), text: text.text.clone(), faults };
+        let faults = |faults| BuildError::Faults {
+            name: text.name.clone(),
+            text: text.text.clone(),
+            faults,
+        };
         let file = parse(&text.text).map_err(faults)?;
         let lexer = Lexer::new(file.directives.escape);
         let wanted = stage::find_target(&file, target)?;
@@ -109,11 +121,19 @@ impl Lowering<'_> {
         for instruction in &file.global_args {
             if let howdah_dockerfile::Command::Arg(arg) = &instruction.command {
                 let expanded = globals.declare(arg);
-                expanded.map_err(|error| faults(vec![howdah_dockerfile::Fault::error(instruction.span, error.to_string())]))?;
+                expanded.map_err(|error| {
+                    faults(vec![howdah_dockerfile::Fault::error(
+                        instruction.span,
+                        error.to_string(),
+                    )])
+                })?;
             }
         }
         let state = FileLowering::new(self, target, Rc::new(file), globals).stage(wanted)?;
-        Ok(LoweredTarget { root: state.root, state })
+        Ok(LoweredTarget {
+            root: state.root,
+            state,
+        })
     }
 
     /// The vertex of a base image, or of nothing.
@@ -125,9 +145,19 @@ impl Lowering<'_> {
         id
     }
 
-    fn add(&mut self, op: Op, inputs: Vec<VertexId>, mut step: Step, ignore_cache: bool) -> VertexId {
+    fn add(
+        &mut self,
+        op: Op,
+        inputs: Vec<VertexId>,
+        mut step: Step,
+        ignore_cache: bool,
+    ) -> VertexId {
         let (digest, fields) = op.digest();
-        let class = if matches!(op, Op::Run(_)) { Class::Process } else { Class::Work };
+        let class = if matches!(op, Op::Run(_)) {
+            Class::Process
+        } else {
+            Class::Work
+        };
         let mut vertex = Vertex::new(op, digest, inputs, class);
         vertex.ignore_cache = ignore_cache;
         let id = self.graph.add(vertex);

@@ -18,9 +18,18 @@ pub(crate) const SCRIPT_DIRECTORY: &str = "/dev/pipes";
 const CACHE_MODE: u32 = 0o755;
 
 impl FileLowering<'_, '_> {
-    pub(super) fn run(&mut self, site: &Site<'_>, state: &mut StageState, run: &Run) -> Result<(), BuildError> {
-        let unsupported =
-            |what: &str| Err(instruction_error(site.place.clone(), LowerError::Unsupported(what.to_owned())));
+    pub(super) fn run(
+        &mut self,
+        site: &Site<'_>,
+        state: &mut StageState,
+        run: &Run,
+    ) -> Result<(), BuildError> {
+        let unsupported = |what: &str| {
+            Err(instruction_error(
+                site.place.clone(),
+                LowerError::Unsupported(what.to_owned()),
+            ))
+        };
         if !run.devices.is_empty() {
             return unsupported("RUN --device");
         }
@@ -40,7 +49,11 @@ impl FileLowering<'_, '_> {
             let mount = mount.map_err(|fault| self.faults(fault))?;
             let kind = self.mount_kind(site, mount.kind, &mut others)?;
             let target = target(state, &mount.target, &kind, mounts.len());
-            mounts.push(MountOp { target, read_only: mount.read_only, kind });
+            mounts.push(MountOp {
+                target,
+                read_only: mount.read_only,
+                kind,
+            });
         }
         let visible = state.scope.visible_args();
         let history = history(&visible, &args);
@@ -49,7 +62,11 @@ impl FileLowering<'_, '_> {
             env: [state.config.env.clone(), visible].concat(),
             cwd: in_workdir(state, "."),
             user: state.config.user.clone(),
-            network: if run.network == Network::Default { self.target.network } else { run.network },
+            network: if run.network == Network::Default {
+                self.target.network
+            } else {
+                run.network
+            },
             security: run.security,
             hosts: self.target.hosts.clone(),
             mounts,
@@ -60,13 +77,21 @@ impl FileLowering<'_, '_> {
         Ok(())
     }
 
-    fn mount_kind(&mut self, site: &Site<'_>, kind: MountKind, others: &mut Vec<VertexId>) -> Result<MountKindOp, BuildError> {
+    fn mount_kind(
+        &mut self,
+        site: &Site<'_>,
+        kind: MountKind,
+        others: &mut Vec<VertexId>,
+    ) -> Result<MountKindOp, BuildError> {
         Ok(match kind {
             MountKind::Bind(bind) => self.bind(site, bind.from.as_deref(), bind.source, others)?,
             MountKind::Cache(cache) => {
                 if cache.from.is_some() {
                     let what = "the initial content (from=) of a cache mount".to_owned();
-                    return Err(instruction_error(site.place.clone(), LowerError::Unsupported(what)));
+                    return Err(instruction_error(
+                        site.place.clone(),
+                        LowerError::Unsupported(what),
+                    ));
                 }
                 MountKindOp::Cache {
                     id: cache.id,
@@ -76,7 +101,9 @@ impl FileLowering<'_, '_> {
                     gid: cache.gid.unwrap_or(0),
                 }
             }
-            MountKind::Tmpfs(tmpfs) => MountKindOp::Tmpfs { size_bytes: tmpfs.size_bytes },
+            MountKind::Tmpfs(tmpfs) => MountKindOp::Tmpfs {
+                size_bytes: tmpfs.size_bytes,
+            },
             MountKind::Secret(secret) => MountKindOp::Secret {
                 id: secret.id,
                 env: secret.env,
@@ -104,19 +131,38 @@ impl FileLowering<'_, '_> {
     ) -> Result<MountKindOp, BuildError> {
         match self.from(site, from)? {
             From::Root(root) => {
-                let number = others.iter().position(|other| *other == root).unwrap_or_else(|| {
-                    others.push(root);
-                    others.len() - 1
-                });
+                let number = others
+                    .iter()
+                    .position(|other| *other == root)
+                    .unwrap_or_else(|| {
+                        others.push(root);
+                        others.len() - 1
+                    });
                 // The vertex's first input is the root filesystem.
-                Ok(MountKindOp::Input { number: number + 1, source })
+                Ok(MountKindOp::Input {
+                    number: number + 1,
+                    source,
+                })
             }
             From::Scan(scan) => {
-                let pattern = Pattern { text: source.clone(), parents: false };
-                let selection = select(&*scan, &[pattern], &Excludes::default(), "the build context");
-                let selection = selection.map_err(|error| instruction_error(site.place.clone(), error.into()))?;
+                let pattern = Pattern {
+                    text: source.clone(),
+                    parents: false,
+                };
+                let selection = select(
+                    &*scan,
+                    &[pattern],
+                    &Excludes::default(),
+                    "the build context",
+                );
+                let selection = selection
+                    .map_err(|error| instruction_error(site.place.clone(), error.into()))?;
                 let digest = selection.digest(false);
-                Ok(MountKindOp::Context { scan, source, digest })
+                Ok(MountKindOp::Context {
+                    scan,
+                    source,
+                    digest,
+                })
             }
         }
     }

@@ -8,8 +8,16 @@ use howdah_image::host_architecture;
 /// Arguments that need no `ARG` (docs.docker.com/reference/dockerfile, "Predefined ARGs"). They reach `RUN` but neither
 /// keys nor history.
 const PROXIES: [&str; 10] = [
-    "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "FTP_PROXY", "ftp_proxy", "NO_PROXY", "no_proxy",
-    "ALL_PROXY", "all_proxy",
+    "HTTP_PROXY",
+    "http_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "FTP_PROXY",
+    "ftp_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "ALL_PROXY",
+    "all_proxy",
 ];
 
 /// Operating system and architecture of everything built here.
@@ -42,16 +50,25 @@ pub(crate) struct Globals {
 impl Globals {
     /// `stage` is the value of `TARGETSTAGE`.
     pub(crate) fn new(build_args: &BTreeMap<String, String>, lexer: Lexer, stage: &str) -> Globals {
-        Globals { values: platform_args(stage), build_args: build_args.clone(), lexer }
+        Globals {
+            values: platform_args(stage),
+            build_args: build_args.clone(),
+            lexer,
+        }
     }
 
     /// A global `ARG`.
     pub(crate) fn declare(&mut self, arg: &Arg) -> Result<(), howdah_dockerfile::ExpandError> {
         for value in &arg.values {
-            let name = self.lexer.word(&value.name.text, &self.values, &mut Names::default())?;
+            let name = self
+                .lexer
+                .word(&value.name.text, &self.values, &mut Names::default())?;
             let found = match (self.build_args.get(&name), &value.default) {
                 (Some(given), _) => given.clone(),
-                (None, Some(default)) => self.lexer.word(&default.text, &self.values, &mut Names::default())?,
+                (None, Some(default)) => {
+                    self.lexer
+                        .word(&default.text, &self.values, &mut Names::default())?
+                }
                 (None, None) => continue,
             };
             self.values.insert(name, found);
@@ -66,7 +83,11 @@ impl Globals {
 
     /// The proxy arguments that were given.
     pub(crate) fn proxies(&self) -> Vec<String> {
-        let given = PROXIES.iter().filter_map(|name| self.build_args.get(*name).map(|value| format!("{name}={value}")));
+        let given = PROXIES.iter().filter_map(|name| {
+            self.build_args
+                .get(*name)
+                .map(|value| format!("{name}={value}"))
+        });
         given.collect()
     }
 }
@@ -84,23 +105,41 @@ impl Scope {
     /// The scope at the beginning of a stage on an image with this environment. Arguments of a stage it is based on are
     /// inherited.
     pub(crate) fn set_env(&mut self, env: &[String]) {
-        self.env = env.iter().map(|pair| split_pair(pair)).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        self.env = env
+            .iter()
+            .map(|pair| split_pair(pair))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
     }
 
     /// An `ARG` of the stage; gives back what the history shows of it.
-    pub(crate) fn declare(&mut self, arg: &Arg, globals: &Globals) -> Result<String, howdah_dockerfile::ExpandError> {
+    pub(crate) fn declare(
+        &mut self,
+        arg: &Arg,
+        globals: &Globals,
+    ) -> Result<String, howdah_dockerfile::ExpandError> {
         let mut shown = Vec::new();
         for value in &arg.values {
-            let name = globals.lexer.word(&value.name.text, self, &mut Names::default())?;
+            let name = globals
+                .lexer
+                .word(&value.name.text, self, &mut Names::default())?;
             let default = match &value.default {
-                Some(default) if !globals.build_args.contains_key(&name) => {
-                    Some(globals.lexer.word(&default.text, self, &mut Names::default())?)
-                }
+                Some(default) if !globals.build_args.contains_key(&name) => Some(
+                    globals
+                        .lexer
+                        .word(&default.text, self, &mut Names::default())?,
+                ),
                 _ => None,
             };
             let given = globals.build_args.get(&name).cloned();
-            let found = given.or(default).or_else(|| globals.values.get(&name).cloned());
-            shown.push(found.as_ref().map_or_else(|| name.clone(), |found| format!("{name}={found}")));
+            let found = given
+                .or(default)
+                .or_else(|| globals.values.get(&name).cloned());
+            shown.push(
+                found
+                    .as_ref()
+                    .map_or_else(|| name.clone(), |found| format!("{name}={found}")),
+            );
             if let Some(found) = found {
                 self.args.retain(|(known, _)| *known != name);
                 self.args.push((name, found));
@@ -111,14 +150,24 @@ impl Scope {
 
     /// The arguments that a command sees in its environment: those that `ENV` does not hide.
     pub(crate) fn visible_args(&self) -> Vec<String> {
-        let visible = self.args.iter().filter(|(name, _)| !self.env.contains_key(name));
-        visible.map(|(name, value)| format!("{name}={value}")).collect()
+        let visible = self
+            .args
+            .iter()
+            .filter(|(name, _)| !self.env.contains_key(name));
+        visible
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect()
     }
 }
 
 impl Variables for Scope {
     fn get(&self, name: &str) -> Option<&str> {
-        let arg = || self.args.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        let arg = || {
+            self.args
+                .iter()
+                .find(|(known, _)| known == name)
+                .map(|(_, value)| value.as_str())
+        };
         self.env.get(name).map(String::as_str).or_else(arg)
     }
 }

@@ -30,7 +30,13 @@ pub(crate) struct Sources<'a> {
 
 impl<'a> Sources<'a> {
     pub(crate) fn new(store: &'a Store, pull: Pull<'a>, always: bool) -> Sources<'a> {
-        Sources { store, pull, always, images: HashMap::new(), scans: HashMap::new() }
+        Sources {
+            store,
+            pull,
+            always,
+            images: HashMap::new(),
+            scans: HashMap::new(),
+        }
     }
 
     /// An image of the store, or else of a registry.
@@ -45,7 +51,12 @@ impl<'a> Sources<'a> {
                 (Ok(image), _) => image,
                 // An image that was made here has no registry to come from.
                 (Err(_), Some(image)) if is_local(name) => image,
-                (Err(source), _) => return Err(LowerError::Image { name: name.to_owned(), source }),
+                (Err(source), _) => {
+                    return Err(LowerError::Image {
+                        name: name.to_owned(),
+                        source,
+                    });
+                }
             },
         };
         let image = Rc::new(image);
@@ -54,8 +65,15 @@ impl<'a> Sources<'a> {
     }
 
     /// The files of a directory.
-    pub(crate) fn scan(&mut self, directory: &Path, ignore: Option<&Text>) -> Result<Arc<Scan>, LowerError> {
-        let error = |source| LowerError::Context { path: directory.to_owned(), source };
+    pub(crate) fn scan(
+        &mut self,
+        directory: &Path,
+        ignore: Option<&Text>,
+    ) -> Result<Arc<Scan>, LowerError> {
+        let error = |source| LowerError::Context {
+            path: directory.to_owned(),
+            source,
+        };
         let path = fs_err::canonicalize(directory).map_err(error)?;
         let key = (path, ignore.map(|text| text.text.clone()));
         if let Some(scan) = self.scans.get(&key) {
@@ -66,7 +84,12 @@ impl<'a> Sources<'a> {
             None => Ignore::default(),
         };
         let memory = Memory::new(self.store);
-        let name = [key.0.as_os_str().as_bytes(), b"\0", key.1.as_deref().unwrap_or("").as_bytes()].concat();
+        let name = [
+            key.0.as_os_str().as_bytes(),
+            b"\0",
+            key.1.as_deref().unwrap_or("").as_bytes(),
+        ]
+        .concat();
         let known = memory.stats(&name)?;
         let (scan, changed) = Scan::new(&key.0, &patterns, &known).map_err(error)?;
         if let Some(changed) = changed {
@@ -86,9 +109,14 @@ fn is_local(name: &str) -> bool {
 
 /// Refuses a target whose ignore file cannot be read, naming the file.
 pub(crate) fn check_ignore(target: &Target) -> Result<(), BuildError> {
-    let Some(text) = &target.ignore else { return Ok(()) };
+    let Some(text) = &target.ignore else {
+        return Ok(());
+    };
     match Ignore::parse(&text.text) {
         Ok(_) => Ok(()),
-        Err(source) => Err(BuildError::Ignore { name: text.name.clone(), source }),
+        Err(source) => Err(BuildError::Ignore {
+            name: text.name.clone(),
+            source,
+        }),
     }
 }

@@ -2,7 +2,9 @@
 
 use std::rc::Rc;
 
-use howdah_dockerfile::{Command, Dockerfile, ExpandError, Fault, Instruction, Names, Span, Stage, parse_trigger};
+use howdah_dockerfile::{
+    Command, Dockerfile, ExpandError, Fault, Instruction, Names, Span, Stage, parse_trigger,
+};
 use howdah_image::{ContainerConfig, Image};
 use howdah_solver::VertexId;
 
@@ -67,24 +69,54 @@ pub(super) struct Site<'i> {
 
 /// The stage that a target asks for, by name or number.
 pub(super) fn find_target(file: &Dockerfile, target: &Target) -> Result<usize, BuildError> {
-    let Some(wanted) = &target.stage else { return Ok(file.stages.len() - 1) };
-    let by_number = || wanted.parse().ok().filter(|number| *number < file.stages.len());
-    find_stage(file, wanted).or_else(by_number).ok_or_else(|| BuildError::UnknownStage {
-        stage: wanted.clone(),
-        file: target.dockerfile.name.clone(),
-        stages: file.stages.iter().filter_map(|stage| stage.name.as_ref().map(|name| name.text.clone())).collect(),
-    })
+    let Some(wanted) = &target.stage else {
+        return Ok(file.stages.len() - 1);
+    };
+    let by_number = || {
+        wanted
+            .parse()
+            .ok()
+            .filter(|number| *number < file.stages.len())
+    };
+    find_stage(file, wanted)
+        .or_else(by_number)
+        .ok_or_else(|| BuildError::UnknownStage {
+            stage: wanted.clone(),
+            file: target.dockerfile.name.clone(),
+            stages: file
+                .stages
+                .iter()
+                .filter_map(|stage| stage.name.as_ref().map(|name| name.text.clone()))
+                .collect(),
+        })
 }
 
 /// The last stage of that name; names do not distinguish case.
 fn find_stage(file: &Dockerfile, name: &str) -> Option<usize> {
-    file.stages.iter().rposition(|stage| stage.name.as_ref().is_some_and(|known| known.text.eq_ignore_ascii_case(name)))
+    file.stages.iter().rposition(|stage| {
+        stage
+            .name
+            .as_ref()
+            .is_some_and(|known| known.text.eq_ignore_ascii_case(name))
+    })
 }
 
 impl<'l, 'a> FileLowering<'l, 'a> {
-    pub(super) fn new(lowering: &'l mut Lowering<'a>, target: &'l Target, file: Rc<Dockerfile>, globals: Globals) -> Self {
+    pub(super) fn new(
+        lowering: &'l mut Lowering<'a>,
+        target: &'l Target,
+        file: Rc<Dockerfile>,
+        globals: Globals,
+    ) -> Self {
         let stages = file.stages.iter().map(|_| Progress::Untouched).collect();
-        FileLowering { lowering, target, file, globals, stages, open: Vec::new() }
+        FileLowering {
+            lowering,
+            target,
+            file,
+            globals,
+            stages,
+            open: Vec::new(),
+        }
     }
 
     /// Lowers a stage and all it needs, once.
@@ -105,12 +137,22 @@ impl<'l, 'a> FileLowering<'l, 'a> {
         for instruction in triggers.iter().chain(&stage.instructions) {
             number += usize::from(makes_step(&instruction.command));
             let place = self.place(instruction.lines.first, &instruction.original);
-            let site = Site { stage: index, instruction, place, number };
+            let site = Site {
+                stage: index,
+                instruction,
+                place,
+                number,
+            };
             self.instruction(&site, &mut state)?;
             steps.push(state.root);
         }
         for id in steps {
-            if let Some(step) = self.lowering.steps.get_mut(&id.index()).filter(|step| step.number.1 == 0) {
+            if let Some(step) = self
+                .lowering
+                .steps
+                .get_mut(&id.index())
+                .filter(|step| step.number.1 == 0)
+            {
                 step.number.1 = number;
             }
         }
@@ -121,28 +163,59 @@ impl<'l, 'a> FileLowering<'l, 'a> {
     }
 
     fn cycle(&self, index: usize) -> BuildError {
-        let from = self.open.iter().position(|open| *open == index).unwrap_or(0);
-        let mut path: Vec<String> = self.open[from..].iter().map(|open| self.stage_name(*open)).collect();
+        let from = self
+            .open
+            .iter()
+            .position(|open| *open == index)
+            .unwrap_or(0);
+        let mut path: Vec<String> = self.open[from..]
+            .iter()
+            .map(|open| self.stage_name(*open))
+            .collect();
         path.push(self.stage_name(index));
         let stage = &self.file.stages[index];
         let place = self.place(stage.lines.first, &stage.original);
-        instruction_error(place, LowerError::Cycle { stage: self.stage_name(index), path })
+        instruction_error(
+            place,
+            LowerError::Cycle {
+                stage: self.stage_name(index),
+                path,
+            },
+        )
     }
 
     /// What the stage begins with, and the `ONBUILD` instructions of its base image.
-    fn begin(&mut self, index: usize, stage: &Stage) -> Result<(StageState, Vec<Instruction>), BuildError> {
+    fn begin(
+        &mut self,
+        index: usize,
+        stage: &Stage,
+    ) -> Result<(StageState, Vec<Instruction>), BuildError> {
         let place = self.place(stage.lines.first, &stage.original);
         self.check_platform(stage, &place)?;
         let variables = self.globals.variables();
-        let name = self.globals.lexer.word(&stage.base.text, variables, &mut Names::default());
+        let name = self
+            .globals
+            .lexer
+            .word(&stage.base.text, variables, &mut Names::default());
         let name = name.map_err(|error| self.fault(stage.base.span, &error))?;
         if name.is_empty() {
-            return Err(instruction_error(place, LowerError::EmptyBase { text: stage.base.text.clone() }));
+            return Err(instruction_error(
+                place,
+                LowerError::EmptyBase {
+                    text: stage.base.text.clone(),
+                },
+            ));
         }
         let earlier = find_stage(&self.file, &name).filter(|found| *found < index);
         if let Some(earlier) = earlier.filter(|_| !self.target.contexts.contains_key(&name)) {
             let state = self.stage(earlier)?;
-            return Ok((StageState { cmd_is_own: false, ..(*state).clone() }, Vec::new()));
+            return Ok((
+                StageState {
+                    cmd_is_own: false,
+                    ..(*state).clone()
+                },
+                Vec::new(),
+            ));
         }
         let image = match self.target.contexts.get(&name) {
             Some(NamedContext::Directory(_)) => {
@@ -169,7 +242,10 @@ impl<'l, 'a> FileLowering<'l, 'a> {
         place: Place,
         image: Option<Rc<Image>>,
     ) -> Result<(StageState, Vec<Instruction>), BuildError> {
-        let mut config = image.as_ref().map(|image| image.config.config.clone()).unwrap_or_default();
+        let mut config = image
+            .as_ref()
+            .map(|image| image.config.config.clone())
+            .unwrap_or_default();
         if image.is_none() {
             config.env.push(DEFAULT_PATH.to_owned());
         }
@@ -198,22 +274,48 @@ impl<'l, 'a> FileLowering<'l, 'a> {
     }
 
     fn check_platform(&self, stage: &Stage, place: &Place) -> Result<(), BuildError> {
-        let Some(platform) = &stage.platform else { return Ok(()) };
-        let asked = self.globals.lexer.word(&platform.text, self.globals.variables(), &mut Names::default());
+        let Some(platform) = &stage.platform else {
+            return Ok(());
+        };
+        let asked = self.globals.lexer.word(
+            &platform.text,
+            self.globals.variables(),
+            &mut Names::default(),
+        );
         let asked = asked.map_err(|error| self.fault(platform.span, &error))?;
         let host = host_platform();
-        let same = asked.is_empty() || asked == host || asked.strip_prefix(&host).is_some_and(|rest| rest.starts_with('/'));
-        if same { Ok(()) } else { Err(instruction_error(place.clone(), LowerError::Platform { platform: asked, host })) }
+        let same = asked.is_empty()
+            || asked == host
+            || asked
+                .strip_prefix(&host)
+                .is_some_and(|rest| rest.starts_with('/'));
+        if same {
+            Ok(())
+        } else {
+            Err(instruction_error(
+                place.clone(),
+                LowerError::Platform {
+                    platform: asked,
+                    host,
+                },
+            ))
+        }
     }
 
     fn instruction(&mut self, site: &Site<'_>, state: &mut StageState) -> Result<(), BuildError> {
-        let (command, _) =
-            site.instruction.command.expand(&self.globals.lexer, &state.scope).map_err(|fault| self.faults(fault))?;
+        let (command, _) = site
+            .instruction
+            .command
+            .expand(&self.globals.lexer, &state.scope)
+            .map_err(|fault| self.faults(fault))?;
         match &command {
             Command::Arg(arg) => {
                 let shown = state.scope.declare(arg, &self.globals);
                 let shown = shown.map_err(|error| self.fault(site.instruction.span, &error))?;
-                state.history.push(HistoryStep { text: format!("ARG {shown}"), layer: None });
+                state.history.push(HistoryStep {
+                    text: format!("ARG {shown}"),
+                    layer: None,
+                });
             }
             Command::Copy(copy) => self.copy(site, state, copy)?,
             Command::Add(add) => self.add_files(site, state, add)?,
@@ -221,12 +323,17 @@ impl<'l, 'a> FileLowering<'l, 'a> {
             Command::Workdir(path) => self.workdir(site, state, &path.text),
             Command::Maintainer(name) => {
                 state.author = Some(name.text.clone());
-                state.history.push(HistoryStep { text: format!("MAINTAINER {}", name.text), layer: None });
+                state.history.push(HistoryStep {
+                    text: format!("MAINTAINER {}", name.text),
+                    layer: None,
+                });
             }
             command => {
                 let text = config::apply(command, &mut state.config, &mut state.cmd_is_own);
                 let text = text.map_err(|fault| self.faults(fault))?;
-                state.history.extend(text.map(|text| HistoryStep { text, layer: None }));
+                state
+                    .history
+                    .extend(text.map(|text| HistoryStep { text, layer: None }));
                 state.scope.set_env(&state.config.env);
             }
         }
@@ -241,29 +348,59 @@ impl<'l, 'a> FileLowering<'l, 'a> {
             state.history.push(HistoryStep { text, layer: None });
             return;
         }
-        let op = WorkdirOp { path, user: state.config.user.clone() };
+        let op = WorkdirOp {
+            path,
+            user: state.config.user.clone(),
+        };
         self.step_onto(site, state, Op::Workdir(op), Vec::new(), text);
     }
 
     /// Adds a vertex on the stage's root; `others` are its further inputs.
-    pub(super) fn step_onto(&mut self, site: &Site<'_>, state: &mut StageState, op: Op, others: Vec<VertexId>, text: String) {
+    pub(super) fn step_onto(
+        &mut self,
+        site: &Site<'_>,
+        state: &mut StageState,
+        op: Op,
+        others: Vec<VertexId>,
+        text: String,
+    ) {
         let step = self.step(site.stage, site.number, site.place.clone());
         let inputs = [vec![state.root], others].concat();
         state.root = self.lowering.add(op, inputs, step, self.target.no_cache);
-        state.history.push(HistoryStep { text, layer: Some(state.depth) });
+        state.history.push(HistoryStep {
+            text,
+            layer: Some(state.depth),
+        });
         state.depth += 1;
     }
 
     fn step(&self, stage: usize, number: usize, place: Place) -> Step {
         let identity = identity(self.target, &self.stage_name(stage), &place.text);
-        let prefix = if self.target.name.is_empty() { String::new() } else { format!("{} ", self.target.name) };
+        let prefix = if self.target.name.is_empty() {
+            String::new()
+        } else {
+            format!("{} ", self.target.name)
+        };
         let stage = format!("{prefix}{}", self.stage_name(stage));
-        Step { place, stage, number: (number, 0), identity, fields: Vec::new() }
+        Step {
+            place,
+            stage,
+            number: (number, 0),
+            identity,
+            fields: Vec::new(),
+        }
     }
 
     /// The step of an image that an instruction takes files from.
     pub(super) fn image_step(&self, site: &Site<'_>, name: &str) -> Step {
-        self.step(site.stage, site.number, Place { text: format!("FROM {name}"), ..site.place.clone() })
+        self.step(
+            site.stage,
+            site.number,
+            Place {
+                text: format!("FROM {name}"),
+                ..site.place.clone()
+            },
+        )
     }
 
     pub(super) fn identity(&self, site: &Site<'_>) -> howdah_solver::Key {
@@ -272,17 +409,28 @@ impl<'l, 'a> FileLowering<'l, 'a> {
 
     /// What `--from` and `from=` name: a stage by name or number. Anything else is a context or an image.
     pub(super) fn named_stage(&self, name: &str) -> Option<usize> {
-        let by_number = || name.parse().ok().filter(|number| *number < self.file.stages.len());
+        let by_number = || {
+            name.parse()
+                .ok()
+                .filter(|number| *number < self.file.stages.len())
+        };
         find_stage(&self.file, name).or_else(by_number)
     }
 
     fn stage_name(&self, index: usize) -> String {
-        let name = self.file.stages[index].name.as_ref().map(|name| name.text.clone());
+        let name = self.file.stages[index]
+            .name
+            .as_ref()
+            .map(|name| name.text.clone());
         name.unwrap_or_else(|| format!("stage-{index}"))
     }
 
     fn place(&self, line: usize, text: &str) -> Place {
-        Place { file: self.target.dockerfile.name.clone(), line, text: text.to_owned() }
+        Place {
+            file: self.target.dockerfile.name.clone(),
+            line,
+            text: text.to_owned(),
+        }
     }
 
     pub(super) fn fault(&self, span: Span, error: &ExpandError) -> BuildError {
@@ -291,24 +439,38 @@ impl<'l, 'a> FileLowering<'l, 'a> {
 
     pub(super) fn faults(&self, fault: Fault) -> BuildError {
         let dockerfile = &self.target.dockerfile;
-        BuildError::Faults { name: dockerfile.name.clone(), text: dockerfile.text.clone(), faults: vec![fault] }
+        BuildError::Faults {
+            name: dockerfile.name.clone(),
+            text: dockerfile.text.clone(),
+            faults: vec![fault],
+        }
     }
 }
 
 /// A path against the stage's working directory.
 pub(super) fn in_workdir(state: &StageState, path: &str) -> String {
-    let joined = if path.starts_with('/') { path.to_owned() } else { format!("{}/{path}", state.config.working_dir) };
+    let joined = if path.starts_with('/') {
+        path.to_owned()
+    } else {
+        format!("{}/{path}", state.config.working_dir)
+    };
     tree::display(&tree::clean(joined.as_bytes()))
 }
 
 /// Whether progress counts an instruction.
 fn makes_step(command: &Command) -> bool {
-    matches!(command, Command::Copy(_) | Command::Add(_) | Command::Run(_) | Command::Workdir(_))
+    matches!(
+        command,
+        Command::Copy(_) | Command::Add(_) | Command::Run(_) | Command::Workdir(_)
+    )
 }
 
 pub(super) fn instruction_error(place: Place, error: LowerError) -> BuildError {
     match error {
         LowerError::Store(error) => BuildError::Store(error),
-        error => BuildError::Instruction { place, source: Box::new(error) },
+        error => BuildError::Instruction {
+            place,
+            source: Box::new(error),
+        },
     }
 }

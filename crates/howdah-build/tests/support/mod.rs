@@ -42,7 +42,8 @@ impl Report {
 
 /// An error with its causes.
 pub(crate) fn explain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string);
+    let causes =
+        std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string);
     causes.collect::<Vec<_>>().join(": ")
 }
 
@@ -52,7 +53,13 @@ impl Project {
         let store = Store::open(&directory.path().join("store")).unwrap();
         let helper = Path::new(env!("CARGO_BIN_EXE_howdah-build-helper"));
         let runtime = Runtime::new(&directory.path().join("run"), helper).unwrap();
-        let project = Project { directory, store, options: Options::default(), cancel: Cancel::default(), runtime };
+        let project = Project {
+            directory,
+            store,
+            options: Options::default(),
+            cancel: Cancel::default(),
+            runtime,
+        };
         project.make_base();
         for (name, content) in files {
             project.write(name, content);
@@ -72,7 +79,10 @@ impl Project {
 
     pub(crate) fn target(&self, dockerfile: &str) -> Target {
         fs_err::create_dir_all(self.path("")).unwrap();
-        let text = Text { name: "Dockerfile".into(), text: dockerfile.into() };
+        let text = Text {
+            name: "Dockerfile".into(),
+            text: dockerfile.into(),
+        };
         let mut target = Target::new(text, &self.path(""));
         // The host's network needs no bridge, which tests of several programs would have to share.
         target.network = howdah_build::Network::None;
@@ -104,7 +114,12 @@ impl Project {
         let staging = self.store.stage().unwrap();
         let merged = staging.directory().join("merged");
         fs_err::create_dir(&merged).unwrap();
-        overlay::mount(&image.lowers(&self.store), Some((staging.upper(), staging.work())), &merged).unwrap();
+        overlay::mount(
+            &image.lowers(&self.store),
+            Some((staging.upper(), staging.work())),
+            &merged,
+        )
+        .unwrap();
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| look(&merged)));
         overlay::unmount(&merged).unwrap();
         result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -116,7 +131,10 @@ impl Project {
 
     /// Asks the store's database for one value.
     pub(crate) fn query<T: rusqlite::types::FromSql>(&self, sql: &str) -> T {
-        self.store.database().with(|connection| connection.query_row(sql, [], |row| row.get(0))).unwrap()
+        self.store
+            .database()
+            .with(|connection| connection.query_row(sql, [], |row| row.get(0)))
+            .unwrap()
     }
 
     fn make_base(&self) {
@@ -127,23 +145,45 @@ impl Project {
         }
         // Debian's package busybox-static.
         fs_err::copy("/bin/busybox", base.join("bin/busybox")).unwrap();
-        for name in ["sh", "cat", "echo", "ls", "mkdir", "rm", "cp", "sleep", "env", "id", "stat", "true", "test", "mv", "touch", "wget", "chmod", "date", "grep", "head"] {
+        for name in [
+            "sh", "cat", "echo", "ls", "mkdir", "rm", "cp", "sleep", "env", "id", "stat", "true",
+            "test", "mv", "touch", "wget", "chmod", "date", "grep", "head",
+        ] {
             fs_err::os::unix::fs::symlink("busybox", base.join("bin").join(name)).unwrap();
         }
-        fs_err::write(base.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/app:/bin/sh\n").unwrap();
+        fs_err::write(
+            base.join("etc/passwd"),
+            "root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/app:/bin/sh\n",
+        )
+        .unwrap();
         fs_err::write(base.join("etc/group"), "root:x:0:\napp:x:1000:\n").unwrap();
         let id = SnapshotId::random();
         staging.seal(&id).unwrap();
         let mut config = ImageConfig::default();
         config.config.env.push("PATH=/bin".to_owned());
         config.config.cmd = Some(vec!["sh".to_owned()]);
-        let image = self.store.save_image(config, vec![Layer { snapshots: vec![id] }]).unwrap();
-        self.store.tag(&image.id, &"busybox:test".parse().unwrap()).unwrap();
+        let image = self
+            .store
+            .save_image(
+                config,
+                vec![Layer {
+                    snapshots: vec![id],
+                }],
+            )
+            .unwrap();
+        self.store
+            .tag(&image.id, &"busybox:test".parse().unwrap())
+            .unwrap();
     }
 }
 
 fn report(result: Result<Built, BuildError>, events: &[Event]) -> Report {
-    let mut report = Report { result, executed: Vec::new(), cached: Vec::new(), output: String::new() };
+    let mut report = Report {
+        result,
+        executed: Vec::new(),
+        cached: Vec::new(),
+        output: String::new(),
+    };
     let mut steps = &Vec::new();
     for event in events {
         match event {

@@ -1,5 +1,6 @@
 //! The commands, one file each, and what they share: where things live, and how a failure is told.
 
+pub(crate) mod build;
 pub(crate) mod display;
 pub(crate) mod health;
 pub(crate) mod image;

@@ -1,0 +1,45 @@
+//! An image's merged root filesystem as an ordinary directory.
+
+use std::io;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use howdah_image::{Image, Store};
+
+use crate::copy::{CopyError, Piece, Placed, write_tree};
+use crate::tree::{self, Tree, TreePath};
+use crate::view::View;
+
+/// Writes the root filesystem of `image` into the directory `into`. Directories that are there are kept, files are
+/// replaced.
+pub fn export_tree(store: &Store, image: &Image, into: &Path) -> Result<(), CopyError> {
+    let view = View::new(image.lowers(store));
+    let entries = view
+        .below(b"")
+        .map_err(CopyError::io("read the image's files"))?;
+    let placed: Vec<(TreePath, Placed)> = entries
+        .iter()
+        .map(|entry| (entry.path.clone(), Placed::of(entry)))
+        .collect();
+    for (path, _) in placed.iter().filter(|(_, placed)| !placed.is_directory()) {
+        let target = into.join(tree::as_path(path));
+        match fs_err::remove_file(&target) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                return Err(CopyError::io(format!("replace `{}`", target.display()))(
+                    error,
+                ));
+            }
+        }
+    }
+    let pieces: Vec<Piece<'_>> = placed
+        .iter()
+        .map(|(path, placed)| Piece {
+            path,
+            placed,
+            link: None,
+        })
+        .collect();
+    write_tree(into, &pieces, &AtomicBool::new(false)).map(drop)
+}

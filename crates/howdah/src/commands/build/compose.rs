@@ -1,0 +1,148 @@
+//! Targets of a compose.yaml: every image that its services build.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use howdah_build::{Options, Secret, Target, Text};
+use howdah_compose::{
+    BuildContext, BuildSecret, BuildSection, LoadOptions, Project, load as load_project,
+};
+
+use super::{Args, inputs};
+use crate::commands::CommandError;
+
+/// Loads the project of a directory and makes its targets.
+pub(super) fn load(
+    directory: &Path,
+    args: &Args,
+    options: &mut Options,
+) -> Result<Vec<Target>, CommandError> {
+    let load_options = LoadOptions {
+        working_directory: std::path::absolute(directory)?,
+        environment: std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
+        ..LoadOptions::default()
+    };
+    let (project, _warnings) = load_project(&load_options)?;
+    let mut targets = targets(&project, options)?;
+    for target in &mut targets {
+        inputs::common(target, args)?;
+    }
+    if targets.is_empty() {
+        let error = CommandError::new(format!(
+            "no service of `{}` has a build section",
+            project.name
+        ));
+        return Err(error.hint("name a Dockerfile with -f"));
+    }
+    Ok(targets)
+}
+
+/// The targets of a project, one for each image name; secrets are added to `options`.
+pub(crate) fn targets(
+    project: &Project,
+    options: &mut Options,
+) -> Result<Vec<Target>, CommandError> {
+    let mut targets: Vec<Target> = Vec::new();
+    for service in project.buildable() {
+        let Some(build) = &service.build else {
+            continue;
+        };
+        let target = target(&service.name, &project.image_name(service), build)?;
+        // Services that share an image build it once.
+        if targets
+            .iter()
+            .all(|known| known.tags.first() != target.tags.first())
+        {
+            targets.push(target);
+        }
+        for (id, source) in &build.secrets {
+            add_secret(options, id, source)?;
+        }
+        options.pull |= build.pull;
+    }
+    Ok(targets)
+}
+
+fn target(service: &str, image: &str, build: &BuildSection) -> Result<Target, CommandError> {
+    let BuildContext::Directory(context) = &build.context else {
+        return Err(CommandError::new(format!(
+            "the remote build context of `{service}` is not supported yet"
+        )));
+    };
+    let mut target = match &build.dockerfile_inline {
+        Some(text) => {
+            let name = format!("dockerfile_inline of {service}");
+            let mut target = Target::new(
+                Text {
+                    name,
+                    text: text.clone(),
+                },
+                context,
+            );
+            target.ignore = Text::read(&context.join(".dockerignore"))?;
+            target
+        }
+        None => Target::load(
+            &shown(
+                &context.join(
+                    build
+                        .dockerfile
+                        .as_deref()
+                        .unwrap_or(Path::new("Dockerfile")),
+                ),
+            ),
+            context,
+        )?,
+    };
+    service.clone_into(&mut target.name);
+    let tags = std::iter::once(image)
+        .chain(build.tags.iter().map(String::as_str))
+        .map(str::parse);
+    target.tags = tags.collect::<Result<_, _>>()?;
+    target.stage.clone_from(&build.target);
+    let args = build
+        .args
+        .iter()
+        .filter_map(|(name, value)| Some((name.clone(), value.clone()?)));
+    target.build_args = args.collect();
+    target.labels.clone_from(&build.labels);
+    target.no_cache = build.no_cache;
+    if let Some(network) = &build.network {
+        target.network = inputs::network(network)?;
+    }
+    let hosts = build
+        .extra_hosts
+        .iter()
+        .map(|(name, address)| inputs::host(&format!("{name}={address}")));
+    target.hosts = hosts.collect::<Result<_, _>>()?;
+    let contexts = build.additional_contexts.iter();
+    let contexts =
+        contexts.map(|(name, place)| Ok((name.clone(), inputs::named_context(place, context)?)));
+    target.contexts = contexts.collect::<Result<BTreeMap<_, _>, CommandError>>()?;
+    Ok(target)
+}
+
+/// A path as people know it: below the current directory, relative to it.
+fn shown(path: &Path) -> std::path::PathBuf {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(here).unwrap_or(path).to_owned()
+}
+
+fn add_secret(options: &mut Options, id: &str, source: &BuildSecret) -> Result<(), CommandError> {
+    let secret = match source {
+        BuildSecret::File(path) => Secret::File(path.clone()),
+        BuildSecret::Environment {
+            value: Some(value), ..
+        } => Secret::Value(value.clone().into_bytes()),
+        // Missing: a step that requires it says so.
+        BuildSecret::Environment { value: None, .. } => return Ok(()),
+    };
+    match options.secrets.insert(id.to_owned(), secret.clone()) {
+        Some(other) if other != secret => Err(CommandError::new(format!(
+            "the build secret `{id}` comes from two different places"
+        ))),
+        _ => Ok(()),
+    }
+}

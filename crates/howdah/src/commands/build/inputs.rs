@@ -1,0 +1,237 @@
+//! From the command line to a target.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::net::IpAddr;
+use std::path::Path;
+
+use howdah_build::{NamedContext, Network, Options, Secret, Target, Text};
+
+use super::Args;
+use crate::commands::CommandError;
+
+/// What all targets of this call have in common.
+pub(super) fn options(args: &Args) -> Result<Options, CommandError> {
+    let secrets = args
+        .secrets
+        .iter()
+        .map(|text| secret(text))
+        .collect::<Result<_, _>>()?;
+    let ssh_agent = match args.ssh.as_deref() {
+        None => None,
+        Some("default") => match std::env::var_os("SSH_AUTH_SOCK") {
+            Some(socket) => Some(socket.into()),
+            None => {
+                return Err(CommandError::new(
+                    "--ssh needs a running agent, and SSH_AUTH_SOCK is not set",
+                ));
+            }
+        },
+        Some(other) => {
+            return Err(
+                CommandError::new(format!("--ssh {other} is not supported yet"))
+                    .hint("use --ssh default"),
+            );
+        }
+    };
+    Ok(Options {
+        secrets,
+        ssh_agent,
+        pull: args.pull,
+        epoch: args.source_date_epoch,
+    })
+}
+
+/// The one target of a Dockerfile.
+pub(super) fn target(args: &Args) -> Result<Target, CommandError> {
+    if !args.path.is_dir() {
+        let error = CommandError::new(format!(
+            "the build context `{}` is not a directory",
+            args.path.display()
+        ));
+        return Err(error.hint("Git and HTTP contexts are not supported yet"));
+    }
+    let mut target = match &args.file {
+        Some(file) if file == Path::new("-") => {
+            let mut text = String::new();
+            std::io::stdin().read_to_string(&mut text)?;
+            let mut target = Target::new(
+                Text {
+                    name: "-".to_owned(),
+                    text,
+                },
+                &args.path,
+            );
+            target.ignore = Text::read(&args.path.join(".dockerignore"))?;
+            target
+        }
+        Some(file) => Target::load(file, &args.path)?,
+        None => Target::load(&args.path.join("Dockerfile"), &args.path).map_err(|error| {
+            CommandError::from(error).hint("name the Dockerfile with -f, or the directory it is in")
+        })?,
+    };
+    target.tags.clone_from(&args.tags);
+    target.stage.clone_from(&args.target);
+    common(&mut target, args)?;
+    Ok(target)
+}
+
+/// The options that hold for every target of the call.
+pub(super) fn common(target: &mut Target, args: &Args) -> Result<(), CommandError> {
+    for text in &args.build_args {
+        match text.split_once('=') {
+            Some((name, value)) => target.build_args.insert(name.to_owned(), value.to_owned()),
+            None => std::env::var_os(text)
+                .and_then(|value| value.into_string().ok())
+                .and_then(|value| target.build_args.insert(text.clone(), value)),
+        };
+    }
+    target.labels.extend(pairs(&args.labels, "--label")?);
+    for (name, place) in pairs(&args.build_contexts, "--build-context")? {
+        target
+            .contexts
+            .insert(name, named_context(&place, Path::new(""))?);
+    }
+    target.hosts.extend(
+        args.add_hosts
+            .iter()
+            .map(|text| host(text))
+            .collect::<Result<Vec<_>, _>>()?,
+    );
+    if args.network != "default" {
+        target.network = network(&args.network)?;
+    }
+    target.no_cache |= args.no_cache;
+    Ok(())
+}
+
+fn pairs(texts: &[String], option: &str) -> Result<BTreeMap<String, String>, CommandError> {
+    let pair = |text: &String| {
+        let pair = text
+            .split_once('=')
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        pair.ok_or_else(|| CommandError::new(format!("{option} `{text}` has no `=`")).code(2))
+    };
+    texts.iter().map(pair).collect()
+}
+
+/// `docker-image://reference`, or a directory against `base`.
+pub(super) fn named_context(place: &str, base: &Path) -> Result<NamedContext, CommandError> {
+    if let Some(reference) = place.strip_prefix("docker-image://") {
+        return Ok(NamedContext::Image(reference.to_owned()));
+    }
+    if place.contains("://") {
+        return Err(CommandError::new(format!(
+            "the build context `{place}` is not supported yet"
+        )));
+    }
+    Ok(NamedContext::Directory(base.join(place)))
+}
+
+pub(super) fn network(text: &str) -> Result<Network, CommandError> {
+    match text {
+        "default" => Ok(Network::Default),
+        "host" => Ok(Network::Host),
+        "none" => Ok(Network::None),
+        _ => Err(
+            CommandError::new(format!("`{text}` is not a network for builds"))
+                .hint("use default, host or none")
+                .code(2),
+        ),
+    }
+}
+
+/// `name:address` or `name=address`; an IPv6 address may stand in brackets.
+pub(super) fn host(text: &str) -> Result<(IpAddr, String), CommandError> {
+    let (name, address) = text.split_once(['=', ':']).unwrap_or((text, ""));
+    let address = address
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .parse();
+    let wrong = || CommandError::new(format!("`{text}` is not of the form NAME:ADDRESS")).code(2);
+    Ok((address.map_err(|_| wrong())?, name.to_owned()))
+}
+
+/// `id=NAME,src=FILE`, `id=NAME,env=VARIABLE`, or `id=NAME`: a variable of that name, else a file.
+fn secret(text: &str) -> Result<(String, Secret), CommandError> {
+    let wrong = |what: &str| CommandError::new(format!("--secret `{text}` {what}")).code(2);
+    let mut fields = BTreeMap::new();
+    for field in text.split(',') {
+        let (name, value) = field
+            .split_once('=')
+            .ok_or_else(|| wrong("has a field without `=`"))?;
+        let name = match name {
+            "source" => "src",
+            "id" | "src" | "env" | "type" => name,
+            _ => return Err(wrong("has a field other than id, src, env and type")),
+        };
+        fields.insert(name, value);
+    }
+    let id = *fields.get("id").ok_or_else(|| wrong("has no id"))?;
+    let variable = match (fields.get("env"), fields.get("src"), fields.get("type")) {
+        (Some(variable), _, _) => Some(*variable),
+        (None, Some(source), Some(&"env")) => Some(*source),
+        (None, None, _) if std::env::var_os(id).is_some() => Some(id),
+        _ => None,
+    };
+    let secret = match variable {
+        Some(variable) => {
+            let value = std::env::var_os(variable).ok_or_else(|| {
+                wrong(&format!("names the variable {variable}, which is not set"))
+            })?;
+            Secret::Value(value.into_encoded_bytes())
+        }
+        None => Secret::File(fields.get("src").copied().unwrap_or(id).into()),
+    };
+    Ok((id.to_owned(), secret))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_come_from_files_or_variables() {
+        let file = |path: &str| Secret::File(path.into());
+        assert_eq!(secret("id=a,src=/x").unwrap(), ("a".to_owned(), file("/x")));
+        assert_eq!(secret("type=file,id=a,source=/x").unwrap().1, file("/x"));
+        assert_eq!(
+            secret("id=no-such-variable").unwrap().1,
+            file("no-such-variable")
+        );
+        assert!(matches!(
+            secret("id=a,env=PATH").unwrap().1,
+            Secret::Value(_)
+        ));
+        for text in [
+            "a",
+            "src=/x",
+            "id=a,colour=red",
+            "id=a,env=NO_SUCH_VARIABLE",
+        ] {
+            assert!(secret(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn hosts_and_contexts() {
+        assert_eq!(
+            host("db:10.0.0.1").unwrap(),
+            ([10, 0, 0, 1].into(), "db".to_owned())
+        );
+        assert_eq!(
+            host("db=[::1]").unwrap().0,
+            IpAddr::from(std::net::Ipv6Addr::LOCALHOST)
+        );
+        assert!(host("db").is_err());
+        assert_eq!(
+            named_context("docker-image://a:1", Path::new("/b")).unwrap(),
+            NamedContext::Image("a:1".into())
+        );
+        assert_eq!(
+            named_context("lib", Path::new("/b")).unwrap(),
+            NamedContext::Directory("/b/lib".into())
+        );
+        assert!(named_context("https://a", Path::new("")).is_err());
+    }
+}

@@ -1,0 +1,188 @@
+//! `howdah build`.
+
+mod compose;
+mod failure;
+mod inputs;
+mod interrupt;
+mod live;
+mod output;
+mod plain;
+mod progress;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use howdah_build::{Builder, Built, Options, Target};
+use howdah_image::{Reference, Registry, RegistryOptions, Store};
+use howdah_runtime::Runtime;
+
+use super::transfer::docker_config;
+use super::{CommandError, Context};
+use output::Output;
+pub(crate) use progress::Mode;
+use progress::Progress;
+
+/// Build images: the one of a Dockerfile, or all that a compose.yaml names.
+#[derive(Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent switches of `docker build`"
+)]
+pub(crate) struct Args {
+    /// The build context.
+    #[arg(default_value = ".", value_name = "PATH")]
+    path: PathBuf,
+    /// The Dockerfile; - reads it from the standard input [default: PATH/Dockerfile].
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Name the image; may be given several times.
+    #[arg(short, long = "tag", value_name = "NAME[:TAG]")]
+    tags: Vec<Reference>,
+    /// The stage to build instead of the last one.
+    #[arg(long, value_name = "STAGE")]
+    target: Option<String>,
+    /// A value for ARG; without one it is taken from the environment.
+    #[arg(long = "build-arg", value_name = "NAME[=VALUE]")]
+    build_args: Vec<String>,
+    /// A secret for RUN --mount=type=secret.
+    #[arg(long = "secret", value_name = "id=NAME[,src=FILE|,env=VARIABLE]")]
+    secrets: Vec<String>,
+    /// Forward the SSH agent to RUN --mount=type=ssh.
+    #[arg(long, value_name = "default", num_args = 0..=1, default_missing_value = "default")]
+    ssh: Option<String>,
+    /// A name for FROM and COPY --from, and the directory or image it stands for.
+    #[arg(long = "build-context", value_name = "NAME=DIR|docker-image://IMAGE")]
+    build_contexts: Vec<String>,
+    /// A label for the image.
+    #[arg(long = "label", value_name = "NAME=VALUE")]
+    labels: Vec<String>,
+    /// The network of RUN.
+    #[arg(long, value_name = "default|host|none", default_value = "default")]
+    network: String,
+    /// A line of /etc/hosts for RUN.
+    #[arg(long = "add-host", value_name = "NAME:IP")]
+    add_hosts: Vec<String>,
+    /// Execute every step.
+    #[arg(long)]
+    no_cache: bool,
+    /// Ask the registry for newer base images.
+    #[arg(long)]
+    pull: bool,
+    /// How progress looks.
+    #[arg(long, value_enum, default_value_t = Mode::Auto, env = "HOWDAH_PROGRESS", hide_env_values = true)]
+    progress: Mode,
+    /// Print the image's id only.
+    #[arg(short, long)]
+    quiet: bool,
+    /// Also write the result: type=local|tar|oci|docker,dest=PATH, or a directory.
+    #[arg(short, long, value_name = "OUTPUT")]
+    output: Option<Output>,
+    /// Write the image's id to a file.
+    #[arg(long, value_name = "FILE")]
+    iidfile: Option<PathBuf>,
+    /// No file in the images is younger than this, in seconds since 1970.
+    #[arg(
+        long,
+        env = "SOURCE_DATE_EPOCH",
+        value_name = "SECONDS",
+        hide_env_values = true
+    )]
+    source_date_epoch: Option<i64>,
+}
+
+pub(crate) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandError> {
+    let mut options = inputs::options(&args)?;
+    let targets = match compose_directory(&args) {
+        Some(directory) => compose::load(directory, &args, &mut options)?,
+        None => vec![inputs::target(&args)?],
+    };
+    if targets.len() > 1 && (args.output.is_some() || args.iidfile.is_some()) {
+        let message = "--output and --iidfile take one image, and the compose.yaml names several";
+        return Err(CommandError::new(message).hint("name one with -f").code(2));
+    }
+    let store = Store::open(context.root())?;
+    let mode = if args.quiet {
+        Mode::Quiet
+    } else {
+        args.progress
+    };
+    let built = build_targets(context, &store, &targets, &options, mode)?;
+    for image in &built.images {
+        if args.quiet {
+            anstream::println!("{}", image.id);
+        }
+    }
+    if let Some(image) = built.images.first() {
+        if let Some(path) = &args.iidfile {
+            fs_err::write(path, image.id.to_string())?;
+        }
+        if let Some(output) = &args.output {
+            output.write(&store, image, &args.tags, args.source_date_epoch)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds targets in one graph and shows the progress on stderr; `howdah up` builds with it too. Ctrl-C stops the build.
+pub(crate) fn build_targets(
+    context: &Context,
+    store: &Store,
+    targets: &[Target],
+    options: &Options,
+    mode: Mode,
+) -> Result<Built, CommandError> {
+    let cancel = interrupt::cancel_on_signal()?;
+    let executable = std::env::current_exe().map_err(|error| {
+        CommandError::new(format!("cannot find this program's own file: {error}"))
+    })?;
+    let runtime = Runtime::new(context.runtime_directory(), &executable)?;
+    let progress = Progress::start(mode);
+    let pull = |name: &str| pull(store, &executable, name);
+    let builder = Builder {
+        store,
+        runtime: &runtime,
+        runtime_directory: context.runtime_directory(),
+        pull: &pull,
+        observe: &|event| progress.tell(event),
+        cancel,
+    };
+    let result = builder.build(targets, options);
+    progress.finish();
+    let built = result.map_err(|error| failure::report(error, targets))?;
+    if mode != Mode::Quiet {
+        progress::summary(targets, &built, progress.elapsed());
+    }
+    Ok(built)
+}
+
+/// A base image from its registry. The image `howdah` is this program itself, which needs no registry.
+fn pull(
+    store: &Store,
+    executable: &Path,
+    name: &str,
+) -> Result<howdah_image::Image, Box<dyn std::error::Error + Send + Sync>> {
+    let reference: Reference = name.parse()?;
+    if matches!(name, "howdah" | "howdah:latest") {
+        return Ok(howdah_image::bootstrap::binary(
+            store, executable, &reference,
+        )?);
+    }
+    let options = RegistryOptions {
+        docker_config: docker_config(),
+        ..RegistryOptions::default()
+    };
+    Ok(Registry::new(options)?.pull(store, &reference, &|_| {})?)
+}
+
+/// The directory of a compose.yaml, when that is what should be built: nothing says otherwise.
+fn compose_directory(args: &Args) -> Option<&Path> {
+    let said_otherwise = args.file.is_some() || !args.tags.is_empty() || args.target.is_some();
+    let names = [
+        "compose.yaml",
+        "compose.yml",
+        "docker-compose.yaml",
+        "docker-compose.yml",
+    ];
+    let found = !said_otherwise && names.iter().any(|name| args.path.join(name).is_file());
+    found.then_some(args.path.as_path())
+}
