@@ -224,22 +224,27 @@ fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
 
 /// Sets in the form `{"80/tcp": {}}`, which is how Go marshals `map[string]struct{}`.
 mod set {
-    use serde::de::IgnoredAny;
+    use super::{BTreeSet, Deserialize, Deserializer, Map, Serialize, Serializer, Value};
 
-    use super::{BTreeMap, BTreeSet, Deserialize, Deserializer, Serializer};
+    #[derive(Serialize)]
+    struct Empty {}
 
     pub(super) fn serialize<S: Serializer>(
         set: &BTreeSet<String>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(set.iter().map(|key| (key, BTreeMap::<(), ()>::new())))
+        serializer.collect_map(set.iter().map(|key| (key, Empty {})))
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<BTreeSet<String>, D::Error> {
-        let map = Option::<BTreeMap<String, IgnoredAny>>::deserialize(deserializer)?;
-        Ok(map.unwrap_or_default().into_keys().collect())
+        let map = Option::<Map<String, Value>>::deserialize(deserializer)?;
+        Ok(map
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(key, _)| key)
+            .collect())
     }
 }
 

@@ -104,7 +104,7 @@ impl ImageId {
     pub(crate) fn of(config: &ImageConfig, layers: &[Layer]) -> Result<Self, serde_json::Error> {
         #[derive(Serialize)]
         struct Recipe<'a> {
-            recipe: u32,
+            version: u32,
             config: &'a ImageConfig,
             layers: &'a [Layer],
         }
@@ -114,7 +114,7 @@ impl ImageId {
             ..config.clone()
         };
         let recipe = serde_json::to_vec(&Recipe {
-            recipe: 1,
+            version: 1,
             config: &config,
             layers,
         })?;

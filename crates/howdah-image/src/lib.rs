@@ -1,7 +1,7 @@
 //! Digests, content store, overlay snapshots, layers and the registry client.
 //!
 //! Everything lives below one root directory (see [`Store`]): immutable blobs, unpacked snapshots that serve as overlay
-//! lower directories, and one SQLite database. Nothing here prints, and nothing needs a daemon.
+//! lower directories, and one `SQLite` database. Nothing here prints, and nothing needs a daemon.
 
 pub mod archive;
 pub mod bootstrap;

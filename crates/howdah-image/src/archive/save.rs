@@ -80,8 +80,9 @@ impl<W: Write> Archive<'_, W> {
         };
         let mut layers = Vec::new();
         let mut diff_ids = Vec::new();
-        for (index, layer) in named.image.layers.iter().enumerate() {
-            let packed = archived(store, layer, self.options).map_err(layer_error(index))?;
+        for index in 0..count {
+            let packed = archived(store, &named.image.layers[..=index], self.options)
+                .map_err(layer_error(index))?;
             self.layer(&packed)?;
             layers.push(Descriptor::new(
                 packed.blob.compression.media_type(),
@@ -159,18 +160,17 @@ impl<W: Write> Archive<'_, W> {
 
     /// A file with this content, or a directory.
     fn entry(&mut self, path: &str, content: Option<&[u8]>) -> Result<(), ArchiveError> {
-        match content {
-            Some(content) => self.append(path, content.len() as u64, content),
-            None => {
-                let metadata = Metadata {
-                    kind: Kind::Directory,
-                    mode: 0o755,
-                    ..header(path, 0)
-                };
-                self.tar
-                    .append(&metadata, std::io::empty())
-                    .map_err(write_error)
-            }
+        if let Some(content) = content {
+            self.append(path, content.len() as u64, content)
+        } else {
+            let metadata = Metadata {
+                kind: Kind::Directory,
+                mode: 0o755,
+                ..header(path, 0)
+            };
+            self.tar
+                .append(&metadata, std::io::empty())
+                .map_err(write_error)
         }
     }
 

@@ -12,6 +12,9 @@ use crate::layer::{LayerError, Limits, unpack};
 use crate::{ContainerConfig, Image, Reference, Staging, Store};
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+/// Merges `/usr` before the first package is unpacked, in suites that have it merged; else apt would choose the package `usrmerge`
+/// for it, which brings all of Perl.
+const MERGED_USR_HOOK: &str = "/usr/share/mmdebstrap/hooks/maybe-merged-usr";
 /// Of mmdebstrap's words, those that an error repeats.
 const TAIL: usize = 12;
 
@@ -132,6 +135,9 @@ fn run(
     fs_err::write(&sources, suite.sources(mirrors)).map_err(io_error("write", &sources))?;
     let mut command = Command::new("mmdebstrap");
     command.args(["--variant=minbase", "--format=tar", "--components=main"]);
+    if Path::new(MERGED_USR_HOOK).is_dir() {
+        command.arg("--hook-dir").arg(MERGED_USR_HOOK);
+    }
     if suite.slim {
         let excludes = staging.directory().join("slim");
         fs_err::write(&excludes, files::SLIM_EXCLUDES).map_err(io_error("write", &excludes))?;

@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use crate::layer::LayerError;
 use crate::layer::transfer::seal_tree;
 use crate::store::settle;
-use crate::{ContainerConfig, History, Image, ImageConfig, Reference, Staging, Store, StoreError};
+use crate::{
+    ContainerConfig, History, Image, ImageConfig, Reference, RootFs, Staging, Store, StoreError,
+};
 
 pub use binary::binary;
 pub use debian::{Suite, debian};
@@ -87,7 +89,8 @@ fn keep(
     made: Made,
     reference: &Reference,
 ) -> Result<Image, BootstrapError> {
-    let layer = seal_tree(store, staging).map_err(|source| BootstrapError::Unpack { source })?;
+    let (layer, diff_id) =
+        seal_tree(store, staging).map_err(|source| BootstrapError::Unpack { source })?;
     let created = jiff::Timestamp::from_second(made.epoch)
         .map(|time| time.to_string())
         .ok();
@@ -96,9 +99,14 @@ fn keep(
         created_by: Some(made.by),
         ..History::default()
     };
+    let rootfs = RootFs {
+        diff_ids: vec![diff_id],
+        ..RootFs::default()
+    };
     let config = ImageConfig {
         created,
         config: made.config,
+        rootfs,
         history: vec![history],
         ..ImageConfig::default()
     };

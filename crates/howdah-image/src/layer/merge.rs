@@ -1,8 +1,8 @@
 //! A layer's snapshots seen as one tree, the way overlayfs would show them, with what hides lower layers kept.
 //!
-//! A whiteout in a delta hides a path of the snapshots below it, and that path may be in the image's lower layers too. These are
-//! not known here (the same layer may stand on others), so a whiteout stays, unless its directory is
-//! opaque and nothing of lower layers shows through anyway.
+//! A whiteout in a delta hides a path of the snapshots below it, and that path may be in the image's lower layers too. Then it
+//! must stay. Where nothing is left for it to hide it must go: overlayfs shows a whiteout as a broken file in a directory
+//! that only one layer has (it looks for whiteouts in merged directories only, fs/overlayfs/readdir.c).
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -155,6 +155,36 @@ fn children(directories: &[Candidate]) -> Result<BTreeMap<OsString, Vec<Candidat
         }
     }
     Ok(children)
+}
+
+/// Whether overlayfs shows `path` in the directories `roots` (lowest first).
+pub(super) fn is_visible(roots: &[PathBuf], path: &Path) -> Result<bool, LayerError> {
+    let mut directories: Vec<PathBuf> = roots.iter().rev().cloned().collect();
+    let mut components = path.components().peekable();
+    while let Some(component) = components.next() {
+        let mut merged = Vec::new();
+        for directory in directories {
+            let candidate = directory.join(component);
+            let metadata = match fs_err::symlink_metadata(&candidate) {
+                Ok(metadata) => metadata,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(read_error(&candidate)(error)),
+            };
+            if components.peek().is_none() {
+                return Ok(!is_whiteout(&metadata));
+            }
+            if !metadata.is_dir() {
+                break;
+            }
+            let opaque = is_opaque(&candidate).map_err(read_error(&candidate))?;
+            merged.push(candidate);
+            if opaque {
+                break;
+            }
+        }
+        directories = merged;
+    }
+    Ok(false)
 }
 
 fn is_whiteout(metadata: &Metadata) -> bool {

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use super::merge::{Change, Found, walk};
+use super::merge::{Change, Found, is_visible, walk};
 use super::tar::{Kind, Metadata, Writer};
 use super::unpack::is_kept;
 use super::{LayerError, OPAQUE_MARKER, WHITEOUT_PREFIX};
@@ -20,27 +20,39 @@ pub struct PackOptions {
     pub source_date_epoch: Option<i64>,
 }
 
-/// Writes the layer's tar: its snapshots merged, names in byte order, numeric owners, times in whole seconds, pax records
-/// only where needed.
+/// Writes the tar of the last layer of `stack`, over the others: its snapshots merged, names in byte order, numeric owners, times
+/// in whole seconds, pax records only where needed.
 pub fn pack(
     store: &Store,
-    layer: &Layer,
+    stack: &[Layer],
     writer: impl Write,
     options: &PackOptions,
 ) -> Result<(), LayerError> {
-    if let Some(missing) = layer.snapshots.iter().find(|id| !store.has_snapshot(id)) {
+    let Some((layer, below)) = stack.split_last() else {
+        return Ok(());
+    };
+    let mut snapshots = stack.iter().flat_map(|layer| &layer.snapshots);
+    if let Some(missing) = snapshots.find(|id| !store.has_snapshot(id)) {
         return Err(LayerError::NoSnapshot(missing.clone()));
     }
-    let roots: Vec<PathBuf> = layer
-        .snapshots
-        .iter()
-        .map(|id| store.snapshot_path(id))
-        .collect();
-    pack_trees(&roots, writer, options)
+    let paths = |layer: &Layer| {
+        layer
+            .snapshots
+            .iter()
+            .map(|id| store.snapshot_path(id))
+            .collect::<Vec<_>>()
+    };
+    let roots = paths(layer);
+    // A single snapshot has whiteouts only for what is below it. Then its tar is the same over any layers.
+    let below: Option<Vec<PathBuf>> =
+        (roots.len() > 1).then(|| below.iter().flat_map(paths).collect());
+    pack_trees(&roots, below.as_deref(), writer, options)
 }
 
+/// `below`: what the layer stands on, lowest first; whiteouts that hide nothing there are left out.
 pub(super) fn pack_trees(
     roots: &[PathBuf],
+    below: Option<&[PathBuf]>,
     writer: impl Write,
     options: &PackOptions,
 ) -> Result<(), LayerError> {
@@ -50,7 +62,10 @@ pub(super) fn pack_trees(
         options: *options,
     };
     walk(roots, &mut |change| match change {
-        Change::Whiteout(path) => packer.mark(&whiteout_path(path)),
+        Change::Whiteout(path) => match below {
+            Some(below) if !is_visible(below, path)? => Ok(()),
+            _ => packer.mark(&whiteout_path(path)),
+        },
         Change::Entry(found) => packer.entry(&found),
     })?;
     packer

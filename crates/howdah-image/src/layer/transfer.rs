@@ -18,15 +18,15 @@ pub(crate) struct Packed {
     _holder: Option<Temporary>,
 }
 
-/// The layer as a compressed blob of the store: the one it came with, or was packed to before, or a new one.
+/// The last layer of `stack` as a compressed blob of the store: the one it came with, or was packed to before, or a new one.
 pub(crate) fn compressed(
     store: &Store,
-    layer: &Layer,
+    stack: &[Layer],
     options: &PackOptions,
 ) -> Result<LayerBlob, LayerError> {
     if let Some(blob) = existing(
         store,
-        layer,
+        stack,
         options,
         &[Compression::Gzip, Compression::Zstd, Compression::None],
     )? {
@@ -37,7 +37,7 @@ pub(crate) fn compressed(
     let mut tar = DigestWriter::new(GzipWriter::new(blob_writer));
     pack(
         store,
-        layer,
+        stack,
         BufWriter::with_capacity(256 * 1024, &mut tar),
         options,
     )?;
@@ -54,22 +54,22 @@ pub(crate) fn compressed(
         size,
     };
     store
-        .record_diff_id(layer, options.source_date_epoch, diff_id)
+        .record_diff_id(stack, options.source_date_epoch, diff_id)
         .map_err(store_error)?;
     store.record_layer_blob(&blob).map_err(store_error)?;
     Ok(blob)
 }
 
-/// The layer as a file that every Docker reads: its gzip blob when there is one, else a plain tar outside of the blobs,
+/// The last layer of `stack` as a file that every Docker reads: its gzip blob when there is one, else a plain tar outside of the blobs,
 /// which would only take the snapshot's space twice.
 pub(crate) fn archived(
     store: &Store,
-    layer: &Layer,
+    stack: &[Layer],
     options: &PackOptions,
 ) -> Result<Packed, LayerError> {
     if let Some(blob) = existing(
         store,
-        layer,
+        stack,
         options,
         &[Compression::Gzip, Compression::None],
     )? {
@@ -85,18 +85,18 @@ pub(crate) fn archived(
         .map_err(StoreError::io("create", &path))
         .map_err(store_error)?;
     let mut tar = DigestWriter::new(BufWriter::with_capacity(256 * 1024, file));
-    match existing(store, layer, options, &[Compression::Zstd])? {
+    match existing(store, stack, options, &[Compression::Zstd])? {
         // Received with zstd, which Docker before 23 cannot read; the tar itself must stay as it is.
         Some(zstd) => {
             let (mut reader, _) = decompress(store.open_blob(&zstd.digest).map_err(store_error)?)?;
             std::io::copy(&mut reader, &mut tar).map_err(|source| LayerError::Write { source })?;
         }
-        None => pack(store, layer, &mut tar, options)?,
+        None => pack(store, stack, &mut tar, options)?,
     }
     tar.flush().map_err(|source| LayerError::Write { source })?;
     let (_, diff_id, size) = tar.finish();
     store
-        .record_diff_id(layer, options.source_date_epoch, diff_id)
+        .record_diff_id(stack, options.source_date_epoch, diff_id)
         .map_err(store_error)?;
     let blob = LayerBlob {
         diff_id,
@@ -113,12 +113,12 @@ pub(crate) fn archived(
 
 fn existing(
     store: &Store,
-    layer: &Layer,
+    stack: &[Layer],
     options: &PackOptions,
     wanted: &[Compression],
 ) -> Result<Option<LayerBlob>, LayerError> {
     let diff_id = store
-        .layer_diff_id(layer, options.source_date_epoch)
+        .layer_diff_id(stack, options.source_date_epoch)
         .map_err(store_error)?;
     diff_id
         .map_or(Ok(None), |diff_id| store.layer_blob(diff_id, wanted))
@@ -163,7 +163,7 @@ pub(crate) fn received(store: &Store, diff_id: Digest) -> Result<Option<Layer>, 
     };
     // The snapshot may be older than its record: the process that sealed it may have died in between.
     store
-        .record_diff_id(&layer, None, diff_id)
+        .record_diff_id(std::slice::from_ref(&layer), None, diff_id)
         .map_err(store_error)?;
     Ok(Some(layer))
 }
@@ -188,17 +188,18 @@ pub(crate) fn receive(
         snapshots: vec![id],
     };
     store
-        .record_diff_id(&layer, None, diff_id)
+        .record_diff_id(std::slice::from_ref(&layer), None, diff_id)
         .map_err(store_error)?;
     Ok(layer)
 }
 
 /// Seals a tree that was made here as a layer that leaves with exactly the diff id that its snapshot is named after.
-pub(crate) fn seal_tree(store: &Store, staging: Staging) -> Result<Layer, LayerError> {
+pub(crate) fn seal_tree(store: &Store, staging: Staging) -> Result<(Layer, Digest), LayerError> {
     let mut tar = DigestWriter::new(std::io::sink());
     let roots = [staging.upper().to_owned()];
     super::pack::pack_trees(
         &roots,
+        None,
         BufWriter::with_capacity(256 * 1024, &mut tar),
         &PackOptions::default(),
     )?;
@@ -209,9 +210,9 @@ pub(crate) fn seal_tree(store: &Store, staging: Staging) -> Result<Layer, LayerE
         snapshots: vec![id],
     };
     store
-        .record_diff_id(&layer, None, diff_id)
+        .record_diff_id(std::slice::from_ref(&layer), None, diff_id)
         .map_err(store_error)?;
-    Ok(layer)
+    Ok((layer, diff_id))
 }
 
 /// The compression of a file that holds a layer.

@@ -16,7 +16,7 @@ use super::{LayerError, Limits, OPAQUE_MARKER, OPAQUE_XATTR, WHITEOUT_PREFIX};
 
 /// Contained: symbolic links of the archive, absolute ones and `..` too, lead to places below the layer's root.
 const CONTAINED: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
-/// The kernel's PATH_MAX without room for what a path is joined to.
+/// The kernel's `PATH_MAX` without room for what a path is joined to.
 const LONGEST_PATH: usize = 3800;
 const COPY_BUFFER: usize = 256 * 1024;
 
@@ -149,7 +149,7 @@ impl Tree {
             Kind::HardLink => link(&self.root, &place, metadata)?,
             Kind::Symlink => {
                 rustix::fs::symlinkat(OsStr::from_bytes(&metadata.link), place.parent, name)
-                    .map_err(place.error("make the symbolic link"))?
+                    .map_err(place.error("make the symbolic link"))?;
             }
             Kind::CharacterDevice | Kind::BlockDevice | Kind::Fifo => make_node(&place, metadata)?,
         }

@@ -87,7 +87,7 @@ pub enum RegistryError {
         /// All layers of the image.
         count: usize,
         /// Why.
-        source: LayerError,
+        source: Box<LayerError>,
     },
     /// Manifests get their digest from their content.
     #[error("cannot push to `{0}`: a name to push to has a tag, no digest")]

@@ -155,14 +155,14 @@ fn client_config(registry: &str) -> ClientConfig {
         use_monolithic_push: true,
         user_agent: concat!("howdah/", env!("CARGO_PKG_VERSION")),
         connect_timeout: Some(std::time::Duration::from_secs(30)),
-        read_timeout: Some(std::time::Duration::from_secs(60)),
+        read_timeout: Some(std::time::Duration::from_mins(1)),
         ..ClientConfig::default()
     };
     if is_loopback(registry) {
         // As Docker: registries on the machine itself need no certificate, and no proxy leads to them.
         config.protocol = ClientProtocol::HttpsExcept(vec![registry.to_owned()]);
         config.http_proxy = Some("http://localhost".to_owned());
-        config.no_proxy = Some("*".to_owned());
+        config.no_proxy = Some("localhost,127.0.0.0/8,::1/128".to_owned());
     }
     config
 }

@@ -47,7 +47,7 @@ pub(super) async fn pull(
                 reference: reference.familiar(),
                 number: index + 1,
                 count,
-                source,
+                source: Box::new(source),
             },
             Fault::Registry(error) => error,
         };
@@ -164,7 +164,7 @@ async fn layer(
             done,
             total: descriptor.size,
             state,
-        })
+        });
     };
     if let Some(layer) = received(store, diff_id).map_err(Fault::Layer)? {
         tell(descriptor.size, TransferState::Present);
@@ -220,7 +220,7 @@ async fn fetch(
             Err(RegistryError::Blob { .. } | RegistryError::Unreachable { .. })
                 if attempt < ATTEMPTS =>
             {
-                attempt += 1
+                attempt += 1;
             }
             other => return other,
         }

@@ -9,8 +9,8 @@ use oci_client::errors::OciDistributionError;
 use tokio::io::AsyncReadExt as _;
 
 use super::{Connection, PARALLEL, RegistryError, Transfer, TransferState};
-use crate::layer::PackOptions;
 use crate::layer::transfer::{compressed, document};
+use crate::layer::{LayerError, PackOptions};
 use crate::manifest::{Descriptor, Manifest, OCI_CONFIG, OCI_MANIFEST};
 use crate::store::LayerBlob;
 use crate::{Digest, Image, Store};
@@ -100,21 +100,17 @@ async fn pack(
 ) -> Result<Vec<LayerBlob>, RegistryError> {
     let (store, layers, options) = (store.clone(), image.layers.clone(), *options);
     let count = layers.len();
-    let work = move || -> Result<Vec<LayerBlob>, (usize, crate::layer::LayerError)> {
-        layers
-            .iter()
-            .enumerate()
-            .map(|(index, layer)| {
-                compressed(&store, layer, &options).map_err(|error| (index, error))
-            })
-            .collect()
+    let work = move || -> Result<Vec<LayerBlob>, (usize, LayerError)> {
+        let pack =
+            |index| compressed(&store, &layers[..=index], &options).map_err(|error| (index, error));
+        (0..count).map(pack).collect()
     };
     match tokio::task::spawn_blocking(work).await {
         Ok(packed) => {
             packed.map_err(|(index, source)| layer_error(connection, index, count, source))
         }
         Err(panic) => {
-            let source = crate::layer::LayerError::Write {
+            let source = LayerError::Write {
                 source: io::Error::other(panic),
             };
             Err(layer_error(connection, 0, count, source))
@@ -134,7 +130,7 @@ async fn send(
             done,
             total: blob.size,
             state,
-        })
+        });
     };
     if exists(connection, &blob.digest).await? {
         tell(blob.size, TransferState::Present);
@@ -197,12 +193,12 @@ fn layer_error(
     connection: &Connection,
     index: usize,
     count: usize,
-    source: crate::layer::LayerError,
+    source: LayerError,
 ) -> RegistryError {
     RegistryError::Layer {
         reference: connection.reference.familiar(),
         number: index + 1,
         count,
-        source,
+        source: Box::new(source),
     }
 }

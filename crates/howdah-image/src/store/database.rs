@@ -1,4 +1,4 @@
-//! One SQLite database that many processes use at once (write-ahead log, <https://sqlite.org/wal.html>).
+//! One `SQLite` database that many processes use at once (write-ahead log, <https://sqlite.org/wal.html>).
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -11,7 +11,7 @@ use super::StoreError;
 use super::temporary::lock_exclusively;
 
 /// Longer than any write here takes, with many processes in the queue.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
+const BUSY_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The connection is opened on first use and shared by all clones of the store.
 #[derive(Debug)]

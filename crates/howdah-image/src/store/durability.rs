@@ -15,7 +15,7 @@ use super::{Store, StoreError};
 use crate::{Layer, SnapshotId};
 
 /// The kernel writes dirty pages back after 30 seconds (`vm.dirty_expire_centisecs`, kernel documentation sysctl/vm.rst).
-const WRITTEN_BACK_AFTER: Duration = Duration::from_secs(300);
+const WRITTEN_BACK_AFTER: Duration = Duration::from_mins(5);
 
 pub(super) fn mark_unsettled(store: &Store, id: &SnapshotId) -> Result<(), StoreError> {
     let path = store.root().join("unsettled").join(id.as_str());
@@ -127,7 +127,7 @@ fn remove_mark(store: &Store, id: &SnapshotId) -> Result<(), StoreError> {
     }
 }
 
-/// `random(4)`: "boot_id ... is a random string generated once" per boot.
+/// `random(4)`: "`boot_id` ... is a random string generated once" per boot.
 fn boot_id() -> io::Result<String> {
     fs_err::read_to_string("/proc/sys/kernel/random/boot_id")
 }

@@ -26,7 +26,7 @@ pub enum StoreError {
         /// The kernel's words.
         source: io::Error,
     },
-    /// SQLite refused.
+    /// `SQLite` refused.
     #[error("cannot use the database `{}`", path.display())]
     Database {
         /// The database's file.

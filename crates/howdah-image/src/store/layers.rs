@@ -45,17 +45,17 @@ impl Store {
     /// The diff id a layer had when it was received or last packed with the same clamp of times.
     pub(crate) fn layer_diff_id(
         &self,
-        layer: &Layer,
+        stack: &[Layer],
         epoch: Option<i64>,
     ) -> Result<Option<Digest>, StoreError> {
         // A received layer has its name from its diff id, and leaves as it came, whatever the clamp.
-        if let [snapshot] = layer.snapshots.as_slice()
-            && let Some(diff_id) = self.recorded_diff_id(&key(layer, None))?
+        if let Some([snapshot]) = stack.last().map(|layer| layer.snapshots.as_slice())
+            && let Some(diff_id) = self.recorded_diff_id(&key(stack, None))?
             && SnapshotId::from(&diff_id) == *snapshot
         {
             return Ok(Some(diff_id));
         }
-        self.recorded_diff_id(&key(layer, epoch))
+        self.recorded_diff_id(&key(stack, epoch))
     }
 
     fn recorded_diff_id(&self, key: &str) -> Result<Option<Digest>, StoreError> {
@@ -97,14 +97,14 @@ impl Store {
 
     pub(crate) fn record_diff_id(
         &self,
-        layer: &Layer,
+        stack: &[Layer],
         epoch: Option<i64>,
         diff_id: Digest,
     ) -> Result<(), StoreError> {
         self.database().with(|connection| {
             connection.execute(
                 "INSERT OR REPLACE INTO layers (key, diff_id) VALUES (?1, ?2)",
-                params![key(layer, epoch), diff_id.to_string()],
+                params![key(stack, epoch), diff_id.to_string()],
             )
         })?;
         Ok(())
@@ -122,10 +122,60 @@ impl Store {
     }
 }
 
-/// The layer's name in the database. Recipe 1: everything that decides the bytes of its tar, which are the snapshots
-/// and the clamp of times. Not in the key: the compression.
-fn key(layer: &Layer, epoch: Option<i64>) -> String {
-    let snapshots: Vec<&str> = layer.snapshots.iter().map(SnapshotId::as_str).collect();
+/// The name in the database of the last layer of `stack`. Recipe 1: everything that decides the bytes of its tar, which are its
+/// snapshots, the clamp of times and, for a layer of several snapshots, the layers below it (see `layer::pack`). Not in the
+/// key: the compression.
+fn key(stack: &[Layer], epoch: Option<i64>) -> String {
+    let layer = stack
+        .last()
+        .map(|layer| layer.snapshots.as_slice())
+        .unwrap_or_default();
+    let parts = if layer.len() > 1 {
+        stack
+    } else {
+        &stack[stack.len().saturating_sub(1)..]
+    };
+    let join = |layer: &Layer| {
+        layer
+            .snapshots
+            .iter()
+            .map(SnapshotId::as_str)
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let snapshots: Vec<String> = parts.iter().map(join).collect();
     let epoch = epoch.map_or_else(|| "-".to_owned(), |epoch| epoch.to_string());
     Digest::of(format!("1\n{epoch}\n{}", snapshots.join("\n"))).hex()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(digits: &[char]) -> Layer {
+        let id = |digit: &char| digit.to_string().repeat(64).parse().unwrap();
+        Layer {
+            snapshots: digits.iter().map(id).collect(),
+        }
+    }
+
+    #[test]
+    fn the_key_has_what_decides_the_bytes() {
+        let (base, other, single, chain) = (
+            layer(&['a']),
+            layer(&['b']),
+            layer(&['c']),
+            layer(&['c', 'd']),
+        );
+        let over = |below: &Layer, top: &Layer| key(&[below.clone(), top.clone()], None);
+        assert_eq!(over(&base, &single), over(&other, &single));
+        assert_ne!(over(&base, &chain), over(&other, &chain));
+        let single = [single];
+        assert_ne!(key(&single, None), key(&single, Some(0)));
+        // A changed recipe must be seen: it makes every layer be packed again.
+        assert_eq!(
+            key(&single, None),
+            "863e0fadecfda5567dac3f3c85b2cfd83dd531bc4720966f303d5050fe677d6e"
+        );
+    }
 }

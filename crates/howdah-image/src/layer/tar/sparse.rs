@@ -128,7 +128,7 @@ fn read_map(reader: &mut impl Read, stored: &mut u64) -> Result<Vec<(u64, u64)>,
 }
 
 fn pairs(numbers: &[u64]) -> Option<Vec<(u64, u64)>> {
-    (numbers.len() % 2 == 0).then(|| {
+    numbers.len().is_multiple_of(2).then(|| {
         numbers
             .chunks_exact(2)
             .map(|pair| (pair[0], pair[1]))

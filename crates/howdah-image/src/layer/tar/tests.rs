@@ -150,12 +150,7 @@ fn reads_the_sparse_formats_of_gnu_tar() {
         let map = entry.sparse.unwrap();
         let mut data = Vec::new();
         reader.data().read_to_end(&mut data).unwrap();
-        let first = map
-            .pieces
-            .iter()
-            .filter(|piece| piece.1 > 0)
-            .next_back()
-            .unwrap();
+        let first = map.pieces.iter().rfind(|piece| piece.1 > 0).unwrap();
         assert_eq!(first.0, 29_000_000 / 4096 * 4096, "{format}");
         assert_eq!(
             data.windows(4).filter(|window| window == b"data").count(),
