@@ -96,14 +96,16 @@ fn killed_processes_leave_a_whole_store() {
             start_writer(&root),
             start_writer(&root),
         ];
-        writers
-            .iter_mut()
-            .for_each(|writer| wait_for_rounds(writer, rounds));
+        for writer in &mut writers {
+            wait_for_rounds(writer, rounds);
+        }
         // kill -9, wherever each of them is.
-        writers.iter_mut().for_each(|writer| writer.kill().unwrap());
-        writers
-            .iter_mut()
-            .for_each(|writer| assert!(!writer.wait().unwrap().success()));
+        for writer in &mut writers {
+            writer.kill().unwrap();
+        }
+        for writer in &mut writers {
+            assert!(!writer.wait().unwrap().success());
+        }
     }
     let store = Store::open(&root).unwrap();
     assert!(entries(&root.join("tmp")).is_empty());
