@@ -20,12 +20,24 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Build(Box<commands::build::Args>),
+    Config(commands::config::Args),
+    Down(commands::down::Args),
+    Exec(commands::exec::Args),
     Health(commands::health::Args),
     Image(commands::image::Args),
     Images(commands::images::Args),
+    #[command(name = howdah_compose::KEEPER_ROLE, hide = true)]
+    Keeper(commands::keeper::Args),
+    Logs(commands::logs::Args),
+    Ps(commands::ps::Args),
     Pull(commands::pull::Args),
     Push(commands::push::Args),
+    Restart(commands::restart::Args),
+    Run(Box<commands::run::Args>),
+    Start(commands::start::Args),
+    Stop(commands::stop::Args),
     Supervise(commands::supervise::Args),
+    Up(Box<commands::up::Args>),
 }
 
 fn main() -> ExitCode {
@@ -45,12 +57,24 @@ fn main() -> ExitCode {
 fn run(context: &Context, command: Command) -> Result<ExitCode, CommandError> {
     match command {
         Command::Build(args) => commands::build::run(context, *args),
+        Command::Config(args) => commands::config::run(context, args),
+        Command::Down(args) => commands::down::run(context, args),
+        Command::Exec(args) => commands::exec::run(context, args),
         Command::Health(args) => commands::health::run(context, args),
         Command::Image(args) => commands::image::run(context, args),
         Command::Images(args) => commands::images::run(context, args),
+        // Starts threads only in its own time: nothing runs before it.
+        Command::Keeper(args) => commands::keeper::run(context, args),
+        Command::Logs(args) => commands::logs::run(context, args),
+        Command::Ps(args) => commands::ps::run(context, args),
         Command::Pull(args) => commands::pull::run(context, args),
         Command::Push(args) => commands::push::run(context, args),
+        Command::Restart(args) => commands::restart::run(context, args),
+        Command::Run(args) => commands::run::run(context, *args),
+        Command::Start(args) => commands::start::run(context, args),
+        Command::Stop(args) => commands::stop::run(context, args),
         // Forks, and changes its signal mask: no thread exists, because none is started before a command runs.
         Command::Supervise(args) => commands::supervise::run(context, args),
+        Command::Up(args) => commands::up::run(context, *args),
     }
 }

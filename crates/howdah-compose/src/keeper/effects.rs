@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use howdah_runtime::{Runtime, State};
+use howdah_runtime::{ExecSpec, Runtime, State, Stdio};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use tokio::task::spawn_blocking;
@@ -101,6 +101,21 @@ impl Keeper {
             let shell = shell.ok().and_then(|image| image.config.config.shell).unwrap_or_default();
             let probe = probe::run(&runtime, &container.id, plan, &shell);
             drop(inputs.send(Input::Probed { name: container.name, id: container.id, probe }));
+        });
+    }
+
+    /// Runs a process in the background: it lives as long as somebody holds it, and the command does not.
+    pub(super) fn exec(&self, client: u64, id: String, process: ExecSpec) {
+        let (inputs, runtime) = (self.inputs.clone(), self.runtime.clone());
+        std::thread::spawn(move || {
+            let executed = runtime.exec(&id, &process, Stdio::Null);
+            let (result, running) = match executed {
+                Ok(running) => (Ok(()), Some(running)),
+                Err(error) => (Err(chain(&error)), None),
+            };
+            drop(inputs.send(Input::Executed { client, result }));
+            // How it ends interests nobody.
+            drop(running.map(|mut running| running.wait()));
         });
     }
 

@@ -100,6 +100,7 @@ enum Input {
     Ended { name: String, id: String, ended: Ended },
     Probed { name: String, id: String, probe: Probe },
     Removed { name: String, id: String, result: Result<(), String> },
+    Executed { client: u64, result: Result<(), String> },
 }
 
 /// The keeper's whole state.
@@ -303,7 +304,12 @@ impl Keeper {
             state_file::forget(&self.paths)?;
         }
         let socket = self.paths.sockets().join(self.paths.socket_name());
-        fs_err::remove_file(socket).map_err(|source| KeeperError::Io { action: "remove the stack's socket", source })
+        let remove = |path: PathBuf| fs_err::remove_file(path).or_else(|error| match error.kind() {
+            io::ErrorKind::NotFound => Ok(()),
+            _ => Err(error),
+        });
+        let removed = remove(socket).and_then(|()| remove(self.paths.keeper_log()));
+        removed.map_err(|source| KeeperError::Io { action: "remove the stack's socket", source })
     }
 }
 

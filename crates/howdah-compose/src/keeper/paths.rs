@@ -42,7 +42,7 @@ impl StackPaths {
 
     /// What the keeper had to say, for when it died.
     pub(crate) fn keeper_log(&self) -> PathBuf {
-        self.directory().join("keeper.log")
+        self.sockets().join(format!("{}.log", self.project))
     }
 
     /// The directory of the keepers' sockets and locks.

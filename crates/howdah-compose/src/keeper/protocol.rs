@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use howdah_runtime::ContainerSpec;
+use howdah_runtime::{ContainerSpec, ExecSpec};
 use serde::{Deserialize, Serialize};
 
 use crate::model::Project;
@@ -54,6 +54,13 @@ pub enum Request {
     },
     /// Make a one-off container, for the command itself to run.
     Run(Box<RunRequest>),
+    /// Run one more process in a container, in the background.
+    Exec {
+        /// The container's id.
+        id: String,
+        /// The process.
+        process: ExecSpec,
+    },
     /// Tell the containers' state.
     List,
     /// Tell events until the connection ends.

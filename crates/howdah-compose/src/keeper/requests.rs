@@ -52,6 +52,14 @@ impl Keeper {
                 }
                 self.stack.removed(&name, now);
             }
+            Input::Executed { client, result } => {
+                let message = match result {
+                    Ok(()) => Message::Done { containers: Vec::new() },
+                    Err(message) => Message::Failed { message, hint: None },
+                };
+                self.clients.send(client, message);
+                self.clients.remove(client);
+            }
             // About a container that has been replaced meanwhile.
             Input::Started { .. } | Input::Prepared { .. } | Input::Probed { .. } | Input::Removed { .. } => {}
         }
@@ -158,6 +166,10 @@ impl Keeper {
             Request::Restart { services, grace } => {
                 let names = self.stack.want_restart(&Selection::of(&services), grace);
                 Waiting::Up(names, super::WaitFor::Started)
+            }
+            Request::Exec { id, process } => {
+                self.exec(client, id, process);
+                Waiting::Events
             }
             Request::Run(request) => Waiting::OneOff(self.one_off(*request).await?),
             Request::List => {

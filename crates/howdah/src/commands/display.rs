@@ -114,7 +114,7 @@ pub(crate) fn age(time: Option<&str>) -> String {
     )
 }
 
-fn human_duration(seconds: u64) -> String {
+pub(crate) fn human_duration(seconds: u64) -> String {
     let (minutes, hours) = (seconds / 60, (seconds + 1800) / 3600);
     match hours {
         _ if seconds < 1 => "Less than a second".to_owned(),

@@ -1,14 +1,29 @@
 //! The commands, one file each, and what they share: where things live, and how a failure is told.
 
 pub(crate) mod build;
+pub(crate) mod config;
 pub(crate) mod display;
+pub(crate) mod down;
+pub(crate) mod exec;
 pub(crate) mod health;
 pub(crate) mod image;
 pub(crate) mod images;
+pub(crate) mod keeper;
+pub(crate) mod logs;
+pub(crate) mod ps;
 pub(crate) mod pull;
 pub(crate) mod push;
+mod request;
+pub(crate) mod restart;
+pub(crate) mod run;
+mod stack;
+pub(crate) mod start;
+pub(crate) mod stop;
 pub(crate) mod supervise;
 mod transfer;
+pub(crate) mod up;
+mod up_attached;
+mod up_detached;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

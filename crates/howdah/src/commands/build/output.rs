@@ -89,9 +89,9 @@ impl Output {
                 staging.seal(&id)?;
                 let packed = pack(
                     store,
-                    &Layer {
+                    &[Layer {
                         snapshots: vec![id.clone()],
-                    },
+                    }],
                     writer,
                     &options,
                 );
