@@ -113,7 +113,7 @@ impl Server {
             client.speak();
         }
         let waits = |client: &Client| matches!(client.state, Conversation::Waiting(_)) || client.deadline > now;
-        self.clients.retain(|client| !matches!(client.state, Conversation::Over) && waits(client));
+        self.clients.retain(|client| waits(client));
     }
 
     /// Answers those who wait only for processes that are `ready`.
@@ -127,6 +127,8 @@ impl Server {
                 }
             }
         }
+        // At once: the client reads until we close.
+        self.clients.retain(|client| !matches!(client.state, Conversation::Over));
     }
 }
 
@@ -176,7 +178,8 @@ impl Client {
 
 fn listen(path: &Path) -> Result<UnixListener, SocketError> {
     let refused = |source| SocketError::Listen { path: path.to_owned(), source };
-    if let Some(directory) = path.parent() {
+    // A relative path may have no directory to make.
+    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
         prepare_directory(directory).map_err(refused)?;
         let own = private_directory(Uid::effective());
         if directory == own {

@@ -129,10 +129,14 @@ impl Setup {
 
 /// Every signal back to its default: what our parent ignored (`nohup`), and SIGPIPE, which Rust ignores.
 fn reset_dispositions() {
+    // The kernel's `struct sigaction`, all zero: SIG_DFL, no flags, no restorer, an empty mask.
+    let default = [0_usize; 4];
     for number in 1..=64 {
-        // SAFETY: signal(2) is async-signal-safe (signal-safety(7)) and SIG_DFL installs no handler; it refuses the
-        // numbers that cannot be changed, which changes nothing.
-        unsafe { libc::signal(number, libc::SIG_DFL) };
+        let old = std::ptr::null_mut::<libc::c_void>();
+        // SAFETY: rt_sigaction(2) reads at most the four words of `default`, with the kernel's 8-byte signal mask, and
+        // writes nothing. It is called directly because the C library refuses signals 32 to 34, its own; no handler
+        // of it is lost, because the next thing this process does is exec. KILL and STOP are refused, which is right.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, number, default.as_ptr(), old, 8_usize) };
     }
 }
 
