@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::net::Ipv4Addr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -10,12 +11,15 @@ use howdah_runtime::network::{
     BridgeSpec, NetworkError, ensure_bridge, free_subnet, remove_bridge,
 };
 use howdah_runtime::{Endpoint, Network};
+use howdah_solver::Key;
 use ipnet::Ipv4Net;
 use rustix::fs::{FlockOperation, flock};
 
 use super::RunError;
 
-const BRIDGE: &str = "howdah-build";
+/// The bridge's name goes on with six digits that belong to the directory: stores kept apart do not take each other's
+/// bridge away. Fifteen bytes in all (`IFNAMSIZ`).
+const BRIDGE: &str = "howdah-b";
 /// Of a /24: the network itself, the gateway and the broadcast address are taken.
 const HOSTS: std::ops::RangeInclusive<u32> = 2..=254;
 
@@ -23,6 +27,7 @@ const HOSTS: std::ops::RangeInclusive<u32> = 2..=254;
 #[derive(Debug)]
 pub(crate) struct BuildNetwork {
     directory: PathBuf,
+    bridge: String,
     used: Mutex<Option<Used>>,
 }
 
@@ -43,8 +48,10 @@ pub(crate) struct Address {
 impl BuildNetwork {
     /// `directory` is where sockets and locks are, gone after a reboot as the bridge is.
     pub(crate) fn new(directory: &Path) -> BuildNetwork {
+        let digest = Key::of(directory.as_os_str().as_bytes()).to_string();
         BuildNetwork {
             directory: directory.join("build-network"),
+            bridge: format!("{BRIDGE}{}", &digest[..6]),
             used: Mutex::new(None),
         }
     }
@@ -58,7 +65,7 @@ impl BuildNetwork {
             let lock = open(&path).map_err(RunError::io("open", &path))?;
             if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
                 let endpoint = Endpoint {
-                    bridge: BRIDGE.to_owned(),
+                    bridge: self.bridge.clone(),
                     address: Ipv4Net::new_assert(Ipv4Addr::from(base + host), subnet.prefix_len()),
                     gateway: Some(gateway(subnet)),
                     mac: None,
@@ -95,7 +102,7 @@ impl BuildNetwork {
             Some(subnet) => subnet,
             None => free_subnet(&[], &[]).map_err(network)?,
         };
-        ensure_bridge(&spec(subnet)).map_err(network)?;
+        ensure_bridge(&self.spec(subnet)).map_err(network)?;
         fs_err::write(&file, subnet.to_string()).map_err(RunError::io("write", &file))?;
         drop(gate);
         *used = Some(Used {
@@ -103,6 +110,15 @@ impl BuildNetwork {
             _users: users,
         });
         Ok(subnet)
+    }
+
+    fn spec(&self, subnet: Ipv4Net) -> BridgeSpec {
+        BridgeSpec {
+            name: self.bridge.clone(),
+            subnet,
+            gateway: gateway(subnet),
+            internal: false,
+        }
     }
 
     /// Held while a build comes or goes.
@@ -131,7 +147,7 @@ impl Drop for BuildNetwork {
             return;
         };
         if flock(&users, FlockOperation::NonBlockingLockExclusive).is_ok()
-            && remove_bridge(BRIDGE).is_ok()
+            && remove_bridge(&self.bridge).is_ok()
         {
             drop(fs_err::remove_file(self.directory.join("subnet")));
         }
@@ -140,15 +156,6 @@ impl Drop for BuildNetwork {
 
 fn gateway(subnet: Ipv4Net) -> Ipv4Addr {
     Ipv4Addr::from(u32::from(subnet.network()) + 1)
-}
-
-fn spec(subnet: Ipv4Net) -> BridgeSpec {
-    BridgeSpec {
-        name: BRIDGE.to_owned(),
-        subnet,
-        gateway: gateway(subnet),
-        internal: false,
-    }
 }
 
 fn open(path: &Path) -> io::Result<File> {
