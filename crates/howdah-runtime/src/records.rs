@@ -155,8 +155,10 @@ impl Entry {
         read(&self.directory.join("exit.json"))
     }
 
+    /// Synchronised, unlike the rest: a state directory may be kept on a disk, and an exit code is not found out again.
     pub(crate) fn write_exit(&self, exit: &Exit) -> io::Result<()> {
-        write(&self.directory.join("exit.json"), exit)
+        let path = self.directory.join("exit.json");
+        replace(&path, &serde_json::to_vec(exit)?, fs_err::File::sync_all)
     }
 
     /// The record of a container whose helper was killed and could not tell how it ended.
@@ -221,16 +223,25 @@ fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
     }
 }
 
-/// Replaces a file so that a reader, or a successor after a crash, sees the old or the new content and nothing between.
+/// Replaces a file so that a reader, or a successor after a kill, sees the old or the new content and nothing between. The
+/// state directory does not survive a reboot, so its files need not reach a disk.
 pub(crate) fn write<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
     write_bytes(path, &serde_json::to_vec(value)?)
 }
 
 pub(crate) fn write_bytes(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace(path, bytes, |_| Ok(()))
+}
+
+fn replace(
+    path: &Path,
+    bytes: &[u8],
+    finish: impl FnOnce(&fs_err::File) -> io::Result<()>,
+) -> io::Result<()> {
     let temporary = path.with_extension(format!("tmp{}", std::process::id()));
     let mut file = fs_err::File::create(&temporary)?;
     file.write_all(bytes)?;
-    file.sync_all()?;
+    finish(&file)?;
     drop(file);
     fs_err::rename(&temporary, path)
 }

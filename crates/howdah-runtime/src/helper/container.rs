@@ -12,6 +12,7 @@ use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::syscall::syscall::SyscallType;
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use rustix::mount::{MountPropagationFlags, mount_change};
@@ -94,29 +95,17 @@ pub(super) fn launch(
         stubs: Stubs::default(),
         upper: spec.rootfs.upper.clone(),
     };
-    match create_and_start(state, spec, given, &mut remains) {
-        Ok((pid, terminal)) => {
-            let process = ProcessName::of(pid.as_raw().cast_unsigned())
-                .step("name the container's process")?;
-            let started = Started {
-                process,
-                at: Timestamp::now(),
-            };
-            let record = Record {
-                started: Some(started),
-                ..record
-            };
-            remains
-                .entry
-                .write_record(&record)
-                .step("record the container")?;
-            Ok(Live {
-                pid,
-                started,
-                terminal,
-                remains,
-            })
-        }
+    let result = create_and_start(state, spec, given, &mut remains).and_then(|(pid, terminal)| {
+        let started = record_start(&remains.entry, record, pid)?;
+        Ok((pid, terminal, started))
+    });
+    match result {
+        Ok((pid, terminal, started)) => Ok(Live {
+            pid,
+            started,
+            terminal,
+            remains,
+        }),
         Err(failure) => {
             abandon(remains);
             Err(failure)
@@ -124,12 +113,39 @@ pub(super) fn launch(
     }
 }
 
+fn record_start(entry: &Entry, record: Record, pid: Pid) -> Result<Started, Failure> {
+    let process = ProcessName::of(pid.as_raw().cast_unsigned());
+    let process = process.step("name the container's process")?;
+    let started = Started {
+        process,
+        at: Timestamp::now(),
+    };
+    let record = Record {
+        started: Some(started),
+        ..record
+    };
+    entry.write_record(&record).step("record the container")?;
+    Ok(started)
+}
+
 /// Ends a container that could not be started. The failure to be told is the one that led here.
 fn abandon(remains: Remains) {
-    remains.cgroup.remove().ok();
+    kill_children();
     while !matches!(waitpid(None::<Pid>, None), Err(Errno::ECHILD)) {}
     if let Ok(entry) = remains.clear() {
         entry.remove().ok();
+    }
+}
+
+/// What libcontainer has left waiting for something that will not come.
+fn kill_children() {
+    let own = std::process::id();
+    let children = fs_err::read_to_string(format!("/proc/{own}/task/{own}/children"));
+    for child in children.unwrap_or_default().split_ascii_whitespace() {
+        if let Ok(child) = child.parse() {
+            // Not waited for yet, so the number is still its.
+            kill(Pid::from_raw(child), Signal::SIGKILL).ok();
+        }
     }
 }
 

@@ -58,8 +58,10 @@ fn prepare(task: Task) -> io::Result<UnixStream> {
         .open("/dev/null")?;
     rustix::stdio::dup2_stdin(&null)?;
     if task == Task::Start {
-        detach()?;
+        leave_family()?;
     }
+    // Ctrl-C on the caller's terminal is the caller's to handle. We are no group's leader, so this cannot fail.
+    setsid()?;
     std::env::set_current_dir("/")?;
     nix::sys::stat::umask(Mode::from_bits_truncate(0o022));
     // Group memberships are the caller's; libcontainer leaves them when the container has none.
@@ -67,11 +69,11 @@ fn prepare(task: Task) -> io::Result<UnixStream> {
     Ok(caller)
 }
 
-/// Leaves the caller's session and process family: it neither signals us nor has to wait for us.
-fn detach() -> io::Result<()> {
+/// A container that outlives the caller is no child of it, which would have to wait for it.
+fn leave_family() -> io::Result<()> {
     // SAFETY: no thread exists in this role, so no lock can be held by another at the fork.
     match unsafe { fork() }? {
-        ForkResult::Child => Ok(setsid().map(drop)?),
+        ForkResult::Child => Ok(()),
         // SAFETY: the child goes on with everything; this process must end without running anything twice.
         ForkResult::Parent { .. } => unsafe { nix::libc::_exit(0) },
     }
