@@ -22,14 +22,20 @@ pub(crate) struct Args {
     /// Print ids only.
     #[arg(short, long)]
     quiet: bool,
+    #[command(flatten)]
+    columns: Columns,
+    #[command(flatten)]
+    format: ListFormat,
+}
+
+#[derive(Debug, clap::Args)]
+struct Columns {
     /// Print whole ids.
     #[arg(long)]
     no_trunc: bool,
     /// Show the digests under which registries have the images.
     #[arg(long)]
     digests: bool,
-    #[command(flatten)]
-    format: ListFormat,
 }
 
 /// One name of one image.
@@ -42,12 +48,12 @@ struct Row {
     size: u64,
 }
 
-pub(crate) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandError> {
+pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandError> {
     let store = Store::open(context.root())?;
     let mut rows: Vec<Row> = store
         .images()?
         .iter()
-        .flat_map(|image| rows(image, args.no_trunc))
+        .flat_map(|image| rows(image, args.columns.no_trunc))
         .collect();
     if let Some(name) = &args.name {
         let wanted: Reference = name.parse()?;
@@ -60,10 +66,14 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandErro
     if args.quiet {
         let mut ids: Vec<&String> = rows.iter().map(|row| &row.id).collect();
         ids.dedup();
-        ids.iter().for_each(|id| anstream::println!("{id}"));
+        for id in ids {
+            anstream::println!("{id}");
+        }
     } else if args.format.is_json() {
-        rows.iter().for_each(print_json);
-    } else if args.digests {
+        for row in &rows {
+            print_json(row);
+        }
+    } else if args.columns.digests {
         let mut table = Table::new(["REPOSITORY", "TAG", "DIGEST", "IMAGE ID", "CREATED", "SIZE"]);
         for row in rows {
             let created = age(row.created.as_deref());

@@ -26,7 +26,7 @@ pub(crate) struct Args {
     source_date_epoch: Option<i64>,
 }
 
-pub(crate) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandError> {
+pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandError> {
     let store = Store::open(context.root())?;
     let image = image::find(&store, &args.image.familiar())?;
     let pack = PackOptions {
@@ -40,7 +40,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandErro
     let registry = Registry::new(options)?;
     let progress = Progress::new("pushing", args.quiet);
     let pushed = registry.push(&store, &image, &args.image, &|transfer| {
-        progress.tell(transfer)
+        progress.tell(transfer);
     });
     progress.finish();
     let digest = pushed.map_err(with_hint)?;

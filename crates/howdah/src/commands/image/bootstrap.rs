@@ -26,7 +26,7 @@ pub(super) struct Args {
     source_date_epoch: Option<i64>,
 }
 
-pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandError> {
+pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandError> {
     let store = Store::open(context.root())?;
     for reference in &args.images {
         let name = reference.familiar();

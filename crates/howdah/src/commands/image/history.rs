@@ -31,15 +31,15 @@ struct Step<'a> {
     size: u64,
 }
 
-pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandError> {
+pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandError> {
     let store = Store::open(context.root())?;
     let image = find(&store, &args.image)?;
     let steps = steps(&store, &image, args.no_trunc)?;
     let text = |field: &Option<String>| field.clone().unwrap_or_default();
     if args.quiet {
-        steps
-            .iter()
-            .for_each(|step| anstream::println!("{}", step.id));
+        for step in &steps {
+            anstream::println!("{}", step.id);
+        }
     } else if args.format.is_json() {
         for Step { id, history, size } in &steps {
             let line = json!({

@@ -19,7 +19,7 @@ pub(super) struct Args {
     quiet: bool,
 }
 
-pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandError> {
+pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandError> {
     let store = Store::open(context.root())?;
     let loaded = match &args.input {
         Some(path) if path.is_dir() => archive::load_directory(&store, path)?,

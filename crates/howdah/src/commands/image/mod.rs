@@ -40,16 +40,16 @@ enum Command {
 
 pub(crate) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandError> {
     match args.command {
-        Command::Bootstrap(args) => bootstrap::run(context, args),
-        Command::History(args) => history::run(context, args),
-        Command::Inspect(args) => inspect::run(context, args),
-        Command::Load(args) => load::run(context, args),
-        Command::Ls(args) => super::images::run(context, args),
+        Command::Bootstrap(args) => bootstrap::run(context, &args),
+        Command::History(args) => history::run(context, &args),
+        Command::Inspect(args) => inspect::run(context, &args),
+        Command::Load(args) => load::run(context, &args),
+        Command::Ls(args) => super::images::run(context, &args),
         Command::Pull(args) => super::pull::run(context, args),
-        Command::Push(args) => super::push::run(context, args),
-        Command::Rm(args) => rm::run(context, args),
-        Command::Save(args) => save::run(context, args),
-        Command::Tag(args) => tag::run(context, args),
+        Command::Push(args) => super::push::run(context, &args),
+        Command::Rm(args) => rm::run(context, &args),
+        Command::Save(args) => save::run(context, &args),
+        Command::Tag(args) => tag::run(context, &args),
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) struct Args {
     force: bool,
 }
 
-pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandError> {
+pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandError> {
     let store = Store::open(context.root())?;
     for name in &args.images {
         match find(&store, name) {
@@ -34,12 +34,12 @@ pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandErro
 /// force.
 fn remove(store: &Store, image: &Image, name: &str, force: bool) -> Result<(), CommandError> {
     let (names, _) = store.names(&image.id)?;
-    let named: Option<Reference> = name
+    let asked_for: Option<Reference> = name
         .parse()
         .ok()
         .filter(|reference| names.contains(reference));
-    let (gone, kept): (Vec<&Reference>, Vec<&Reference>) = match &named {
-        Some(named) => names.iter().partition(|reference| *reference == named),
+    let (gone, kept): (Vec<&Reference>, Vec<&Reference>) = match &asked_for {
+        Some(asked_for) => names.iter().partition(|reference| *reference == asked_for),
         None if names.len() > 1 && !force => {
             let names: Vec<String> = names.iter().map(Reference::familiar).collect();
             return Err(CommandError::new(format!(

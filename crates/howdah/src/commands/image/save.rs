@@ -30,7 +30,7 @@ pub(super) struct Args {
     source_date_epoch: Option<i64>,
 }
 
-pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandError> {
+pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandError> {
     let store = Store::open(context.root())?;
     let images = named(&store, &args.images)?;
     let options = PackOptions {

@@ -16,7 +16,7 @@ pub(super) struct Args {
     target: Reference,
 }
 
-pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandError> {
+pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandError> {
     if args.target.digest().is_some() {
         return Err(CommandError::new(format!(
             "`{}` has a digest, which no name can be given",
