@@ -134,20 +134,34 @@ impl Config {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(source) => return Err(ConfigError::Read { source }),
             };
-            let says_programs = text.lines().any(|line| line.trim_start_matches([' ', '\t', '[']).starts_with("programs"));
+            let says_programs = text.lines().any(|line| {
+                line.trim_start_matches([' ', '\t', '['])
+                    .starts_with("programs")
+            });
             if Format::of(&path) == Format::HowdahToml && !says_programs {
                 continue;
             }
             return Self::parse(&path, &text, surroundings);
         }
-        Err(ConfigError::NotFound { directory: surroundings.directory.clone() })
+        Err(ConfigError::NotFound {
+            directory: surroundings.directory.clone(),
+        })
     }
 
     /// Validates the text of a file.
-    pub fn parse(file: &Path, text: &str, surroundings: &Surroundings) -> Result<Self, ConfigError> {
+    pub fn parse(
+        file: &Path,
+        text: &str,
+        surroundings: &Surroundings,
+    ) -> Result<Self, ConfigError> {
         let mut findings = Findings::default();
         let mut environment = Vec::new();
-        let with_file = |sections: Vec<Section>| sections.into_iter().map(|section| (file.to_owned(), section)).collect();
+        let with_file = |sections: Vec<Section>| {
+            sections
+                .into_iter()
+                .map(|section| (file.to_owned(), section))
+                .collect()
+        };
         let sections: Vec<(PathBuf, Section)> = match Format::of(file) {
             Format::HowdahToml => with_file(howdah_toml::parse(file, text, &mut findings)),
             Format::Procfile => with_file(procfile::parse(file, text, &mut findings)),
@@ -161,9 +175,14 @@ impl Config {
         for (file, section) in &sections {
             let here = file.parent().unwrap_or(Path::new("")).to_string_lossy();
             let names = Expansions::from_environment(&surroundings.environment)
-                .with("here", here)
+                .with("here", &here)
                 .with("host_node_name", &surroundings.host_name);
-            let source = Source { file, surroundings, names, environment: environment.clone() };
+            let source = Source {
+                file,
+                surroundings,
+                names,
+                environment: environment.clone(),
+            };
             programs.extend(validate::programs(&source, section, &mut findings));
         }
         refuse_same_names(&sections, &programs, &mut findings);
@@ -171,20 +190,37 @@ impl Config {
             findings.fault(file, 1, "has no program to run");
         }
         if findings.faults.is_empty() {
-            return Ok(Self { file: file.to_owned(), programs, warnings: findings.warnings });
+            return Ok(Self {
+                file: file.to_owned(),
+                programs,
+                warnings: findings.warnings,
+            });
         }
-        Err(ConfigError::Invalid { faults: Faults(findings.faults) })
+        Err(ConfigError::Invalid {
+            faults: Faults(findings.faults),
+        })
     }
 }
 
 /// Two processes of one name could be told apart neither in the log nor by `howdah health`.
-fn refuse_same_names(sections: &[(PathBuf, Section)], programs: &[Program], findings: &mut Findings) {
+fn refuse_same_names(
+    sections: &[(PathBuf, Section)],
+    programs: &[Program],
+    findings: &mut Findings,
+) {
     let mut seen: HashMap<&str, &str> = HashMap::new();
     for program in programs {
         if let Some(other) = seen.insert(&program.name, &program.group) {
             // The later of the two sections is the one to change.
-            if let Some((file, section)) = sections.iter().rev().find(|(_, section)| section.name == program.group) {
-                let message = format!("programs `{other}` and `{}` both have a process named `{}`", program.group, program.name);
+            if let Some((file, section)) = sections
+                .iter()
+                .rev()
+                .find(|(_, section)| section.name == program.group)
+            {
+                let message = format!(
+                    "programs `{other}` and `{}` both have a process named `{}`",
+                    program.group, program.name
+                );
                 findings.fault(file, section.line, message);
             }
         }

@@ -90,7 +90,10 @@ pub enum ControlError {
 
 /// Where a supervisor of `user` puts its socket: `/run/howdah` where it may write, else `/tmp/howdah-<uid>`.
 pub fn socket_paths(user: Uid) -> Vec<PathBuf> {
-    vec![Path::new("/run/howdah").join(SOCKET), private_directory(user).join(SOCKET)]
+    vec![
+        Path::new("/run/howdah").join(SOCKET),
+        private_directory(user).join(SOCKET),
+    ]
 }
 
 pub(crate) fn private_directory(user: Uid) -> PathBuf {
@@ -107,7 +110,11 @@ pub fn client_paths() -> Vec<PathBuf> {
 }
 
 /// Asks the first supervisor that listens at `paths`, about one program or about all.
-pub fn query(paths: &[PathBuf], program: Option<&str>, timeout: Duration) -> Result<Report, ControlError> {
+pub fn query(
+    paths: &[PathBuf],
+    program: Option<&str>,
+    timeout: Duration,
+) -> Result<Report, ControlError> {
     let mut refused = None;
     for path in paths {
         check_owner(path)?;
@@ -117,24 +124,38 @@ pub fn query(paths: &[PathBuf], program: Option<&str>, timeout: Duration) -> Res
                 // A socket that exists and does not answer says more than one that does not exist.
                 let exists = source.kind() != io::ErrorKind::NotFound;
                 if exists || refused.is_none() {
-                    refused = Some(ControlError::Connect { path: path.clone(), source });
+                    refused = Some(ControlError::Connect {
+                        path: path.clone(),
+                        source,
+                    });
                 }
             }
         }
     }
-    let nowhere = || ControlError::Connect { path: PathBuf::new(), source: io::ErrorKind::NotFound.into() };
+    let nowhere = || ControlError::Connect {
+        path: PathBuf::new(),
+        source: io::ErrorKind::NotFound.into(),
+    };
     Err(refused.unwrap_or_else(nowhere))
 }
 
 /// Anybody may make /tmp/howdah-1000: it counts only if it belongs to user 1000.
 fn check_owner(path: &Path) -> Result<(), ControlError> {
-    let Some(directory) = path.parent() else { return Ok(()) };
-    let Some(owner) = directory.to_str().and_then(|name| name.strip_prefix("/tmp/howdah-")?.parse::<u32>().ok()) else {
+    let Some(directory) = path.parent() else {
+        return Ok(());
+    };
+    let Some(owner) = directory
+        .to_str()
+        .and_then(|name| name.strip_prefix("/tmp/howdah-")?.parse::<u32>().ok())
+    else {
         return Ok(());
     };
     match fs_err::symlink_metadata(directory) {
         Ok(metadata) if metadata.uid() != owner || !metadata.is_dir() => {
-            Err(ControlError::Foreign { path: directory.to_owned(), owner: metadata.uid() })
+            Err(ControlError::Foreign {
+                path: directory.to_owned(),
+                owner: metadata.uid(),
+            })
         }
         _ => Ok(()),
     }
@@ -154,6 +175,12 @@ fn exchange(
         stream.write_all(question.as_bytes())?;
         (&stream).take(LONGEST_ANSWER).read_to_end(&mut answer)
     };
-    ask().map_err(|source| ControlError::Answer { path: path.to_owned(), source })?;
-    serde_json::from_slice(&answer).map_err(|source| ControlError::Malformed { path: path.to_owned(), source })
+    ask().map_err(|source| ControlError::Answer {
+        path: path.to_owned(),
+        source,
+    })?;
+    serde_json::from_slice(&answer).map_err(|source| ControlError::Malformed {
+        path: path.to_owned(),
+        source,
+    })
 }

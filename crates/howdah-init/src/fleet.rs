@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::lifecycle::{Effect, Event, Moment, Notice, State, finished, is_expected};
-use crate::notice::{Cause, FleetNotice};
+use crate::lifecycle::{Effect, Event, Moment, State, finished, is_expected};
+use crate::notice::{Cause, FleetNotice, Notice};
 use crate::program::Program;
 
 /// The exit code of a stop in which something had to be killed: 128 + SIGKILL.
@@ -43,7 +43,11 @@ pub(crate) enum Phase {
     /// All were started.
     Steady,
     /// Readiness has failed; from `from` on the levels stop, those from `level` on have been told.
-    Draining { cause: Cause, from: Moment, level: usize },
+    Draining {
+        cause: Cause,
+        from: Moment,
+        level: usize,
+    },
     /// Nothing lives.
     Over { code: u8 },
 }
@@ -61,7 +65,10 @@ pub(crate) struct Fleet {
 impl Fleet {
     /// A fleet of which nothing runs yet.
     pub(crate) fn new(programs: Vec<Program>, drain_delay: Duration) -> Self {
-        let mut levels: Vec<_> = programs.iter().map(|program| program.policy.priority).collect();
+        let mut levels: Vec<_> = programs
+            .iter()
+            .map(|program| program.policy.priority)
+            .collect();
         levels.sort_unstable();
         levels.dedup();
         let member = |program| Member {
@@ -71,7 +78,12 @@ impl Fleet {
             restarts: 0,
             started: false,
         };
-        Self { members: programs.into_iter().map(member).collect(), levels, phase: Phase::Rising { level: 0 }, drain_delay }
+        Self {
+            members: programs.into_iter().map(member).collect(),
+            levels,
+            phase: Phase::Rising { level: 0 },
+            drain_delay,
+        }
     }
 
     pub(crate) fn members(&self) -> &[Member] {
@@ -85,8 +97,14 @@ impl Fleet {
     /// The most a stop can take: each level as long as its slowest program.
     pub(crate) fn stop_budget(&self) -> Duration {
         let slowest = |level: &i32| {
-            let members = self.members.iter().filter(|member| member.program.policy.priority == *level);
-            members.map(|member| member.program.policy.stop_wait).max().unwrap_or_default()
+            let members = self
+                .members
+                .iter()
+                .filter(|member| member.program.policy.priority == *level);
+            members
+                .map(|member| member.program.policy.stop_wait)
+                .max()
+                .unwrap_or_default()
         };
         self.levels.iter().map(slowest).sum::<Duration>() + self.drain_delay
     }
@@ -149,7 +167,10 @@ impl Fleet {
             Phase::Draining { from, level, .. } if *level == self.levels.len() => Some(*from),
             _ => None,
         };
-        (0..self.members.len()).filter_map(|id| self.due(id)).chain(drain).min()
+        (0..self.members.len())
+            .filter_map(|id| self.due(id))
+            .chain(drain)
+            .min()
     }
 
     fn due(&self, id: Id) -> Option<Moment> {
@@ -158,34 +179,34 @@ impl Fleet {
     }
 
     fn apply(&mut self, id: Id, event: Event, now: Moment, orders: &mut Vec<Order>) {
-        let Some(member) = self.members.get_mut(id) else { return };
+        let Some(member) = self.members.get_mut(id) else {
+            return;
+        };
         let before = member.state.clone();
-        match before.clone().step(event.clone(), &member.program.policy, now) {
-            Some((state, effects)) => {
-                if state != before {
-                    member.changed = now;
-                }
-                member.state = state;
-                if effects.contains(&Effect::Spawn) {
-                    member.restarts += u32::from(member.started);
-                    member.started = true;
-                }
-                orders.extend(effects.into_iter().map(|effect| Order::Process(id, effect)));
-            }
-            None => {
-                let event = format!("{event:?} in {before:?}");
-                orders.push(Order::Process(id, Effect::Tell(Notice::Unexpected { event })));
-            }
+        let described = format!("{event:?} in {before:?}");
+        let Some((state, effects)) = before.step(event, &member.program.policy, now) else {
+            let told = Notice::Unexpected { event: described };
+            orders.push(Order::Process(id, Effect::Tell(told)));
+            return;
+        };
+        if state != member.state {
+            member.changed = now;
         }
+        member.state = state;
+        if effects.contains(&Effect::Spawn) {
+            member.restarts += u32::from(member.started);
+            member.started = true;
+        }
+        orders.extend(effects.into_iter().map(|effect| Order::Process(id, effect)));
     }
 
     /// Moves the phase on as far as the states allow.
     fn advance(&mut self, now: Moment, orders: &mut Vec<Order>) {
-        if matches!(self.phase, Phase::Rising { .. } | Phase::Steady) {
-            if let Some(cause) = self.all_ended().or_else(|| self.lost()) {
-                // What is lost makes us unready at once, and nobody waits for a broken set: no delay.
-                self.drain(cause, now, orders);
-            }
+        if matches!(self.phase, Phase::Rising { .. } | Phase::Steady)
+            && let Some(cause) = self.all_ended().or_else(|| self.lost())
+        {
+            // What is lost makes us unready at once, and nobody waits for a broken set: no delay.
+            self.drain(cause, now, orders);
         }
         match self.phase {
             Phase::Rising { .. } => self.rise(now, orders),
@@ -212,7 +233,10 @@ impl Fleet {
 
     fn sink(&mut self, now: Moment, orders: &mut Vec<Order>) {
         while let Phase::Draining { from, level, .. } = self.phase {
-            if now < from || (level..self.levels.len()).any(|level| self.level(level).any(|m| !m.state.is_over())) {
+            if now < from
+                || (level..self.levels.len())
+                    .any(|level| self.level(level).any(|m| !m.state.is_over()))
+            {
                 return;
             }
             if level == 0 {
@@ -233,7 +257,11 @@ impl Fleet {
 
     fn drain(&mut self, cause: Cause, from: Moment, orders: &mut Vec<Order>) {
         orders.push(Order::Tell(FleetNotice::Draining(cause.clone())));
-        self.phase = Phase::Draining { cause, from, level: self.levels.len() };
+        self.phase = Phase::Draining {
+            cause,
+            from,
+            level: self.levels.len(),
+        };
     }
 
     fn start_level(&mut self, level: usize, now: Moment, orders: &mut Vec<Order>) {
@@ -247,17 +275,26 @@ impl Fleet {
 
     fn level(&self, level: usize) -> impl Iterator<Item = &Member> {
         let priority = self.levels.get(level).copied();
-        self.members.iter().filter(move |member| Some(member.program.policy.priority) == priority)
+        self.members
+            .iter()
+            .filter(move |member| Some(member.program.policy.priority) == priority)
     }
 
     /// An essential process that ended for good, unless it was a one-shot that did its work.
     fn lost(&self) -> Option<Cause> {
-        let lost = self.members.iter().filter(|member| member.program.policy.essential).find_map(|member| {
-            let ending = member.state.last_ending()?;
-            let fatal = matches!(member.state, State::Fatal { .. });
-            (fatal || !finished(ending, &member.program.policy)).then_some((member, ending))
-        });
-        lost.map(|(member, ending)| Cause::Lost { name: member.program.name.clone(), code: ending.code().max(1) })
+        let lost = self
+            .members
+            .iter()
+            .filter(|member| member.program.policy.essential)
+            .find_map(|member| {
+                let ending = member.state.last_ending()?;
+                let fatal = matches!(member.state, State::Fatal { .. });
+                (fatal || !finished(ending, &member.program.policy)).then_some((member, ending))
+            });
+        lost.map(|(member, ending)| Cause::Lost {
+            name: member.program.name.clone(),
+            code: ending.code().max(1),
+        })
     }
 
     /// Nothing lives and nothing is still to be started: the work is done, or everything failed.
@@ -269,24 +306,38 @@ impl Fleet {
         if !self.members.iter().all(is_done) {
             return None;
         }
-        let mut bad = self.members.iter().filter_map(|member| match &member.state {
-            State::Fatal { ending } => Some((member, ending)),
-            State::Exited { ending } if !is_expected(ending, &member.program.policy) => Some((member, ending)),
-            _ => None,
-        });
+        let mut bad = self
+            .members
+            .iter()
+            .filter_map(|member| match &member.state {
+                State::Fatal { ending } => Some((member, ending)),
+                State::Exited { ending } if !is_expected(ending, &member.program.policy) => {
+                    Some((member, ending))
+                }
+                _ => None,
+            });
         match bad.next() {
-            Some((member, ending)) if member.program.policy.essential => {
-                Some(Cause::Lost { name: member.program.name.clone(), code: ending.code().max(1) })
-            }
-            Some((_, ending)) => Some(Cause::AllEnded { code: ending.code().max(1) }),
+            Some((member, ending)) if member.program.policy.essential => Some(Cause::Lost {
+                name: member.program.name.clone(),
+                code: ending.code().max(1),
+            }),
+            Some((_, ending)) => Some(Cause::AllEnded {
+                code: ending.code().max(1),
+            }),
             None => Some(Cause::AllEnded { code: 0 }),
         }
     }
 
     fn exit_code(&self) -> u8 {
-        let killed = self.members.iter().any(|member| member.state == State::Stopped { killed: true });
+        let killed = self
+            .members
+            .iter()
+            .any(|member| member.state == State::Stopped { killed: true });
         match &self.phase {
-            Phase::Draining { cause: Cause::Lost { code, .. } | Cause::AllEnded { code }, .. } if *code != 0 => *code,
+            Phase::Draining {
+                cause: Cause::Lost { code, .. } | Cause::AllEnded { code },
+                ..
+            } if *code != 0 => *code,
             _ if killed => KILLED,
             _ => 0,
         }
@@ -294,5 +345,4 @@ impl Fleet {
 }
 
 #[cfg(test)]
-#[path = "fleet_tests.rs"]
 mod tests;

@@ -3,6 +3,7 @@
 mod checks;
 mod log;
 mod outlet;
+mod processes;
 mod report;
 mod server;
 mod signals;
@@ -17,21 +18,22 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::set_child_subreaper;
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
-use nix::unistd::{Pid, getpid};
-use rustix::process::{WaitId, WaitIdOptions, WaitOptions, wait, waitid};
+use nix::unistd::getpid;
 
 use crate::config::Config;
+use crate::ending::Ending;
 use crate::fleet::{Fleet, Id, Member, Order, Phase};
-use crate::lifecycle::{Effect, Ending, Event, Moment, State};
+use crate::lifecycle::{Effect, Event, Moment, State};
 use crate::notice::FleetNotice;
 use crate::program::Reach;
 use checks::Checks;
-pub use log::LogFormat;
 use log::Log;
-pub use server::SocketError;
+pub use log::LogFormat;
+use processes::{exists, send};
 use server::Server;
+pub use server::SocketError;
 use signals::{Circumstances, Request};
 
 /// How long what outlived its program may take after TERM, before the end of PID 1 kills it.
@@ -72,7 +74,10 @@ pub enum SuperviseError {
 }
 
 fn system<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> SuperviseError {
-    move |source| SuperviseError::System { what, source: source.into() }
+    move |source| SuperviseError::System {
+        what,
+        source: source.into(),
+    }
 }
 
 /// Runs the programs of `config` until all have ended, and gives the exit code that says how.
@@ -86,8 +91,11 @@ pub fn supervise(config: Config, options: Options) -> Result<u8, SuperviseError>
         // PID 1 adopts orphans by nature; elsewhere we ask for them (prctl(2), PR_SET_CHILD_SUBREAPER).
         set_child_subreaper(true).map_err(system("become a subreaper"))?;
     }
-    let mut log = Log::new(options.log_format, config.programs.iter().map(|program| program.name.as_str()))
-        .map_err(system("open our own output"))?;
+    let mut log = Log::new(
+        options.log_format,
+        config.programs.iter().map(|program| program.name.as_str()),
+    )
+    .map_err(system("open our own output"))?;
     for warning in &config.warnings {
         log.tell(&format!("warning: {warning}"));
     }
@@ -104,11 +112,25 @@ pub fn supervise(config: Config, options: Options) -> Result<u8, SuperviseError>
     let programs = config.programs.len();
     let fleet = Fleet::new(config.programs, options.drain_delay);
     let file = config.file.display().to_string();
-    let begins = FleetNotice::Begins { programs, file, budget: fleet.stop_budget() };
+    let begins = FleetNotice::Begins {
+        programs,
+        file,
+        budget: fleet.stop_budget(),
+    };
     log.tell(&begins.to_string());
     let checks = Checks::default();
-    let mut supervisor =
-        Supervisor { fleet, log, server, checks, signals, options, share, is_init, clock: Instant::now(), farewell: None };
+    let mut supervisor = Supervisor {
+        fleet,
+        log,
+        server,
+        checks,
+        signals,
+        options,
+        share,
+        is_init,
+        clock: Instant::now(),
+        farewell: None,
+    };
     supervisor.run()
 }
 
@@ -152,12 +174,12 @@ impl Supervisor {
             self.checks.tick(now);
             self.log.pump();
             self.serve(now);
-            if let Phase::Over { code } = *self.fleet.phase() {
-                if self.may_leave(now) {
-                    self.log.tell(&FleetNotice::Over { code }.to_string());
-                    self.log.finish();
-                    return Ok(code);
-                }
+            if let Phase::Over { code } = *self.fleet.phase()
+                && self.may_leave(now)
+            {
+                self.log.tell(&FleetNotice::Over { code }.to_string());
+                self.log.finish();
+                return Ok(code);
             }
             self.wait()?;
             self.take_requests()?;
@@ -176,14 +198,31 @@ impl Supervisor {
             self.server.as_ref().and_then(Server::deadline),
             self.farewell,
         ];
-        let timeout = deadlines.into_iter().flatten().min().map_or(PollTimeout::NONE, |deadline| {
-            // Rounded up: a wake-up before the deadline would only spin.
-            let left = deadline.saturating_sub(self.now()).as_micros().div_ceil(1000);
-            PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
-        });
+        let timeout = deadlines
+            .into_iter()
+            .flatten()
+            .min()
+            .map_or(PollTimeout::NONE, |deadline| {
+                // Rounded up: a wake-up before the deadline would only spin.
+                let left = deadline
+                    .saturating_sub(self.now())
+                    .as_micros()
+                    .div_ceil(1000);
+                PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+            });
         let mut descriptors = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
-        let server = self.server.as_ref().map(Server::interests).unwrap_or_default();
-        descriptors.extend(self.log.interests().into_iter().chain(server).map(|(fd, flags)| PollFd::new(fd, flags)));
+        let server = self
+            .server
+            .as_ref()
+            .map(Server::interests)
+            .unwrap_or_default();
+        descriptors.extend(
+            self.log
+                .interests()
+                .into_iter()
+                .chain(server)
+                .map(|(fd, flags)| PollFd::new(fd, flags)),
+        );
         match poll(&mut descriptors, timeout) {
             Ok(_) | Err(Errno::EINTR) => Ok(()),
             Err(errno) => Err(system("wait for events")(errno)),
@@ -195,7 +234,9 @@ impl Supervisor {
             terminal: self.options.terminal,
             draining: !matches!(self.fleet.phase(), Phase::Rising { .. } | Phase::Steady),
         };
-        for request in signals::read(&self.signals, circumstances).map_err(system("read signals"))? {
+        for request in
+            signals::read(&self.signals, circumstances).map_err(system("read signals"))?
+        {
             let now = self.now();
             let orders = match request {
                 Request::Stop(signal) => self.fleet.stop(signal, now),
@@ -209,38 +250,41 @@ impl Supervisor {
     }
 
     fn forward(&mut self, signal: Signal) -> Vec<Order> {
-        let pids: Vec<_> = self.fleet.members().iter().filter_map(|member| member.state.pid()).collect();
+        let pids: Vec<_> = self
+            .fleet
+            .members()
+            .iter()
+            .filter_map(|member| member.state.pid())
+            .collect();
         for pid in &pids {
             send(*pid, signal, Reach::Leader);
         }
-        vec![Order::Tell(FleetNotice::Forwarded { signal, programs: pids.len() })]
+        vec![Order::Tell(FleetNotice::Forwarded {
+            signal,
+            programs: pids.len(),
+        })]
     }
 
     /// Reaps everything that has ended: programs, checks, and the orphans nobody else waits for.
     fn reap(&mut self) -> Result<Vec<Order>, SuperviseError> {
-        let mut ended = Vec::new();
-        loop {
-            match wait(WaitOptions::NOHANG) {
-                Ok(Some((pid, status))) => {
-                    let code = status.exit_status().map(Ending::Exited);
-                    let ending = code.or_else(|| status.terminating_signal().map(Ending::Signalled));
-                    ended.extend(ending.map(|ending| (pid.as_raw_nonzero().get(), ending)));
-                }
-                Ok(None) | Err(rustix::io::Errno::CHILD) => break,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(errno) => return Err(system("reap children")(errno)),
-            }
-        }
+        let ended = processes::reap().map_err(system("reap children"))?;
         let mut orders = Vec::new();
         for (pid, ending) in ended {
             if self.checks.ended(pid, &ending) {
                 continue;
             }
-            let ours = self.fleet.members().iter().position(|member| member.state.pid() == Some(pid));
+            let ours = self
+                .fleet
+                .members()
+                .iter()
+                .position(|member| member.state.pid() == Some(pid));
             if let Some(id) = ours {
                 // All zombies are reaped by now: what answers is alive.
                 let group_left = exists(pid);
-                orders.extend(self.fleet.on(id, Event::Ended { ending, group_left }, self.now()));
+                orders.extend(
+                    self.fleet
+                        .on(id, Event::Ended { ending, group_left }, self.now()),
+                );
             }
         }
         Ok(orders)
@@ -248,12 +292,19 @@ impl Supervisor {
 
     /// Looks at the groups that are swept, each time something has ended or is due.
     fn notice_gone_groups(&mut self) -> Vec<Order> {
-        let swept = self.fleet.members().iter().enumerate().filter_map(|(id, member)| match member.state {
-            State::Sweeping { group, .. } if !exists(group) => Some(id),
-            _ => None,
-        });
+        let swept =
+            self.fleet
+                .members()
+                .iter()
+                .enumerate()
+                .filter_map(|(id, member)| match &member.state {
+                    State::Sweeping(sweeping) if !exists(sweeping.group) => Some(id),
+                    _ => None,
+                });
         let gone: Vec<_> = swept.collect();
-        gone.into_iter().flat_map(|id| self.fleet.on(id, Event::GroupGone, self.clock.elapsed())).collect()
+        gone.into_iter()
+            .flat_map(|id| self.fleet.on(id, Event::GroupGone, self.clock.elapsed()))
+            .collect()
     }
 
     fn execute(&mut self, orders: Vec<Order>) {
@@ -265,7 +316,9 @@ impl Supervisor {
                     let name = &self.fleet.members()[id].program.name;
                     self.log.tell(&format!("{name}: {notice}"));
                 }
-                Order::Process(_, Effect::Signal { pid, signal, reach }) => send(pid, signal, reach),
+                Order::Process(_, Effect::Signal { pid, signal, reach }) => {
+                    send(pid, signal, reach);
+                }
                 Order::Process(id, Effect::Spawn) => queue.extend(self.spawn(id)),
             }
         }
@@ -286,7 +339,10 @@ impl Supervisor {
             }
             Err(error) => {
                 let executable = member.program.command.first().map_or("", String::as_str);
-                Event::Ended { ending: Ending::NotStarted(format!("`{executable}`: {error}")), group_left: false }
+                Event::Ended {
+                    ending: Ending::NotStarted(format!("`{executable}`: {error}")),
+                    group_left: false,
+                }
             }
         };
         self.fleet.on(id, event, self.now())
@@ -294,13 +350,19 @@ impl Supervisor {
 
     /// Talks to those who ask for our health.
     fn serve(&mut self, now: Moment) {
-        let Some(server) = &mut self.server else { return };
+        let Some(server) = &mut self.server else {
+            return;
+        };
         let (fleet, checks, executable) = (&self.fleet, &mut self.checks, &self.options.executable);
         server.pump(now, |name| {
             let asked = |member: &Member| {
                 name.is_none_or(|name| name == member.program.name || name == member.program.group)
             };
-            let members = fleet.members().iter().enumerate().filter(|(_, member)| asked(member));
+            let members = fleet
+                .members()
+                .iter()
+                .enumerate()
+                .filter(|(_, member)| asked(member));
             let draining = !matches!(fleet.phase(), Phase::Rising { .. } | Phase::Steady);
             members
                 .map(|(id, member)| {
@@ -312,7 +374,11 @@ impl Supervisor {
                 .collect()
         });
         let checks = &self.checks;
-        server.answer(now, |id| !checks.is_running(id), |ids| report::write(fleet, checks, ids, now));
+        server.answer(
+            now,
+            |id| !checks.is_running(id),
+            |ids| report::write(fleet, checks, ids, now),
+        );
     }
 
     /// The programs are over. PID 1 also asks what they left in other sessions to end, before its own end kills it.
@@ -320,34 +386,15 @@ impl Supervisor {
         if !self.is_init {
             return true;
         }
-        // wait(2): ECHILD, nothing is left; the loop has reaped what had ended.
-        let peek = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        if waitid(WaitId::All, peek).is_err() {
+        if !processes::have_children() {
             return true;
         }
-        match self.farewell {
-            Some(deadline) => now >= deadline,
-            None => {
-                self.log.tell(&FleetNotice::Stragglers.to_string());
-                // pid_namespaces(7): -1 reaches everybody in our namespace but ourselves; we are its PID 1.
-                let _ = kill(Pid::from_raw(-1), Signal::SIGTERM);
-                self.farewell = Some(now + STRAGGLERS_WAIT);
-                false
-            }
+        if let Some(deadline) = self.farewell {
+            return now >= deadline;
         }
+        self.log.tell(&FleetNotice::Stragglers.to_string());
+        processes::tell_namespace(Signal::SIGTERM);
+        self.farewell = Some(now + STRAGGLERS_WAIT);
+        false
     }
-}
-
-/// ESRCH: it ended first, and will be reaped.
-fn send(pid: i32, signal: Signal, reach: Reach) {
-    let pid = Pid::from_raw(pid);
-    let _ = match reach {
-        Reach::Leader => kill(pid, signal),
-        Reach::Group => killpg(pid, signal),
-    };
-}
-
-/// kill(2) with no signal: ESRCH when the group has no member.
-fn exists(group: i32) -> bool {
-    killpg(Pid::from_raw(group), None) != Err(Errno::ESRCH)
 }

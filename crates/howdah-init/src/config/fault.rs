@@ -18,7 +18,13 @@ pub struct Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}:{}: {}", self.file.display(), self.line, self.message)?;
+        write!(
+            formatter,
+            "{}:{}: {}",
+            self.file.display(),
+            self.line,
+            self.message
+        )?;
         match &self.hint {
             Some(hint) => write!(formatter, " ({hint})"),
             None => Ok(()),
@@ -45,11 +51,27 @@ impl Findings {
         message: impl Into<String>,
         hint: Option<String>,
     ) {
-        add(&mut self.faults, Fault { file: file.to_owned(), line, message: message.into(), hint });
+        add(
+            &mut self.faults,
+            Fault {
+                file: file.to_owned(),
+                line,
+                message: message.into(),
+                hint,
+            },
+        );
     }
 
     pub(crate) fn warn(&mut self, file: &Path, line: usize, message: impl Into<String>) {
-        add(&mut self.warnings, Fault { file: file.to_owned(), line, message: message.into(), hint: None });
+        add(
+            &mut self.warnings,
+            Fault {
+                file: file.to_owned(),
+                line,
+                message: message.into(),
+                hint: None,
+            },
+        );
     }
 }
 
@@ -60,7 +82,10 @@ fn add(list: &mut Vec<Fault>, fault: Fault) {
 }
 
 /// "did you mean `stopsignal`?", when one of `known` is close to what was written.
-pub(crate) fn suggestion<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub(crate) fn suggestion<'a>(
+    written: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
     known
         .into_iter()
         .map(|name| (strsim::jaro_winkler(written, name), name))

@@ -8,7 +8,9 @@ use nix::sys::signal::Signal;
 ///
 /// php-fpm(8) and nginx(8) finish their requests on QUIT and drop them on TERM; httpd's graceful-stop is WINCH.
 pub(crate) fn stop_signal(command: &[String]) -> Signal {
-    let executable = command.first().map_or("", |first| first.rsplit('/').next().unwrap_or(first));
+    let executable = command
+        .first()
+        .map_or("", |first| first.rsplit('/').next().unwrap_or(first));
     match executable {
         "nginx" | "openresty" => Signal::SIGQUIT,
         "apache2" | "apache2-foreground" | "httpd" | "httpd-foreground" => Signal::SIGWINCH,
@@ -25,11 +27,13 @@ pub(crate) fn stop_wait(command: &[String]) -> Duration {
 /// Laravel's `queue:work`, `queue:listen` and `horizon`, Symfony's `messenger:consume`; also inside `sh -c "..."`.
 fn is_queue_program(command: &[String]) -> bool {
     let line = command.join(" ");
-    let words: Vec<_> = line.split(|c: char| c.is_whitespace() || "'\"();&|".contains(c)).collect();
+    let words: Vec<_> = line
+        .split(|c: char| c.is_whitespace() || "'\"();&|".contains(c))
+        .collect();
     let consoles = |word: &&str| word.ends_with("artisan") || word.ends_with("console");
     words.iter().enumerate().any(|(at, word)| match *word {
         "queue:work" | "queue:listen" | "messenger:consume" => true,
-        "horizon" => words[..at].iter().any(|word| consoles(&word)),
+        "horizon" => words[..at].iter().any(consoles),
         _ => false,
     })
 }
@@ -44,19 +48,38 @@ mod tests {
 
     #[test]
     fn signals_are_those_the_programs_want() {
-        assert_eq!(stop_signal(&words("/usr/sbin/php-fpm8.2 -F")), Signal::SIGQUIT);
+        assert_eq!(
+            stop_signal(&words("/usr/sbin/php-fpm8.2 -F")),
+            Signal::SIGQUIT
+        );
         assert_eq!(stop_signal(&words("nginx -g x")), Signal::SIGQUIT);
         assert_eq!(stop_signal(&words("apache2-foreground")), Signal::SIGWINCH);
-        assert_eq!(stop_signal(&words("php artisan queue:work")), Signal::SIGTERM);
+        assert_eq!(
+            stop_signal(&words("php artisan queue:work")),
+            Signal::SIGTERM
+        );
     }
 
     #[test]
     fn queue_programs_get_a_minute() {
-        let minute = Duration::from_secs(60);
-        assert_eq!(stop_wait(&words("php artisan queue:work --tries=3")), minute);
+        let minute = Duration::from_mins(1);
+        assert_eq!(
+            stop_wait(&words("php artisan queue:work --tries=3")),
+            minute
+        );
         assert_eq!(stop_wait(&words("php /app/artisan horizon")), minute);
-        assert_eq!(stop_wait(&["sh".into(), "-c".into(), "exec php bin/console messenger:consume async".into()]), minute);
-        assert_eq!(stop_wait(&words("php artisan serve")), Duration::from_secs(10));
+        assert_eq!(
+            stop_wait(&[
+                "sh".into(),
+                "-c".into(),
+                "exec php bin/console messenger:consume async".into()
+            ]),
+            minute
+        );
+        assert_eq!(
+            stop_wait(&words("php artisan serve")),
+            Duration::from_secs(10)
+        );
         assert_eq!(stop_wait(&words("horizon")), Duration::from_secs(10));
     }
 }

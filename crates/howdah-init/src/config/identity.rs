@@ -16,16 +16,28 @@ pub(crate) fn resolve(etc: &Path, written: &str) -> Result<Identity, String> {
     };
     let record = records(&passwd).find(|fields| fields[0] == user || fields.get(2) == Some(&user));
     let numeric = user.parse::<u32>().ok();
-    let field = |at: usize| record.as_ref().and_then(|fields| fields.get(at)).and_then(|id| id.parse::<u32>().ok());
-    let id = field(2).or(numeric).ok_or_else(|| format!("names user `{user}`, who is not in /etc/passwd"))?;
+    let field = |at: usize| {
+        record
+            .as_ref()
+            .and_then(|fields| fields.get(at))
+            .and_then(|id| id.parse::<u32>().ok())
+    };
+    let id = field(2)
+        .or(numeric)
+        .ok_or_else(|| format!("names user `{user}`, who is not in /etc/passwd"))?;
     let primary = match group {
-        Some(group) => group_id(&groups, group).ok_or_else(|| format!("names group `{group}`, which is not in /etc/group"))?,
+        Some(group) => group_id(&groups, group)
+            .ok_or_else(|| format!("names group `{group}`, which is not in /etc/group"))?,
         // As Docker: a bare id without a record belongs to group 0.
         None => field(3).unwrap_or(0),
     };
     let name = record.map_or(user, |fields| fields[0]);
     let member_of = records(&groups)
-        .filter(|fields| fields.get(3).is_some_and(|members| members.split(',').any(|member| member == name)))
+        .filter(|fields| {
+            fields
+                .get(3)
+                .is_some_and(|members| members.split(',').any(|member| member == name))
+        })
         .filter_map(|fields| fields.get(2)?.parse().ok());
     let mut supplementary: Vec<u32> = member_of.filter(|id| *id != primary).collect();
     supplementary.insert(0, primary);
@@ -37,11 +49,15 @@ pub(crate) fn resolve(etc: &Path, written: &str) -> Result<Identity, String> {
 }
 
 fn records(file: &str) -> impl Iterator<Item = Vec<&str>> {
-    file.lines().filter(|line| !line.starts_with('#')).map(|line| line.split(':').collect())
+    file.lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.split(':').collect())
 }
 
 fn group_id(groups: &str, written: &str) -> Option<u32> {
-    let found = records(groups).find(|fields| fields[0] == written).and_then(|fields| fields.get(2)?.parse().ok());
+    let found = records(groups)
+        .find(|fields| fields[0] == written)
+        .and_then(|fields| fields.get(2)?.parse().ok());
     found.or_else(|| written.parse().ok())
 }
 
@@ -52,8 +68,16 @@ mod tests {
     #[test]
     fn resolves_names_ids_and_groups() {
         let etc = tempfile::tempdir().unwrap();
-        fs_err::write(etc.path().join("passwd"), "root:x:0:0::/:\nwww-data:x:33:33::/var/www:\n").unwrap();
-        fs_err::write(etc.path().join("group"), "www-data:x:33:\nredis:x:101:www-data,other\n").unwrap();
+        fs_err::write(
+            etc.path().join("passwd"),
+            "root:x:0:0::/:\nwww-data:x:33:33::/var/www:\n",
+        )
+        .unwrap();
+        fs_err::write(
+            etc.path().join("group"),
+            "www-data:x:33:\nredis:x:101:www-data,other\n",
+        )
+        .unwrap();
         let ids = |written: &str| {
             resolve(etc.path(), written).map(|identity| {
                 let groups: Vec<u32> = identity.groups.iter().map(|group| group.as_raw()).collect();

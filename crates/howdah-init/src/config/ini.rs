@@ -33,7 +33,10 @@ pub(crate) fn parse(file: &Path, text: &str, findings: &mut Findings) -> Vec<Ini
         }
         // configparser: a line indented deeper than its key continues the key's value.
         if value_indent.is_some_and(|value| indent > value) {
-            if let Some(entry) = sections.last_mut().and_then(|section| section.entries.last_mut()) {
+            if let Some(entry) = sections
+                .last_mut()
+                .and_then(|section| section.entries.last_mut())
+            {
                 entry.value.push('\n');
                 entry.value.push_str(content);
             }
@@ -42,10 +45,18 @@ pub(crate) fn parse(file: &Path, text: &str, findings: &mut Findings) -> Vec<Ini
         value_indent = None;
         if let Some(header) = content.strip_prefix('[') {
             let Some(name) = header.strip_suffix(']') else {
-                findings.fault(file, line, format!("section header `{content}` has no closing `]`"));
+                findings.fault(
+                    file,
+                    line,
+                    format!("section header `{content}` has no closing `]`"),
+                );
                 continue;
             };
-            sections.push(IniSection { name: name.trim().to_owned(), line, entries: Vec::new() });
+            sections.push(IniSection {
+                name: name.trim().to_owned(),
+                line,
+                entries: Vec::new(),
+            });
         } else if let Some(at) = content.find(['=', ':']) {
             let entry = IniEntry {
                 key: content[..at].trim().to_lowercase(),
@@ -54,11 +65,19 @@ pub(crate) fn parse(file: &Path, text: &str, findings: &mut Findings) -> Vec<Ini
             };
             match sections.last_mut() {
                 Some(section) => section.entries.push(entry),
-                None => findings.fault(file, line, format!("`{}` stands before any [section]", entry.key)),
+                None => findings.fault(
+                    file,
+                    line,
+                    format!("`{}` stands before any [section]", entry.key),
+                ),
             }
             value_indent = Some(indent);
         } else {
-            findings.fault(file, line, format!("`{content}` is neither [section] nor key=value"));
+            findings.fault(
+                file,
+                line,
+                format!("`{content}` is neither [section] nor key=value"),
+            );
         }
     }
     sections
@@ -91,7 +110,11 @@ mod tests {
         let (sections, findings) = read(text);
         assert_eq!(findings.faults, []);
         assert_eq!(sections.len(), 1);
-        let entries: Vec<_> = sections[0].entries.iter().map(|e| (e.key.as_str(), e.value.as_str(), e.line)).collect();
+        let entries: Vec<_> = sections[0]
+            .entries
+            .iter()
+            .map(|e| (e.key.as_str(), e.value.as_str(), e.line))
+            .collect();
         assert_eq!(
             entries,
             [

@@ -87,12 +87,21 @@ pub(crate) fn check_keys(file: &Path, section: &Section, findings: &mut Findings
             }
         } else if !KEYS.contains(&key) {
             let message = format!("unknown key `{key}` in program `{}`", section.name);
-            findings.fault_with_hint(file, setting.line, message, suggestion(key, KEYS.iter().copied()));
+            findings.fault_with_hint(
+                file,
+                setting.line,
+                message,
+                suggestion(key, KEYS.iter().copied()),
+            );
         }
     }
     if !without_effect.is_empty() {
         let keys = without_effect.join(", ");
-        findings.warn(file, section.line, format!("program `{}`: no effect here: {keys}", section.name));
+        findings.warn(
+            file,
+            section.line,
+            format!("program `{}`: no effect here: {keys}", section.name),
+        );
     }
 }
 
@@ -108,11 +117,16 @@ pub(crate) struct Reader<'a> {
 impl Reader<'_> {
     /// The setting that counts: as in configparser, the last one.
     fn setting(&self, key: &str) -> Option<&Setting> {
-        self.section.settings.iter().rev().find(|setting| setting.key == key)
+        self.section
+            .settings
+            .iter()
+            .rev()
+            .find(|setting| setting.key == key)
     }
 
     pub(crate) fn line(&self, key: &str) -> usize {
-        self.setting(key).map_or(self.section.line, |setting| setting.line)
+        self.setting(key)
+            .map_or(self.section.line, |setting| setting.line)
     }
 
     pub(crate) fn has(&self, key: &str) -> bool {
@@ -136,9 +150,15 @@ impl Reader<'_> {
         let expand = |text: String| self.names.expand(&text);
         let expanded = match value {
             Value::Text(text) => expand(text).map(Value::Text),
-            Value::List(items) => items.into_iter().map(expand).collect::<Result<_, _>>().map(Value::List),
+            Value::List(items) => items
+                .into_iter()
+                .map(expand)
+                .collect::<Result<_, _>>()
+                .map(Value::List),
             Value::Table(pairs) => {
-                let pairs = pairs.into_iter().map(|(name, text)| Ok((name, expand(text)?)));
+                let pairs = pairs
+                    .into_iter()
+                    .map(|(name, text)| Ok((name, expand(text)?)));
                 pairs.collect::<Result<_, String>>().map(Value::Table)
             }
         };
@@ -163,7 +183,9 @@ impl Reader<'_> {
         default: T,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> T {
-        let Some(text) = self.text(key) else { return default };
+        let Some(text) = self.text(key) else {
+            return default;
+        };
         match parse(&text) {
             Ok(value) => value,
             Err(reason) => {
@@ -177,7 +199,9 @@ impl Reader<'_> {
     pub(crate) fn number(&mut self, key: &str, default: u32, least: u32) -> u32 {
         self.parsed(key, default, |text| match text.parse::<u32>() {
             Ok(number) if number >= least => Ok(number),
-            _ => Err(format!("must be a whole number of at least {least}, not `{text}`")),
+            _ => Err(format!(
+                "must be a whole number of at least {least}, not `{text}`"
+            )),
         })
     }
 

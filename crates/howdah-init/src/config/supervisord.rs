@@ -20,7 +20,11 @@ pub(crate) struct Contents {
 }
 
 /// Reads `text`, and the files its `[include]` names.
-pub(crate) fn parse(file: &Path, text: &str, findings: &mut Findings) -> Result<Contents, ConfigError> {
+pub(crate) fn parse(
+    file: &Path,
+    text: &str,
+    findings: &mut Findings,
+) -> Result<Contents, ConfigError> {
     let mut contents = Contents::default();
     let mut included = Vec::new();
     for section in ini::parse(file, text, findings) {
@@ -45,41 +49,82 @@ fn add(file: &Path, section: IniSection, contents: &mut Contents, findings: &mut
     match kind.trim() {
         "program" => {
             let settings = section.entries.into_iter();
-            let settings = settings.map(|entry| Setting { key: entry.key, value: Value::Text(entry.value), line: entry.line });
-            let section = Section { name: name.trim().to_owned(), line: section.line, settings: settings.collect() };
+            let settings = settings.map(|entry| Setting {
+                key: entry.key,
+                value: Value::Text(entry.value),
+                line: entry.line,
+            });
+            let section = Section {
+                name: name.trim().to_owned(),
+                line: section.line,
+                settings: settings.collect(),
+            };
             contents.sections.push((file.to_owned(), section));
         }
-        "supervisord" => {
-            for entry in &section.entries {
-                match (entry.key.as_str(), words::pairs(&entry.value)) {
-                    ("environment", Ok(pairs)) => contents.environment.extend(pairs),
-                    ("environment", Err(reason)) => {
-                        findings.fault(file, entry.line, format!("`environment` of [supervisord] {reason}"));
-                    }
-                    _ => {}
-                }
-            }
-            let is_ours = |key: &str| matches!(key, "environment" | "nodaemon");
-            let rest: Vec<_> = section.entries.iter().map(|entry| entry.key.as_str()).filter(|key| !is_ours(key)).collect();
-            if !rest.is_empty() {
-                findings.warn(file, section.line, format!("[supervisord]: no effect here: {}", rest.join(", ")));
-            }
-        }
-        "unix_http_server" | "inet_http_server" | "supervisorctl" | "rpcinterface" | "ctlplugin" | "group" | "include" => {
-            findings.warn(file, section.line, format!("[{}] has no effect here", section.name));
+        "supervisord" => daemon(file, &section, contents, findings),
+        "unix_http_server" | "inet_http_server" | "supervisorctl" | "rpcinterface"
+        | "ctlplugin" | "group" | "include" => {
+            findings.warn(
+                file,
+                section.line,
+                format!("[{}] has no effect here", section.name),
+            );
         }
         "eventlistener" => {
-            let message = format!("[{}] is not run: there are no events; `essential` replaces the usual quit-on-failure listener", section.name);
+            let message = format!(
+                "[{}] is not run: there are no events; `essential` replaces the usual quit-on-failure listener",
+                section.name
+            );
             findings.warn(file, section.line, message);
         }
         "fcgi-program" => {
-            findings.fault(file, section.line, format!("[{}] is not supported: let php-fpm listen itself", section.name));
+            findings.fault(
+                file,
+                section.line,
+                format!(
+                    "[{}] is not supported: let php-fpm listen itself",
+                    section.name
+                ),
+            );
         }
         other => {
-            let known = ["program", "supervisord", "include", "group", "eventlistener", "supervisorctl"];
+            let known = [
+                "program",
+                "supervisord",
+                "include",
+                "group",
+                "eventlistener",
+                "supervisorctl",
+            ];
             let message = format!("unknown section [{}]", section.name);
             findings.fault_with_hint(file, section.line, message, suggestion(other, known));
         }
+    }
+}
+
+/// `[supervisord]`: its `environment` is every program's; the rest is about a daemon that we are not.
+fn daemon(file: &Path, section: &IniSection, contents: &mut Contents, findings: &mut Findings) {
+    let mut without_effect = Vec::new();
+    for entry in &section.entries {
+        match entry.key.as_str() {
+            "environment" => match words::pairs(&entry.value) {
+                Ok(pairs) => contents.environment.extend(pairs),
+                Err(reason) => {
+                    let message = format!("`environment` of [supervisord] {reason}");
+                    findings.fault(file, entry.line, message);
+                }
+            },
+            "nodaemon" => {}
+            other => without_effect.push(other),
+        }
+    }
+    if !without_effect.is_empty() {
+        let keys = without_effect.join(", ");
+        findings.warn(
+            file,
+            section.line,
+            format!("[supervisord]: no effect here: {keys}"),
+        );
     }
 }
 
@@ -88,7 +133,14 @@ fn include(file: &Path, section: &IniSection, findings: &mut Findings) -> Vec<Pa
     let mut found = Vec::new();
     for entry in &section.entries {
         if entry.key != "files" {
-            findings.fault(file, entry.line, format!("unknown key `{}` in [include]; it has only `files`", entry.key));
+            findings.fault(
+                file,
+                entry.line,
+                format!(
+                    "unknown key `{}` in [include]; it has only `files`",
+                    entry.key
+                ),
+            );
             continue;
         }
         for pattern in entry.value.split_whitespace() {
@@ -98,7 +150,11 @@ fn include(file: &Path, section: &IniSection, findings: &mut Findings) -> Vec<Pa
             found.extend(matches);
         }
         if found.len() > MOST_INCLUDED {
-            findings.fault(file, entry.line, format!("`files` matches more than {MOST_INCLUDED} files"));
+            findings.fault(
+                file,
+                entry.line,
+                format!("`files` matches more than {MOST_INCLUDED} files"),
+            );
             found.clear();
         }
     }
@@ -107,15 +163,21 @@ fn include(file: &Path, section: &IniSection, findings: &mut Findings) -> Vec<Pa
 
 /// Files a path stands for, with `*` and `?` in its last part.
 fn matching(path: &Path) -> Vec<PathBuf> {
-    let (Some(directory), Some(pattern)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+    let (Some(directory), Some(pattern)) = (
+        path.parent(),
+        path.file_name().and_then(|name| name.to_str()),
+    ) else {
         return Vec::new();
     };
     if !pattern.contains(['*', '?']) {
         return vec![path.to_owned()];
     }
-    let Ok(entries) = fs_err::read_dir(directory) else { return Vec::new() };
+    let Ok(entries) = fs_err::read_dir(directory) else {
+        return Vec::new();
+    };
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let visible = names.filter(|name| !name.starts_with('.') && wildcard(pattern.as_bytes(), name.as_bytes()));
+    let visible = names
+        .filter(|name| !name.starts_with('.') && wildcard(pattern.as_bytes(), name.as_bytes()));
     visible.map(|name| directory.join(name)).collect()
 }
 

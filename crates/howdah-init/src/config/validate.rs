@@ -25,25 +25,60 @@ pub(crate) struct Source<'a> {
 }
 
 /// Validates one section into the processes it asks for.
-pub(crate) fn programs(source: &Source<'_>, section: &Section, findings: &mut Findings) -> Vec<Program> {
+pub(crate) fn programs(
+    source: &Source<'_>,
+    section: &Section,
+    findings: &mut Findings,
+) -> Vec<Program> {
     check_keys(source.file, section, findings);
-    if section.name.is_empty() || section.name.contains(|c: char| c.is_whitespace() || c.is_control() || ":/".contains(c)) {
-        let message = format!("program name `{}` may not be empty or contain blanks, `:` or `/`", section.name);
+    if section.name.is_empty()
+        || section
+            .name
+            .contains(|c: char| c.is_whitespace() || c.is_control() || ":/".contains(c))
+    {
+        let message = format!(
+            "program name `{}` may not be empty or contain blanks, `:` or `/`",
+            section.name
+        );
         findings.fault(source.file, section.line, message);
         return Vec::new();
     }
-    let names = source.names.clone().with("program_name", &section.name).with("group_name", &section.name);
-    let mut reader = Reader { file: source.file, section, names: &names, findings };
+    let names = source
+        .names
+        .clone()
+        .with("program_name", &section.name)
+        .with("group_name", &section.name);
+    let mut reader = Reader {
+        file: source.file,
+        section,
+        names: &names,
+        findings,
+    };
     let count = reader.number("numprocs", 1, 1);
     let first = reader.number("numprocs_start", 0, 0);
     if count > MOST_PROCESSES {
-        reader.fault("numprocs", format!("must be at most {MOST_PROCESSES}, not `{count}`"));
+        reader.fault(
+            "numprocs",
+            format!("must be at most {MOST_PROCESSES}, not `{count}`"),
+        );
         return Vec::new();
     }
     let numbers = first..first.saturating_add(count);
     let one = |number| {
-        let names = names.clone().with("process_num", number).with("numprocs", count);
-        process(source, Reader { file: source.file, section, names: &names, findings }, count)
+        let names = names
+            .clone()
+            .with("process_num", &number)
+            .with("numprocs", &count);
+        process(
+            source,
+            Reader {
+                file: source.file,
+                section,
+                names: &names,
+                findings,
+            },
+            count,
+        )
     };
     numbers.filter_map(one).collect()
 }
@@ -52,19 +87,35 @@ fn process(source: &Source<'_>, mut reader: Reader<'_>, count: u32) -> Option<Pr
     let group = reader.section.name.clone();
     let many = "%(program_name)s_%(process_num)02d";
     if count > 1 && reader.has("process_name") {
-        let written = reader.section.settings.iter().rev().find(|setting| setting.key == "process_name");
-        if !written.is_some_and(|s| matches!(&s.value, Value::Text(text) if text.contains("%(process_num)"))) {
-            reader.fault("process_name", format!("must contain %(process_num) when `numprocs` is {count}: `{many}`"));
+        let written = reader
+            .section
+            .settings
+            .iter()
+            .rev()
+            .find(|setting| setting.key == "process_name");
+        if !written.is_some_and(
+            |s| matches!(&s.value, Value::Text(text) if text.contains("%(process_num)")),
+        ) {
+            reader.fault(
+                "process_name",
+                format!("must contain %(process_num) when `numprocs` is {count}: `{many}`"),
+            );
         }
     }
-    let default = if count > 1 { reader.names.expand(many).ok()? } else { group.clone() };
+    let default = if count > 1 {
+        reader.names.expand(many).ok()?
+    } else {
+        group.clone()
+    };
     let name = reader.text("process_name").unwrap_or(default);
     let command = command(&mut reader);
     let (stdout, stderr) = sinks(&mut reader, source);
     let mut environment = source.environment.clone();
     environment.extend(variables(&mut reader));
     Some(Program {
-        directory: reader.text("directory").map(|written| source.surroundings.directory.join(written)),
+        directory: reader
+            .text("directory")
+            .map(|written| source.surroundings.directory.join(written)),
         identity: user(&mut reader, source.surroundings),
         umask: reader.parsed("umask", None, umask),
         environment,
@@ -89,7 +140,9 @@ fn command(reader: &mut Reader<'_>) -> Vec<String> {
         None if reader.has("command") => return Vec::new(),
         None => {
             let message = format!("program `{}` has no `command`", reader.section.name);
-            reader.findings.fault(reader.file, reader.section.line, message);
+            reader
+                .findings
+                .fault(reader.file, reader.section.line, message);
             return Vec::new();
         }
     };
@@ -122,12 +175,16 @@ fn policy(reader: &mut Reader<'_>, command: &[String]) -> Policy {
         stop_reach: reach(stop_as_group),
         kill_reach: reach(kill_as_group),
         priority: reader.parsed("priority", default.priority, |text| {
-            text.parse().map_err(|_| format!("must be a whole number, not `{text}`"))
+            text.parse()
+                .map_err(|_| format!("must be a whole number, not `{text}`"))
         }),
         essential: reader.boolean("essential", default.essential),
     };
     if !policy.autostart {
-        reader.warn("autostart", "is false: nothing starts it, there is no start command yet");
+        reader.warn(
+            "autostart",
+            "is false: nothing starts it, there is no start command yet",
+        );
     }
     policy
 }
@@ -149,9 +206,18 @@ fn autorestart(text: &str) -> Result<Autorestart, String> {
 /// `TERM`, `SIGTERM` or `15`.
 fn signal(text: &str) -> Result<Signal, String> {
     let name = text.to_uppercase();
-    let full = if name.starts_with("SIG") { name } else { format!("SIG{name}") };
-    let number = text.parse::<i32>().ok().and_then(|number| Signal::try_from(number).ok());
-    number.or_else(|| full.parse().ok()).ok_or_else(|| format!("must be a signal such as TERM or QUIT, not `{text}`"))
+    let full = if name.starts_with("SIG") {
+        name
+    } else {
+        format!("SIG{name}")
+    };
+    let number = text
+        .parse::<i32>()
+        .ok()
+        .and_then(|number| Signal::try_from(number).ok());
+    number
+        .or_else(|| full.parse().ok())
+        .ok_or_else(|| format!("must be a signal such as TERM or QUIT, not `{text}`"))
 }
 
 fn umask(text: &str) -> Result<Option<u32>, String> {
@@ -167,11 +233,20 @@ fn exit_codes(reader: &mut Reader<'_>) -> Option<Vec<i32>> {
         Value::List(codes) => codes,
         Value::Table(_) => Vec::new(),
     };
-    let codes = written.iter().map(|code| code.parse::<u8>().map(i32::from)).collect::<Result<Vec<_>, _>>();
+    let codes = written
+        .iter()
+        .map(|code| code.parse::<u8>().map(i32::from))
+        .collect::<Result<Vec<_>, _>>();
     match codes {
         Ok(codes) if !codes.is_empty() => Some(codes),
         _ => {
-            reader.fault("exitcodes", format!("must be codes from 0 to 255, such as 0,2, not `{}`", written.join(",")));
+            reader.fault(
+                "exitcodes",
+                format!(
+                    "must be codes from 0 to 255, such as 0,2, not `{}`",
+                    written.join(",")
+                ),
+            );
             None
         }
     }
@@ -182,12 +257,25 @@ fn variables(reader: &mut Reader<'_>) -> Vec<(String, String)> {
         None => return Vec::new(),
         Some(Value::Table(pairs)) => Ok(pairs),
         Some(Value::Text(text)) => words::pairs(&text),
-        Some(Value::List(items)) => items.iter().map(|item| words::pairs(item)).collect::<Result<Vec<_>, _>>().map(|p| p.concat()),
+        Some(Value::List(items)) => items
+            .iter()
+            .map(|item| words::pairs(item))
+            .collect::<Result<Vec<_>, _>>()
+            .map(|p| p.concat()),
     };
     match pairs {
-        Ok(pairs) if pairs.iter().all(|(key, value)| !key.contains(['=', '\0']) && !value.contains('\0')) => pairs,
+        Ok(pairs)
+            if pairs
+                .iter()
+                .all(|(key, value)| !key.contains(['=', '\0']) && !value.contains('\0')) =>
+        {
+            pairs
+        }
         Ok(_) => {
-            reader.fault("environment", "has a name or value with a character no environment can hold");
+            reader.fault(
+                "environment",
+                "has a name or value with a character no environment can hold",
+            );
             Vec::new()
         }
         Err(reason) => {
@@ -199,13 +287,18 @@ fn variables(reader: &mut Reader<'_>) -> Vec<(String, String)> {
 
 fn user(reader: &mut Reader<'_>, surroundings: &Surroundings) -> Option<Identity> {
     let written = reader.text("user")?;
-    let identity = identity::resolve(Path::new("/etc"), &written).map_err(|reason| reader.fault("user", reason)).ok()?;
+    let identity = identity::resolve(Path::new("/etc"), &written)
+        .map_err(|reason| reader.fault("user", reason))
+        .ok()?;
     if surroundings.user == identity.user {
         return None;
     }
     if !surroundings.user.is_root() {
         let id = surroundings.user;
-        reader.warn("user", format!("is `{written}`, but only root can change users: it runs as user id {id}"));
+        reader.warn(
+            "user",
+            format!("is `{written}`, but only root can change users: it runs as user id {id}"),
+        );
         return None;
     }
     Some(identity)
@@ -222,12 +315,19 @@ fn sinks(reader: &mut Reader<'_>, source: &Source<'_>) -> (Sink, Sink) {
         }
         return (stdout.clone(), stdout);
     }
-    (stdout, sink(reader, ["stderr_logfile", "stderr"], Sink::Stderr, source))
+    (
+        stdout,
+        sink(reader, ["stderr_logfile", "stderr"], Sink::Stderr, source),
+    )
 }
 
 fn sink(reader: &mut Reader<'_>, keys: [&str; 2], own: Sink, source: &Source<'_>) -> Sink {
-    let Some(key) = keys.into_iter().find(|key| reader.has(key)) else { return own };
-    let Some(written) = reader.text(key) else { return own };
+    let Some(key) = keys.into_iter().find(|key| reader.has(key)) else {
+        return own;
+    };
+    let Some(written) = reader.text(key) else {
+        return own;
+    };
     match written.as_str() {
         "" => {
             reader.fault(key, "must be a file, AUTO or NONE");
@@ -261,13 +361,19 @@ fn check(reader: &mut Reader<'_>) -> Option<Check> {
         Value::Text(text) => match words::split(&text) {
             Ok(words) if !words.is_empty() => Probe::Command(words),
             _ => {
-                reader.fault("health", "must be a command, or an http:// or tcp:// address");
+                reader.fault(
+                    "health",
+                    "must be a command, or an http:// or tcp:// address",
+                );
                 return None;
             }
         },
         Value::List(words) if !words.is_empty() => Probe::Command(words),
         Value::List(_) | Value::Table(_) => {
-            reader.fault("health", "must be a command, or an http:// or tcp:// address");
+            reader.fault(
+                "health",
+                "must be a command, or an http:// or tcp:// address",
+            );
             return None;
         }
     };

@@ -24,7 +24,11 @@ pub(crate) fn split(text: &str) -> Result<Vec<String>, String> {
     Ok(words)
 }
 
-fn quoted(characters: &mut std::str::Chars<'_>, quote: char, word: &mut String) -> Result<(), String> {
+fn quoted(
+    characters: &mut std::str::Chars<'_>,
+    quote: char,
+    word: &mut String,
+) -> Result<(), String> {
     while let Some(character) = characters.next() {
         match character {
             end if end == quote => return Ok(()),
@@ -44,7 +48,10 @@ pub(crate) fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
     let mut pairs = Vec::new();
     let mut characters = text.chars().peekable();
     loop {
-        while characters.next_if(|c| c.is_whitespace() || *c == ',').is_some() {}
+        while characters
+            .next_if(|c| c.is_whitespace() || *c == ',')
+            .is_some()
+        {}
         if characters.peek().is_none() {
             return Ok(pairs);
         }
@@ -82,16 +89,32 @@ mod tests {
     #[test]
     fn splits_as_a_shell_quotes() {
         let words = split(r#"php  artisan 'queue:work now' --name="a \"b\" c\d" \ x"#).unwrap();
-        assert_eq!(words, ["php", "artisan", "queue:work now", r#"--name=a "b" c\d"#, " x"]);
+        assert_eq!(
+            words,
+            [
+                "php",
+                "artisan",
+                "queue:work now",
+                r#"--name=a "b" c\d"#,
+                " x"
+            ]
+        );
         assert_eq!(split("  '' ").unwrap(), [""]);
-        assert!(split("nginx -g 'daemon off;").unwrap_err().contains("never closed"));
+        assert!(
+            split("nginx -g 'daemon off;")
+                .unwrap_err()
+                .contains("never closed")
+        );
     }
 
     #[test]
     fn pairs_are_separated_by_commas_and_lines() {
         let pairs = pairs("A=\"1,2\",B=two words ,\n  C='x=y',D=").unwrap();
         let expected = [("A", "1,2"), ("B", "two words"), ("C", "x=y"), ("D", "")];
-        assert_eq!(pairs, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        assert_eq!(
+            pairs,
+            expected.map(|(key, value)| (key.to_owned(), value.to_owned()))
+        );
     }
 
     #[test]

@@ -7,8 +7,9 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::spawn::spawn_check;
+use crate::ending::Ending;
 use crate::fleet::Id;
-use crate::lifecycle::{Ending, Moment};
+use crate::lifecycle::Moment;
 use crate::program::{Probe, Program};
 
 /// The checks that run, by process id, and the last answer of each program.
@@ -37,17 +38,29 @@ impl Checks {
             Probe::Address(address) => {
                 let timeout = check.timeout.as_secs().to_string();
                 let executable = executable.to_string_lossy().into_owned();
-                vec![executable, "health".to_owned(), "--probe".to_owned(), address.clone(), "--timeout".to_owned(), timeout]
+                vec![
+                    executable,
+                    "health".to_owned(),
+                    "--probe".to_owned(),
+                    address.clone(),
+                    "--timeout".to_owned(),
+                    timeout,
+                ]
             }
         };
         match spawn_check(program, &words) {
             Ok(pid) => {
                 self.answers.remove(&id);
-                let running = Running { id, deadline: now + check.timeout, timed_out: false };
+                let running = Running {
+                    id,
+                    deadline: now + check.timeout,
+                    timed_out: false,
+                };
                 self.running.insert(pid, running);
             }
             Err(error) => {
-                self.answers.insert(id, Err(format!("check cannot start: {error}")));
+                self.answers
+                    .insert(id, Err(format!("check cannot start: {error}")));
             }
         }
     }
@@ -63,7 +76,9 @@ impl Checks {
 
     /// A process ended. `true` when it was a check.
     pub(crate) fn ended(&mut self, pid: i32, ending: &Ending) -> bool {
-        let Some(running) = self.running.remove(&pid) else { return false };
+        let Some(running) = self.running.remove(&pid) else {
+            return false;
+        };
         let answer = match ending {
             _ if running.timed_out => Err("check did not end in time".to_owned()),
             Ending::Exited(0) => Ok(()),
@@ -88,6 +103,10 @@ impl Checks {
 
     /// When [`Checks::tick`] must be called next.
     pub(crate) fn deadline(&self) -> Option<Moment> {
-        self.running.values().filter(|running| !running.timed_out).map(|running| running.deadline).min()
+        self.running
+            .values()
+            .filter(|running| !running.timed_out)
+            .map(|running| running.deadline)
+            .min()
     }
 }

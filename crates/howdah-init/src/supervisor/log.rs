@@ -66,22 +66,38 @@ struct Record<'a> {
 
 impl Log {
     /// A log to our standard streams, wide enough for the longest of `names`.
-    pub(crate) fn new<'a>(format: LogFormat, names: impl Iterator<Item = &'a str>) -> io::Result<Self> {
+    pub(crate) fn new<'a>(
+        format: LogFormat,
+        names: impl Iterator<Item = &'a str>,
+    ) -> io::Result<Self> {
         let (stdout, stderr) = (io::stdout(), io::stderr());
         let (first, second) = (fstat(&stdout)?, fstat(&stderr)?);
         let same = (first.st_dev, first.st_ino) == (second.st_dev, second.st_ino);
         Ok(Self {
             format,
-            width: names.map(|name| name.chars().count()).max().unwrap_or(0).max(OURSELVES.len()),
+            width: names
+                .map(|name| name.chars().count())
+                .max()
+                .unwrap_or(0)
+                .max(OURSELVES.len()),
             stdout: Outlet::new(stdout.as_fd())?,
-            stderr: if same { None } else { Some(Outlet::new(stderr.as_fd())?) },
+            stderr: if same {
+                None
+            } else {
+                Some(Outlet::new(stderr.as_fd())?)
+            },
             inlets: Vec::new(),
         })
     }
 
     /// Reads `pipe` from now on, as `stream` of the process `name`. It must not block.
     pub(crate) fn follow(&mut self, pipe: File, name: &str, stream: Stream) {
-        self.inlets.push(Inlet { pipe, name: name.to_owned(), stream, line: Vec::new() });
+        self.inlets.push(Inlet {
+            pipe,
+            name: name.to_owned(),
+            stream,
+            line: Vec::new(),
+        });
     }
 
     /// A line of our own.
@@ -91,11 +107,20 @@ impl Log {
 
     /// The descriptors to wait for: programs that may be read, and streams that can take no more now.
     pub(crate) fn interests(&self) -> Vec<(BorrowedFd<'_>, PollFlags)> {
-        let outlets = [Some(&self.stdout), self.stderr.as_ref()].into_iter().flatten();
-        let waiting = outlets.filter(|outlet| outlet.is_waiting()).map(|outlet| (outlet.as_fd(), PollFlags::POLLOUT));
+        let outlets = [Some(&self.stdout), self.stderr.as_ref()]
+            .into_iter()
+            .flatten();
+        let waiting = outlets
+            .filter(|outlet| outlet.is_waiting())
+            .map(|outlet| (outlet.as_fd(), PollFlags::POLLOUT));
         // A full outlet is back pressure: its programs wait, as they would without us, and we do not.
-        let readable = self.inlets.iter().filter(|inlet| !self.outlet(inlet.stream).is_full());
-        waiting.chain(readable.map(|inlet| (inlet.pipe.as_fd(), PollFlags::POLLIN))).collect()
+        let readable = self
+            .inlets
+            .iter()
+            .filter(|inlet| !self.outlet(inlet.stream).is_full());
+        waiting
+            .chain(readable.map(|inlet| (inlet.pipe.as_fd(), PollFlags::POLLIN)))
+            .collect()
     }
 
     /// Moves what can be moved without waiting.
@@ -138,7 +163,14 @@ impl Log {
                 self.split(inlet, &buffer[..count]);
                 true
             }
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => true,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                ) =>
+            {
+                true
+            }
             Err(_) => {
                 self.end_line(inlet);
                 false
@@ -158,7 +190,11 @@ impl Log {
     fn end_line(&mut self, inlet: &mut Inlet) {
         if !inlet.line.is_empty() {
             let line = std::mem::take(&mut inlet.line);
-            self.line(&inlet.name, inlet.stream, line.strip_suffix(b"\n").unwrap_or(&line));
+            self.line(
+                &inlet.name,
+                inlet.stream,
+                line.strip_suffix(b"\n").unwrap_or(&line),
+            );
         }
     }
 
@@ -190,7 +226,11 @@ fn json(name: &str, stream: Stream, line: &[u8]) -> Vec<u8> {
     let record = Record {
         time: format!("{:.6}", jiff::Timestamp::now()),
         program: name,
-        stream: if stream == Stream::Stdout { "stdout" } else { "stderr" },
+        stream: if stream == Stream::Stdout {
+            "stdout"
+        } else {
+            "stderr"
+        },
         message: &String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)),
     };
     // Strings alone cannot fail to serialise.

@@ -27,7 +27,7 @@ pub(crate) struct Outlet {
 impl Outlet {
     /// An outlet to what `descriptor` refers to.
     ///
-    /// O_NONBLOCK belongs to the open file description (fcntl(2)), which we share with whoever gave it to us. So a pipe or a
+    /// `O_NONBLOCK` belongs to the open file description (fcntl(2)), which we share with whoever gave it to us. So a pipe or a
     /// terminal is opened anew; where that is refused, each write is announced by poll(2) and small enough not to block.
     pub(crate) fn new(descriptor: BorrowedFd<'_>) -> io::Result<Self> {
         let kind = FileType::from_raw_mode(fstat(descriptor)?.st_mode);
@@ -37,7 +37,12 @@ impl Outlet {
         };
         let nonblocking = reopened.is_some();
         let owned = reopened.map_or_else(|| descriptor.try_clone_to_owned(), Ok)?;
-        Ok(Self { file: File::from(owned), nonblocking, waiting: Vec::new(), broken: false })
+        Ok(Self {
+            file: File::from(owned),
+            nonblocking,
+            waiting: Vec::new(),
+            broken: false,
+        })
     }
 
     pub(crate) fn push(&mut self, bytes: &[u8]) {
@@ -59,7 +64,11 @@ impl Outlet {
         let mut written = 0;
         while written < self.waiting.len() {
             let rest = &self.waiting[written..];
-            let chunk = if self.nonblocking { rest } else { &rest[..rest.len().min(PIPE_BUF)] };
+            let chunk = if self.nonblocking {
+                rest
+            } else {
+                &rest[..rest.len().min(PIPE_BUF)]
+            };
             if !self.nonblocking && !is_writable(self.file.as_fd(), PollTimeout::ZERO) {
                 break;
             }
@@ -85,7 +94,10 @@ impl Outlet {
             if self.waiting.is_empty() || left.is_zero() {
                 return;
             }
-            is_writable(self.file.as_fd(), PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX));
+            is_writable(
+                self.file.as_fd(),
+                PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX),
+            );
         }
     }
 }
@@ -99,7 +111,11 @@ impl AsFd for Outlet {
 fn reopen(descriptor: BorrowedFd<'_>) -> rustix::io::Result<OwnedFd> {
     use std::os::fd::AsRawFd as _;
     let path = format!("/proc/self/fd/{}", descriptor.as_raw_fd());
-    open(path, OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())
+    open(
+        path,
+        OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
 }
 
 fn is_writable(descriptor: BorrowedFd<'_>, timeout: PollTimeout) -> bool {
@@ -117,7 +133,9 @@ mod tests {
         let (mut reader, writer) = io::pipe().unwrap();
         let mut outlet = Outlet::new(writer.as_fd()).unwrap();
         drop(writer);
-        let sent: Vec<u8> = (0..300_000_u32).map(|number| number.to_le_bytes()[0]).collect();
+        let sent: Vec<u8> = (0..300_000_u32)
+            .map(|number| number.to_le_bytes()[0])
+            .collect();
         outlet.push(&sent);
         outlet.flush();
         assert!(outlet.is_waiting());
@@ -136,8 +154,8 @@ mod tests {
         let mut outlet = Outlet::new(writer.as_fd()).unwrap();
         drop(reader);
         outlet.push(b"lost\n");
-        outlet.finish(Duration::from_secs(60));
-        outlet.push(&[0; FULL]);
+        outlet.finish(Duration::from_mins(1));
+        outlet.push(&vec![0; FULL]);
         assert!(!outlet.is_waiting() && !outlet.is_full());
     }
 }

@@ -14,12 +14,22 @@ pub(crate) fn write(fleet: &Fleet, checks: &Checks, ids: &[Id], now: Moment) -> 
         Phase::Steady => "running",
         Phase::Draining { .. } | Phase::Over { .. } => "stopping",
     };
-    let members = ids.iter().filter_map(|id| Some((*id, fleet.members().get(*id)?)));
-    let processes: Vec<_> = members.map(|(id, member)| process(id, member, checks, now)).collect();
+    let members = ids
+        .iter()
+        .filter_map(|id| Some((*id, fleet.members().get(*id)?)));
+    let processes: Vec<_> = members
+        .map(|(id, member)| process(id, member, checks, now))
+        .collect();
     // Asked about everything, only what is essential counts; asked about one program, it does.
     let everything = ids.len() == fleet.members().len();
-    let well = processes.iter().all(|process| process.healthy || (everything && !process.essential));
-    let report = Report { state: state.to_owned(), healthy: well && state != "stopping" && !ids.is_empty(), processes };
+    let well = processes
+        .iter()
+        .all(|process| process.healthy || (everything && !process.essential));
+    let report = Report {
+        state: state.to_owned(),
+        healthy: well && state != "stopping" && !ids.is_empty(),
+        processes,
+    };
     // Strings, numbers and truth values cannot fail to serialise.
     serde_json::to_vec(&report).unwrap_or_default()
 }
@@ -34,10 +44,15 @@ fn process(id: Id, member: &Member, checks: &Checks, now: Moment) -> ProcessRepo
         },
         State::Exited { ending } => (finished(ending, policy), Some(ending.to_string())),
         State::Fatal { ending } => (false, Some(ending.to_string())),
-        State::Waiting if !policy.autostart => (true, Some("not started with the supervisor".to_owned())),
+        State::Waiting if !policy.autostart => {
+            (true, Some("not started with the supervisor".to_owned()))
+        }
         State::Waiting => (false, Some("its turn has not come".to_owned())),
         State::Backoff { until, .. } => {
-            let left = until.saturating_sub(now).max(Duration::from_secs(1)).as_secs();
+            let left = until
+                .saturating_sub(now)
+                .max(Duration::from_secs(1))
+                .as_secs();
             (false, Some(format!("next try in {left} s")))
         }
         _ => (false, None),

@@ -74,10 +74,19 @@ enum Conversation {
 impl Server {
     /// Listens at the first of `paths` where we may.
     pub(crate) fn open(paths: &[PathBuf]) -> Result<Self, SocketError> {
-        let mut refused = SocketError::Listen { path: PathBuf::new(), source: io::ErrorKind::NotFound.into() };
+        let mut refused = SocketError::Listen {
+            path: PathBuf::new(),
+            source: io::ErrorKind::NotFound.into(),
+        };
         for path in paths {
             match listen(path) {
-                Ok(listener) => return Ok(Self { listener, path: path.clone(), clients: Vec::new() }),
+                Ok(listener) => {
+                    return Ok(Self {
+                        listener,
+                        path: path.clone(),
+                        clients: Vec::new(),
+                    });
+                }
                 Err(error @ SocketError::InUse { .. }) => return Err(error),
                 Err(error) => refused = error,
             }
@@ -86,49 +95,71 @@ impl Server {
     }
 
     pub(crate) fn interests(&self) -> Vec<(BorrowedFd<'_>, PollFlags)> {
-        let listener = (self.clients.len() < MOST_CLIENTS).then_some((self.listener.as_fd(), PollFlags::POLLIN));
-        let clients = self.clients.iter().filter_map(|client| match &client.state {
-            Conversation::Asking(_) => Some((client.stream.as_fd(), PollFlags::POLLIN)),
-            Conversation::Answering(_) => Some((client.stream.as_fd(), PollFlags::POLLOUT)),
-            Conversation::Waiting(_) | Conversation::Over => None,
-        });
+        let listener = (self.clients.len() < MOST_CLIENTS)
+            .then_some((self.listener.as_fd(), PollFlags::POLLIN));
+        let clients = self
+            .clients
+            .iter()
+            .filter_map(|client| match &client.state {
+                Conversation::Asking(_) => Some((client.stream.as_fd(), PollFlags::POLLIN)),
+                Conversation::Answering(_) => Some((client.stream.as_fd(), PollFlags::POLLOUT)),
+                Conversation::Waiting(_) | Conversation::Over => None,
+            });
         listener.into_iter().chain(clients).collect()
     }
 
     pub(crate) fn deadline(&self) -> Option<Moment> {
-        self.clients.iter().filter(|client| !matches!(client.state, Conversation::Waiting(_))).map(|client| client.deadline).min()
+        self.clients
+            .iter()
+            .filter(|client| !matches!(client.state, Conversation::Waiting(_)))
+            .map(|client| client.deadline)
+            .min()
     }
 
     /// Accepts, reads and writes what can be. `select` gives the processes a question is about, and starts their checks.
     pub(crate) fn pump(&mut self, now: Moment, mut select: impl FnMut(Option<&str>) -> Vec<Id>) {
         while self.clients.len() < MOST_CLIENTS {
-            let Ok((stream, _)) = self.listener.accept() else { break };
+            let Ok((stream, _)) = self.listener.accept() else {
+                break;
+            };
             if stream.set_nonblocking(true).is_ok() {
                 let state = Conversation::Asking(Vec::new());
-                self.clients.push(Client { stream, state, deadline: now + PATIENCE });
+                self.clients.push(Client {
+                    stream,
+                    state,
+                    deadline: now + PATIENCE,
+                });
             }
         }
         for client in &mut self.clients {
             client.listen(&mut select);
             client.speak();
         }
-        let waits = |client: &Client| matches!(client.state, Conversation::Waiting(_)) || client.deadline > now;
+        let waits = |client: &Client| {
+            matches!(client.state, Conversation::Waiting(_)) || client.deadline > now
+        };
         self.clients.retain(|client| waits(client));
     }
 
     /// Answers those who wait only for processes that are `ready`.
-    pub(crate) fn answer(&mut self, now: Moment, ready: impl Fn(Id) -> bool, report: impl Fn(&[Id]) -> Vec<u8>) {
+    pub(crate) fn answer(
+        &mut self,
+        now: Moment,
+        ready: impl Fn(Id) -> bool,
+        report: impl Fn(&[Id]) -> Vec<u8>,
+    ) {
         for client in &mut self.clients {
-            if let Conversation::Waiting(ids) = &client.state {
-                if ids.iter().all(|id| ready(*id)) {
-                    client.state = Conversation::Answering(report(ids));
-                    client.deadline = now + PATIENCE;
-                    client.speak();
-                }
+            if let Conversation::Waiting(ids) = &client.state
+                && ids.iter().all(|id| ready(*id))
+            {
+                client.state = Conversation::Answering(report(ids));
+                client.deadline = now + PATIENCE;
+                client.speak();
             }
         }
         // At once: the client reads until we close.
-        self.clients.retain(|client| !matches!(client.state, Conversation::Over));
+        self.clients
+            .retain(|client| !matches!(client.state, Conversation::Over));
     }
 }
 
@@ -141,17 +172,30 @@ impl Drop for Server {
 
 impl Client {
     fn listen(&mut self, select: &mut impl FnMut(Option<&str>) -> Vec<Id>) {
-        let Conversation::Asking(question) = &mut self.state else { return };
+        let Conversation::Asking(question) = &mut self.state else {
+            return;
+        };
         let mut buffer = [0; LONGEST_QUESTION];
         match self.stream.read(&mut buffer) {
-            Ok(count) if count > 0 && question.len() + count <= LONGEST_QUESTION => question.extend_from_slice(&buffer[..count]),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => return,
+            Ok(count) if count > 0 && question.len() + count <= LONGEST_QUESTION => {
+                question.extend_from_slice(&buffer[..count]);
+            }
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                ) =>
+            {
+                return;
+            }
             _ => {
                 self.state = Conversation::Over;
                 return;
             }
         }
-        let Some(end) = question.iter().position(|byte| *byte == b'\n') else { return };
+        let Some(end) = question.iter().position(|byte| *byte == b'\n') else {
+            return;
+        };
         let line = String::from_utf8_lossy(&question[..end]).into_owned();
         let mut words = line.splitn(2, ' ');
         self.state = match words.next() {
@@ -161,7 +205,9 @@ impl Client {
     }
 
     fn speak(&mut self) {
-        let Conversation::Answering(answer) = &mut self.state else { return };
+        let Conversation::Answering(answer) = &mut self.state else {
+            return;
+        };
         loop {
             match self.stream.write(answer) {
                 Ok(count) if count < answer.len() => drop(answer.drain(..count)),
@@ -177,20 +223,31 @@ impl Client {
 }
 
 fn listen(path: &Path) -> Result<UnixListener, SocketError> {
-    let refused = |source| SocketError::Listen { path: path.to_owned(), source };
+    let refused = |source| SocketError::Listen {
+        path: path.to_owned(),
+        source,
+    };
     // A relative path may have no directory to make.
-    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+    if let Some(directory) = path
+        .parent()
+        .filter(|directory| !directory.as_os_str().is_empty())
+    {
         prepare_directory(directory).map_err(refused)?;
         let own = private_directory(Uid::effective());
         if directory == own {
             let metadata = fs_err::symlink_metadata(directory).map_err(refused)?;
-            if !metadata.is_dir() || metadata.uid() != Uid::effective().as_raw() || metadata.mode() & 0o022 != 0 {
+            if !metadata.is_dir()
+                || metadata.uid() != Uid::effective().as_raw()
+                || metadata.mode() & 0o022 != 0
+            {
                 return Err(SocketError::Foreign { path: own });
             }
         }
     }
     if UnixStream::connect(path).is_ok() {
-        return Err(SocketError::InUse { path: path.to_owned() });
+        return Err(SocketError::InUse {
+            path: path.to_owned(),
+        });
     }
     match fs_err::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(refused(error)),
@@ -206,7 +263,11 @@ fn listen(path: &Path) -> Result<UnixListener, SocketError> {
 }
 
 fn prepare_directory(directory: &Path) -> io::Result<()> {
-    let mode = if directory.starts_with("/tmp") { 0o700 } else { 0o755 };
+    let mode = if directory.starts_with("/tmp") {
+        0o700
+    } else {
+        0o755
+    };
     match std::fs::DirBuilder::new().mode(mode).create(directory) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),

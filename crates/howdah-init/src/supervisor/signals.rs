@@ -1,9 +1,9 @@
 //! The signals sent to us: which we take, how we read them, and what each of them asks for.
 
-use nix::sys::signal::{SigSet, Signal, SigmaskHow, sigprocmask};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-/// `ssi_code` of a signal the kernel made, such as Ctrl-C on a terminal (sigaction(2), SI_KERNEL).
+/// `ssi_code` of a signal the kernel made, such as Ctrl-C on a terminal (sigaction(2), `SI_KERNEL`).
 const SI_KERNEL: i32 = 0x80;
 
 /// What one signal asks for.
@@ -28,12 +28,22 @@ pub(crate) struct Circumstances {
     pub(crate) draining: bool,
 }
 
-const STOPPING: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGWINCH];
-const FORWARDED: [Signal; 4] = [Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGCONT];
+const STOPPING: [Signal; 4] = [
+    Signal::SIGTERM,
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGWINCH,
+];
+const FORWARDED: [Signal; 4] = [
+    Signal::SIGHUP,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGCONT,
+];
 
 /// Blocks the signals we take and gives the descriptor they are read from.
 ///
-/// Blocked signals are queued even where PID 1 would ignore them (signal(7); pid_namespaces(7), "signals").
+/// Blocked signals are queued even where PID 1 would ignore them (signal(7); `pid_namespaces(7)`).
 pub(crate) fn take() -> nix::Result<SignalFd> {
     let mut taken = SigSet::empty();
     taken.add(Signal::SIGCHLD);
@@ -75,22 +85,69 @@ mod tests {
 
     #[test]
     fn only_a_person_cuts_a_drain_short() {
-        let quiet = Circumstances { terminal: false, draining: false };
-        let draining = Circumstances { terminal: false, draining: true };
-        assert_eq!(request(Signal::SIGTERM, false, quiet), Some(Request::Stop(Signal::SIGTERM)));
-        assert_eq!(request(Signal::SIGTERM, false, draining), Some(Request::Stop(Signal::SIGTERM)));
-        assert_eq!(request(Signal::SIGINT, false, draining), Some(Request::Stop(Signal::SIGINT)));
+        let quiet = Circumstances {
+            terminal: false,
+            draining: false,
+        };
+        let draining = Circumstances {
+            terminal: false,
+            draining: true,
+        };
+        assert_eq!(
+            request(Signal::SIGTERM, false, quiet),
+            Some(Request::Stop(Signal::SIGTERM))
+        );
+        assert_eq!(
+            request(Signal::SIGTERM, false, draining),
+            Some(Request::Stop(Signal::SIGTERM))
+        );
+        assert_eq!(
+            request(Signal::SIGINT, false, draining),
+            Some(Request::Stop(Signal::SIGINT))
+        );
         assert_eq!(request(Signal::SIGINT, true, draining), Some(Request::Cut));
-        assert_eq!(request(Signal::SIGINT, false, Circumstances { terminal: true, ..draining }), Some(Request::Cut));
-        assert_eq!(request(Signal::SIGINT, true, quiet), Some(Request::Stop(Signal::SIGINT)));
+        assert_eq!(
+            request(
+                Signal::SIGINT,
+                false,
+                Circumstances {
+                    terminal: true,
+                    ..draining
+                }
+            ),
+            Some(Request::Cut)
+        );
+        assert_eq!(
+            request(Signal::SIGINT, true, quiet),
+            Some(Request::Stop(Signal::SIGINT))
+        );
     }
 
     #[test]
     fn winch_stops_only_without_a_terminal() {
-        let quiet = Circumstances { terminal: false, draining: false };
-        assert_eq!(request(Signal::SIGWINCH, false, quiet), Some(Request::Stop(Signal::SIGWINCH)));
+        let quiet = Circumstances {
+            terminal: false,
+            draining: false,
+        };
+        assert_eq!(
+            request(Signal::SIGWINCH, false, quiet),
+            Some(Request::Stop(Signal::SIGWINCH))
+        );
         assert_eq!(request(Signal::SIGWINCH, true, quiet), None);
-        assert_eq!(request(Signal::SIGWINCH, false, Circumstances { terminal: true, ..quiet }), None);
-        assert_eq!(request(Signal::SIGUSR2, false, quiet), Some(Request::Forward(Signal::SIGUSR2)));
+        assert_eq!(
+            request(
+                Signal::SIGWINCH,
+                false,
+                Circumstances {
+                    terminal: true,
+                    ..quiet
+                }
+            ),
+            None
+        );
+        assert_eq!(
+            request(Signal::SIGUSR2, false, quiet),
+            Some(Request::Forward(Signal::SIGUSR2))
+        );
     }
 }

@@ -51,8 +51,19 @@ pub(crate) fn spawn_check(program: &Program, words: &[String]) -> io::Result<i32
 pub(crate) fn keep_inherited_descriptors() -> io::Result<()> {
     // SAFETY: close_range(2) with CLOSE_RANGE_CLOEXEC changes only what happens at exec; no descriptor is closed, so
     // none that Rust owns can dangle.
-    let result = unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            3_u32,
+            u32::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 fn start(mut command: Command) -> io::Result<i32> {
@@ -90,7 +101,11 @@ fn prepare(program: &Program, words: &[String], death: Signal) -> io::Result<Com
 /// The error of a missing directory would read as one of a missing executable.
 fn check_directory(directory: &Path) -> io::Result<()> {
     let metadata = fs_err::metadata(directory)?;
-    if metadata.is_dir() { Ok(()) } else { Err(io::ErrorKind::NotADirectory.into()) }
+    if metadata.is_dir() {
+        Ok(())
+    } else {
+        Err(io::ErrorKind::NotADirectory.into())
+    }
 }
 
 /// What the child does to itself before exec.
@@ -136,7 +151,15 @@ fn reset_dispositions() {
         // SAFETY: rt_sigaction(2) reads at most the four words of `default`, with the kernel's 8-byte signal mask, and
         // writes nothing. It is called directly because the C library refuses signals 32 to 34, its own; no handler
         // of it is lost, because the next thing this process does is exec. KILL and STOP are refused, which is right.
-        unsafe { libc::syscall(libc::SYS_rt_sigaction, number, default.as_ptr(), old, 8_usize) };
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                number,
+                default.as_ptr(),
+                old,
+                8_usize,
+            )
+        };
     }
 }
 
@@ -150,7 +173,10 @@ fn open(
     let stream = match sink {
         Sink::Discard => return Ok(None),
         Sink::File(path) => {
-            let file = fs_err::OpenOptions::new().create(true).append(true).open(path)?;
+            let file = fs_err::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(path)?;
             own(&file, program)?;
             return Ok(Some(file.into_parts().0.into()));
         }

@@ -20,8 +20,19 @@ fn health_is_that_of_essential_programs_and_their_checks() {
     assert!(!starting.healthy);
     world.until("all programs are up");
     let report = world.health(None);
-    let details: Vec<_> = report.processes.iter().map(|process| process.detail.clone().unwrap_or_default()).collect();
-    assert_eq!(details, ["check exited with code 1", "check exited with code 1", "check did not end in time"]);
+    let details: Vec<_> = report
+        .processes
+        .iter()
+        .map(|process| process.detail.clone().unwrap_or_default())
+        .collect();
+    assert_eq!(
+        details,
+        [
+            "check exited with code 1",
+            "check exited with code 1",
+            "check did not end in time"
+        ]
+    );
     assert!(!report.healthy);
     fs_err::write(world.path().join("well"), "").unwrap();
     fs_err::write(world.path().join("fast"), "").unwrap();
@@ -43,7 +54,9 @@ fn an_http_check_asks_the_address() {
             stream.write_all(answer.as_bytes()).unwrap();
         }
     });
-    let text = format!("[programs.web]\ncommand = 'sleep 1000'\nstartsecs = 0\nhealth = 'http://{address}/up'\n");
+    let text = format!(
+        "[programs.web]\ncommand = 'sleep 1000'\nstartsecs = 0\nhealth = 'http://{address}/up'\n"
+    );
     let mut world = World::init("howdah.toml", &text);
     world.until("all programs are up");
     assert!(!world.health(None).healthy);
@@ -61,20 +74,36 @@ fn rude_clients_harm_nobody() {
     for _ in 0..10 {
         kept.push(UnixStream::connect(&socket).unwrap());
     }
-    UnixStream::connect(&socket).unwrap().write_all(b"nonsense\n").unwrap();
-    UnixStream::connect(&socket).unwrap().write_all(&[b'x'; 4096]).ok();
-    UnixStream::connect(&socket).unwrap().write_all(b"health\n").unwrap();
+    UnixStream::connect(&socket)
+        .unwrap()
+        .write_all(b"nonsense\n")
+        .unwrap();
+    UnixStream::connect(&socket)
+        .unwrap()
+        .write_all(&[b'x'; 4096])
+        .ok();
+    UnixStream::connect(&socket)
+        .unwrap()
+        .write_all(b"health\n")
+        .unwrap();
     assert!(world.health(None).healthy);
     drop(kept);
     assert_eq!(world.stop(), 0, "{:#?}", world.seen);
-    assert!(matches!(query(&[socket], None, std::time::Duration::from_secs(5)), Err(ControlError::Connect { .. })));
+    assert!(matches!(
+        query(&[socket], None, std::time::Duration::from_secs(5)),
+        Err(ControlError::Connect { .. })
+    ));
 }
 
 #[test]
 fn a_second_supervisor_does_not_take_the_socket() {
     let mut world = World::init("Procfile", "a: sleep 1000\n");
     world.until("all programs are up");
-    let second = std::process::Command::new(PID1).args(["Procfile", "s.sock"]).current_dir(world.path()).output().unwrap();
+    let second = std::process::Command::new(PID1)
+        .args(["Procfile", "s.sock"])
+        .current_dir(world.path())
+        .output()
+        .unwrap();
     assert_eq!(second.status.code(), Some(1));
     assert!(world.health(None).healthy);
     assert_eq!(world.stop(), 0);

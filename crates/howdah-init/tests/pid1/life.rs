@@ -11,7 +11,11 @@ fn a_hundred_orphans_leave_no_zombie() {
     world.until("| spawned");
     let init = world.pid();
     world.health_until(|_| children(init).len() == 2);
-    assert!(children(init).into_iter().all(|pid| process_state(pid) != Some('Z')));
+    assert!(
+        children(init)
+            .into_iter()
+            .all(|pid| process_state(pid) != Some('Z'))
+    );
     assert_eq!(world.stop(), 0);
 }
 
@@ -50,7 +54,11 @@ fn what_cannot_be_executed_is_127() {
 fn a_daemon_that_goes_to_the_background_is_told_so() {
     let mut world = World::init("s.conf", "[program:fpm]\ncommand=true\nstartretries=0\n");
     assert_eq!(world.end(), 1);
-    assert!(world.said("must stay in the foreground"), "{:#?}", world.seen);
+    assert!(
+        world.said("must stay in the foreground"),
+        "{:#?}",
+        world.seen
+    );
 }
 
 #[test]
@@ -63,8 +71,13 @@ fn unexpected_exit_codes_are_restarted_and_expected_ones_are_not() {
     world.until("a: exited with code 1; starting it again");
     world.until("a: exited with code 7");
     let report = world.health(None);
-    let [a, b] = &report.processes[..] else { panic!("{report:?}") };
-    assert_eq!((a.state.as_str(), a.restarts, a.healthy), ("EXITED", 1, false));
+    let [a, b] = &report.processes[..] else {
+        panic!("{report:?}")
+    };
+    assert_eq!(
+        (a.state.as_str(), a.restarts, a.healthy),
+        ("EXITED", 1, false)
+    );
     assert_eq!((b.restarts, report.processes.len()), (0, 2));
     assert_eq!(world.stop(), 0);
     assert_eq!(world.lines_of("a"), ["first", "second"]);
@@ -79,7 +92,10 @@ fn numprocs_makes_as_many_processes_with_their_numbers() {
         world.until("number");
     }
     for number in 0..3 {
-        assert_eq!(world.lines_of(&format!("w_{number:02}")), [format!("number {number}")]);
+        assert_eq!(
+            world.lines_of(&format!("w_{number:02}")),
+            [format!("number {number}")]
+        );
     }
     assert_eq!(world.health(Some("w")).processes.len(), 3);
     assert_eq!(world.health(Some("w_01")).processes.len(), 1);
@@ -93,7 +109,13 @@ fn one_shots_run_first_and_the_end_of_all_work_is_success() {
         [programs.job]\ncommand = 'echo worked'\nautorestart = false\n";
     let mut world = World::init("howdah.toml", text);
     assert_eq!(world.end(), 0, "{:#?}", world.seen);
-    let at = |text: &str| world.seen.iter().position(|line| line.contains(text)).unwrap();
+    let at = |text: &str| {
+        world
+            .seen
+            .iter()
+            .position(|line| line.contains(text))
+            .unwrap()
+    };
     assert!(at("| migrated") < at("job: started"));
 }
 
@@ -115,10 +137,19 @@ fn seed_a_starts_php_fpm_first_and_stops_it_last_with_quit() {
     world.until("all programs are up");
     assert!(world.health(None).healthy);
     assert_eq!(world.stop(), 0, "{:#?}", world.seen);
-    let output: Vec<_> = world.seen.iter().filter(|line| !line.starts_with("howdah")).collect();
+    let output: Vec<_> = world
+        .seen
+        .iter()
+        .filter(|line| !line.starts_with("howdah"))
+        .collect();
     assert_eq!(
         output,
-        ["php-fpm | php-fpm8.2 -F", "nginx   | nginx -g daemon off;", "nginx   | nginx drained", "php-fpm | php-fpm8.2 drained"]
+        [
+            "php-fpm | php-fpm8.2 -F",
+            "nginx   | nginx -g daemon off;",
+            "nginx   | nginx drained",
+            "php-fpm | php-fpm8.2 drained"
+        ]
     );
     assert!(world.said("warning: supervisord.conf:1: [supervisord]: no effect here: logfile, logfile_maxbytes, pidfile"));
 }

@@ -15,9 +15,16 @@ fn the_last_line_may_have_no_end() {
 
 #[test]
 fn a_single_program_keeps_the_streams_for_itself() {
-    let mut world = World::init("s.conf", "[program:a]\ncommand=printf 'raw\\nbytes\\n'\nautorestart=false\n");
+    let mut world = World::init(
+        "s.conf",
+        "[program:a]\ncommand=printf 'raw\\nbytes\\n'\nautorestart=false\n",
+    );
     assert_eq!(world.end(), 0);
-    assert!(world.seen.contains(&"raw".to_owned()) && world.seen.contains(&"bytes".to_owned()), "{:#?}", world.seen);
+    assert!(
+        world.seen.contains(&"raw".to_owned()) && world.seen.contains(&"bytes".to_owned()),
+        "{:#?}",
+        world.seen
+    );
 }
 
 #[test]
@@ -25,13 +32,26 @@ fn json_lines_name_program_and_stream() {
     let text = "[program:a]\ncommand=sh -c 'echo \"say \\\"hi\\\"\" >&2; printf \"\\377tail\"'\nautorestart=false\n";
     let mut world = World::start(Mode::Init, "s.conf", text, &["--json"]);
     assert_eq!(world.end(), 0, "{:#?}", world.seen);
-    let records: Vec<serde_json::Value> = world.seen.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let records: Vec<serde_json::Value> = world
+        .seen
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     let of_a = |stream: &str| {
-        let mut of_a = records.iter().filter(|record| record["program"] == "a" && record["stream"] == stream);
+        let mut of_a = records
+            .iter()
+            .filter(|record| record["program"] == "a" && record["stream"] == stream);
         of_a.next().unwrap()["message"].as_str().unwrap().to_owned()
     };
-    assert_eq!((of_a("stderr").as_str(), of_a("stdout").as_str()), ("say \"hi\"", "\u{fffd}tail"));
-    assert!(records.iter().all(|record| record["time"].as_str().unwrap().ends_with('Z')));
+    assert_eq!(
+        (of_a("stderr").as_str(), of_a("stdout").as_str()),
+        ("say \"hi\"", "\u{fffd}tail")
+    );
+    assert!(
+        records
+            .iter()
+            .all(|record| record["time"].as_str().unwrap().ends_with('Z'))
+    );
 }
 
 #[test]
@@ -45,9 +65,18 @@ fn a_reader_who_does_not_read_delays_nothing_else_and_loses_nothing() {
     assert_eq!(report.processes[0].state, "RUNNING");
     world.until("loud done");
     assert_eq!(world.stop(), 0);
-    let numbers: Vec<usize> = world.lines_of("loud").iter().filter_map(|line| line.parse().ok()).collect();
+    let numbers: Vec<usize> = world
+        .lines_of("loud")
+        .iter()
+        .filter_map(|line| line.parse().ok())
+        .collect();
     assert_eq!(numbers.len(), 200_000);
-    assert!(numbers.iter().enumerate().all(|(at, number)| at + 1 == *number));
+    assert!(
+        numbers
+            .iter()
+            .enumerate()
+            .all(|(at, number)| at + 1 == *number)
+    );
 }
 
 #[test]
@@ -82,6 +111,9 @@ fn a_log_file_is_appended_to() {
     let text = "[program:a]\ncommand=echo after\nautorestart=false\nstdout_logfile=a.log\n[program:b]\ncommand=echo gone\nautorestart=false\nstdout_logfile=NONE\n";
     let mut world = World::start_in(directory, Mode::Init, "s.conf", text, &[]);
     assert_eq!(world.end(), 0);
-    assert_eq!(fs_err::read_to_string(world.path().join("a.log")).unwrap(), "before\nafter\n");
+    assert_eq!(
+        fs_err::read_to_string(world.path().join("a.log")).unwrap(),
+        "before\nafter\n"
+    );
     assert!(!world.said("gone"));
 }

@@ -12,7 +12,11 @@ fn term_is_passed_on_and_the_exit_code_is_zero() {
     world.until("a      | ready");
     assert_eq!(world.stop(), 0, "{:#?}", world.seen);
     assert_eq!(world.lines_of("a"), ["ready", "got TERM"]);
-    assert!(world.said("b: stopped, it was ended by SIGTERM"), "{:#?}", world.seen);
+    assert!(
+        world.said("b: stopped, it was ended by SIGTERM"),
+        "{:#?}",
+        world.seen
+    );
 }
 
 #[test]
@@ -31,7 +35,11 @@ fn a_queue_program_finishes_the_job_in_hand_exactly_once() {
     // The job ends only now, long after TERM.
     fs_err::write(&fifo, "go\n").unwrap();
     assert_eq!(world.end(), 0, "{:#?}", world.seen);
-    let jobs: Vec<_> = world.seen.iter().filter(|line| line.starts_with("begin") || line.starts_with("end")).collect();
+    let jobs: Vec<_> = world
+        .seen
+        .iter()
+        .filter(|line| line.starts_with("begin") || line.starts_with("end"))
+        .collect();
     assert_eq!(jobs, ["begin 1", "end 1"]);
     assert!(world.said("clean"));
 }
@@ -43,7 +51,10 @@ fn what_outlives_stopwaitsecs_is_killed_and_told() {
     let mut world = World::init("s.conf", text);
     world.until("| ready");
     assert_eq!(world.stop(), 137, "{:#?}", world.seen);
-    assert!(world.said("deaf: still alive after 1 s: killed with SIGKILL, with its whole process group"));
+    assert!(
+        world
+            .said("deaf: still alive after 1 s: killed with SIGKILL, with its whole process group")
+    );
 }
 
 #[test]
@@ -57,7 +68,10 @@ fn the_kill_reaches_grandchildren() {
     let leader = crate::world::children(world.pid())[0];
     assert!(process_state(grandchild).is_some());
     assert_eq!(world.stop(), 137, "{:#?}", world.seen);
-    assert_eq!((process_state(leader), process_state(grandchild)), (None, None));
+    assert_eq!(
+        (process_state(leader), process_state(grandchild)),
+        (None, None)
+    );
 }
 
 #[test]
@@ -86,7 +100,13 @@ fn a_signal_storm_is_survived() {
     let mut world = World::init("s.conf", text);
     world.until("ready");
     for _ in 0..500 {
-        for signal in [Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGHUP, Signal::SIGCONT, Signal::SIGCHLD] {
+        for signal in [
+            Signal::SIGUSR1,
+            Signal::SIGUSR2,
+            Signal::SIGHUP,
+            Signal::SIGCONT,
+            Signal::SIGCHLD,
+        ] {
             world.send(signal);
         }
     }
@@ -94,7 +114,10 @@ fn a_signal_storm_is_survived() {
         world.send(Signal::SIGTERM);
     }
     assert_eq!(world.end(), 0, "{:#?}", world.seen);
-    assert_eq!(world.seen.iter().filter(|line| *line == "got TERM").count(), 1);
+    assert_eq!(
+        world.seen.iter().filter(|line| *line == "got TERM").count(),
+        1
+    );
 }
 
 #[test]
@@ -120,7 +143,14 @@ fn a_drain_is_unready_from_its_first_moment() {
     world.send(Signal::SIGTERM);
     world.until("stopping with");
     let report = world.health(None);
-    assert_eq!((report.healthy, report.state.as_str(), report.processes[0].state.as_str()), (false, "stopping", "STOPPING"));
+    assert_eq!(
+        (
+            report.healthy,
+            report.state.as_str(),
+            report.processes[0].state.as_str()
+        ),
+        (false, "stopping", "STOPPING")
+    );
     fs_err::write(world.path().join("go"), "\n").unwrap();
     assert_eq!(world.end(), 0, "{:#?}", world.seen);
 }
@@ -133,7 +163,13 @@ fn the_second_ctrl_c_at_a_terminal_kills_what_is_left() {
     let conf = "[program:deaf]\ncommand=sh -c 'trap \"\" TERM; echo ready; while :; do sleep 0.05; done'\n";
     fs_err::write(directory.path().join("t.conf"), conf).unwrap();
     let mut script = Command::new("script")
-        .args(["--quiet", "--return", "--command", &format!("{PID1} t.conf t.sock"), "/dev/null"])
+        .args([
+            "--quiet",
+            "--return",
+            "--command",
+            &format!("{PID1} t.conf t.sock"),
+            "/dev/null",
+        ])
         .current_dir(directory.path())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

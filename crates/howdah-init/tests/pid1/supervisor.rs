@@ -15,7 +15,10 @@ fn main() -> Result<ExitCode, Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["health", "--probe", address, "--timeout", seconds] => {
-            ask(&Address::parse(address)?, Duration::from_secs(seconds.parse()?))?;
+            ask(
+                &Address::parse(address)?,
+                Duration::from_secs(seconds.parse()?),
+            )?;
             Ok(ExitCode::SUCCESS)
         }
         [config, socket] => run(config, socket, LogFormat::Plain),

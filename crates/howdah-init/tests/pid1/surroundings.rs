@@ -1,6 +1,7 @@
 //! What a program finds when it starts: signals, descriptors, session, user, environment.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
@@ -17,19 +18,32 @@ fn a_program_starts_with_clean_signals_and_no_descriptor_of_ours() {
     fs_err::write(directory.path().join("s.conf"), text).unwrap();
     // Started as nohup would, and with a descriptor that was forgotten to be closed.
     let output = Command::new("sh")
-        .args(["-c", "trap '' HUP USR2; exec \"$0\" s.conf s.sock 7</dev/null"])
+        .args([
+            "-c",
+            "trap '' HUP USR2; exec \"$0\" s.conf s.sock 7</dev/null",
+        ])
         .arg(PID1)
         .current_dir(directory.path())
         .output()
         .unwrap();
     let output = String::from_utf8_lossy(&output.stdout).into_owned();
-    let lines: Vec<_> = output.lines().filter_map(|line| line.strip_prefix("a      | ")).collect();
+    let lines: Vec<_> = output
+        .lines()
+        .filter_map(|line| line.strip_prefix("a      | "))
+        .collect();
     let zero = "\t0000000000000000";
-    assert_eq!(lines[..2], [format!("SigBlk:{zero}"), format!("SigIgn:{zero}")], "{output}");
+    assert_eq!(
+        lines[..2],
+        [format!("SigBlk:{zero}"), format!("SigIgn:{zero}")],
+        "{output}"
+    );
     // 3 is the directory that ls reads.
     assert_eq!(lines[3..7], ["0", "1", "2", "3"], "{output}");
     let ids: Vec<_> = lines[7].split(' ').collect();
-    assert!(ids[1] == ids[2] && ids[0] != ids[1], "cut is in the session and group of its shell: {output}");
+    assert!(
+        ids[1] == ids[2] && ids[0] != ids[1],
+        "cut is in the session and group of its shell: {output}"
+    );
     assert_eq!(lines[8], "/dev/null");
 }
 
@@ -41,7 +55,10 @@ fn user_directory_umask_and_environment_are_set() {
         user=33\ndirectory=/usr\numask=027\nenvironment=A=\"b c\"\nautorestart=false\n[program:b]\ncommand=true\nautorestart=false\n";
     let mut world = World::start_in(directory, Mode::Init, "s.conf", text, &[]);
     assert_eq!(world.end(), 0, "{:#?}", world.seen);
-    assert_eq!(world.lines_of("a"), ["33", "33", "33", "/usr", "0027", "b c yes a", "reopened"]);
+    assert_eq!(
+        world.lines_of("a"),
+        ["33", "33", "33", "/usr", "0027", "b c yes a", "reopened"]
+    );
 }
 
 #[test]
@@ -62,7 +79,6 @@ fn an_unprivileged_user_in_a_read_only_place_is_enough() {
     let copy = directory.path().join("pid1");
     fs_err::copy(PID1, &copy).unwrap();
     fs_err::write(directory.path().join("s.conf"), "[program:a]\ncommand=sh -c 'id -u; exec sleep 1000'\nuser=root\n[program:b]\ncommand=sleep 1000\n").unwrap();
-    use std::os::unix::fs::PermissionsExt;
     fs_err::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o555)).unwrap();
     let mut child = Command::new(copy)
         .args(["s.conf", "/proc/nowhere/s.sock"])
@@ -75,10 +91,19 @@ fn an_unprivileged_user_in_a_read_only_place_is_enough() {
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert_eq!(lines.next().unwrap().unwrap(), "a      | 1000");
-    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap();
+    kill(
+        Pid::from_raw(i32::try_from(child.id()).unwrap()),
+        Signal::SIGTERM,
+    )
+    .unwrap();
     let output = child.wait_with_output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(0), "{told}");
-    assert!(told.contains("`howdah health` cannot be answered: cannot listen at `/proc/nowhere/s.sock`"), "{told}");
+    assert!(
+        told.contains(
+            "`howdah health` cannot be answered: cannot listen at `/proc/nowhere/s.sock`"
+        ),
+        "{told}"
+    );
     assert!(told.contains("only root can change users"), "{told}");
 }

@@ -44,24 +44,45 @@ impl World {
         Self::start_in(tempfile::tempdir().unwrap(), mode, file, text, arguments)
     }
 
-    pub(crate) fn start_in(directory: TempDir, mode: Mode, file: &str, text: &str, arguments: &[&str]) -> Self {
+    pub(crate) fn start_in(
+        directory: TempDir,
+        mode: Mode,
+        file: &str,
+        text: &str,
+        arguments: &[&str],
+    ) -> Self {
         fs_err::write(directory.path().join(file), text).unwrap();
         let mut command = match mode {
             Mode::Init => {
                 let mut command = Command::new("unshare");
-                command.args(["--pid", "--fork", "--mount-proc", "--kill-child"]).arg(PID1);
+                command
+                    .args(["--pid", "--fork", "--mount-proc", "--kill-child"])
+                    .arg(PID1);
                 command
             }
             Mode::Plain => Command::new(PID1),
         };
         let (reader, writer) = std::io::pipe().unwrap();
-        command.arg(file).arg("s.sock").args(arguments).current_dir(directory.path());
-        command.env("PATH", format!("{}:/usr/bin:/bin", directory.path().display()));
+        command
+            .arg(file)
+            .arg("s.sock")
+            .args(arguments)
+            .current_dir(directory.path());
+        command.env(
+            "PATH",
+            format!("{}:/usr/bin:/bin", directory.path().display()),
+        );
         command.stdout(writer.try_clone().unwrap()).stderr(writer);
         let child = command.spawn().unwrap();
         drop(command);
         let output = BufReader::new(File::from(OwnedFd::from(reader)));
-        Self { directory, child, mode, output, seen: Vec::new() }
+        Self {
+            directory,
+            child,
+            mode,
+            output,
+            seen: Vec::new(),
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -73,7 +94,11 @@ impl World {
         loop {
             let mut line = String::new();
             let read = self.output.read_line(&mut line).unwrap();
-            assert!(read > 0, "never said `{text}`, but:\n{}", self.seen.join("\n"));
+            assert!(
+                read > 0,
+                "never said `{text}`, but:\n{}",
+                self.seen.join("\n")
+            );
             self.seen.push(line.trim_end().to_owned());
             if line.contains(text) {
                 return line.trim_end().to_owned();
@@ -98,7 +123,8 @@ impl World {
     pub(crate) fn end(&mut self) -> i32 {
         let mut rest = Vec::new();
         self.output.read_to_end(&mut rest).unwrap();
-        self.seen.extend(String::from_utf8_lossy(&rest).lines().map(str::to_owned));
+        self.seen
+            .extend(String::from_utf8_lossy(&rest).lines().map(str::to_owned));
         let status = self.child.wait().unwrap();
         status.code().unwrap_or_else(|| panic!("{status}"))
     }
@@ -109,7 +135,12 @@ impl World {
     }
 
     pub(crate) fn health(&self, program: Option<&str>) -> Report {
-        query(&[self.path().join("s.sock")], program, Duration::from_secs(30)).unwrap()
+        query(
+            &[self.path().join("s.sock")],
+            program,
+            Duration::from_secs(30),
+        )
+        .unwrap()
     }
 
     /// Asks for its health until `well` agrees. Each question is one turn of the supervisor's loop.
@@ -129,7 +160,10 @@ impl World {
     /// The lines of one program, without its name.
     pub(crate) fn lines_of(&self, name: &str) -> Vec<&str> {
         let lines = self.seen.iter().filter_map(|line| line.split_once(" | "));
-        lines.filter(|(prefix, _)| prefix.trim_end() == name).map(|(_, line)| line).collect()
+        lines
+            .filter(|(prefix, _)| prefix.trim_end() == name)
+            .map(|(_, line)| line)
+            .collect()
     }
 }
 
@@ -146,8 +180,11 @@ impl Drop for World {
 
 /// Children of a process: /proc/PID/task/PID/children.
 pub(crate) fn children(pid: i32) -> Vec<i32> {
-    let list = fs_err::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    list.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+    let list =
+        fs_err::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    list.split_whitespace()
+        .map(|pid| pid.parse().unwrap())
+        .collect()
 }
 
 /// The third field of /proc/PID/stat: Z is a zombie. `None` when there is no such process.

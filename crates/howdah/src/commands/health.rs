@@ -21,7 +21,12 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
     /// Where the supervisor listens [default: where `howdah supervise` does by default].
-    #[arg(long, value_name = "PATH", env = "HOWDAH_SUPERVISE_SOCKET", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "HOWDAH_SUPERVISE_SOCKET",
+        hide_env_values = true
+    )]
     socket: Option<PathBuf>,
     /// Ask an http:// or tcp:// address instead of a supervisor.
     #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["program", "socket", "json"])]
@@ -34,7 +39,8 @@ pub(crate) struct Args {
 pub(crate) fn run(_context: &Context, args: Args) -> Result<ExitCode, CommandError> {
     let timeout = Duration::from_secs(args.timeout.into());
     if let Some(address) = &args.probe {
-        let address = Address::parse(address).map_err(|reason| CommandError::new(format!("--probe {reason}")).code(2))?;
+        let address = Address::parse(address)
+            .map_err(|reason| CommandError::new(format!("--probe {reason}")).code(2))?;
         ask(&address, timeout)?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -42,16 +48,26 @@ pub(crate) fn run(_context: &Context, args: Args) -> Result<ExitCode, CommandErr
     let report = query(&paths, args.program.as_deref(), timeout).map_err(unanswered)?;
     if report.processes.is_empty() {
         let name = args.program.unwrap_or_default();
-        return Err(CommandError::new(format!("no program or process is named `{name}`")));
+        return Err(CommandError::new(format!(
+            "no program or process is named `{name}`"
+        )));
     }
     print(&report, args.json)?;
-    Ok(if report.healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.healthy {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn unanswered(error: ControlError) -> CommandError {
     let nobody = matches!(error, ControlError::Connect { .. });
     let told = CommandError::from(error);
-    if nobody { told.hint("is `howdah supervise` running here? Its --socket must be ours") } else { told }
+    if nobody {
+        told.hint("is `howdah supervise` running here? Its --socket must be ours")
+    } else {
+        told
+    }
 }
 
 fn print(report: &Report, json: bool) -> Result<(), CommandError> {
@@ -62,7 +78,12 @@ fn print(report: &Report, json: bool) -> Result<(), CommandError> {
     if report.state == "stopping" {
         anstream::println!("the supervisor is stopping");
     }
-    let width = report.processes.iter().map(|process| process.name.chars().count()).max().unwrap_or(0);
+    let width = report
+        .processes
+        .iter()
+        .map(|process| process.name.chars().count())
+        .max()
+        .unwrap_or(0);
     for process in &report.processes {
         anstream::println!("{:width$}  {}", process.name, line(process));
     }

@@ -23,7 +23,12 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where `howdah health` is answered [default: /run/howdah/supervise.sock, else /tmp/howdah-<uid>/supervise.sock].
-    #[arg(long, value_name = "PATH", env = "HOWDAH_SUPERVISE_SOCKET", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "HOWDAH_SUPERVISE_SOCKET",
+        hide_env_values = true
+    )]
     socket: Option<PathBuf>,
     /// How lines of output look.
     #[arg(long, value_enum, default_value_t = Format::Plain)]
@@ -90,7 +95,9 @@ pub(crate) fn run(_context: &Context, args: Args) -> Result<ExitCode, CommandErr
         return Ok(ExitCode::SUCCESS);
     }
     let options = Options {
-        sockets: args.socket.map_or_else(|| socket_paths(Uid::effective()), |path| vec![path]),
+        sockets: args
+            .socket
+            .map_or_else(|| socket_paths(Uid::effective()), |path| vec![path]),
         log_format: match args.log_format {
             Format::Plain => LogFormat::Plain,
             Format::Json => LogFormat::Json,
@@ -102,9 +109,18 @@ pub(crate) fn run(_context: &Context, args: Args) -> Result<ExitCode, CommandErr
     match supervise(config, options) {
         Ok(code) => Ok(ExitCode::from(code)),
         Err(error) => {
-            let taken = matches!(&error, SuperviseError::Socket { source: SocketError::InUse { .. } });
+            let taken = matches!(
+                &error,
+                SuperviseError::Socket {
+                    source: SocketError::InUse { .. }
+                }
+            );
             let told = CommandError::from(error);
-            Err(if taken { told.hint("give this one its own place with --socket PATH") } else { told })
+            Err(if taken {
+                told.hint("give this one its own place with --socket PATH")
+            } else {
+                told
+            })
         }
     }
 }
@@ -113,7 +129,9 @@ fn surroundings() -> Result<Surroundings, CommandError> {
     let text = |value: std::ffi::OsString| value.to_string_lossy().into_owned();
     Ok(Surroundings {
         directory: std::env::current_dir()?,
-        environment: std::env::vars_os().map(|(key, value)| (text(key), text(value))).collect(),
+        environment: std::env::vars_os()
+            .map(|(key, value)| (text(key), text(value)))
+            .collect(),
         host_name: text(gethostname()?),
         user: Uid::effective(),
     })
@@ -122,5 +140,9 @@ fn surroundings() -> Result<Surroundings, CommandError> {
 fn wrong_configuration(error: ConfigError) -> CommandError {
     let missing = matches!(error, ConfigError::NotFound { .. });
     let told = CommandError::from(error).code(2);
-    if missing { told.hint("name the file with --config FILE") } else { told }
+    if missing {
+        told.hint("name the file with --config FILE")
+    } else {
+        told
+    }
 }
