@@ -268,6 +268,8 @@ impl Supervisor {
     /// Reaps everything that has ended: programs, checks, and the orphans nobody else waits for.
     fn reap(&mut self) -> Result<Vec<Order>, SuperviseError> {
         let ended = processes::reap().map_err(system("reap children"))?;
+        // Their last lines stand before what we have to say about their end.
+        self.log.pump();
         let mut orders = Vec::new();
         for (pid, ending) in ended {
             if self.checks.ended(pid, &ending) {
