@@ -197,3 +197,33 @@ pub struct ImageSummary {
     /// The sum of the sizes of all files of all layers.
     pub size: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_has_configuration_and_snapshots_and_no_diff_ids() {
+        let layers = [Layer {
+            snapshots: vec!["ab".repeat(32).parse().unwrap()],
+        }];
+        let config = ImageConfig {
+            architecture: "amd64".into(),
+            ..ImageConfig::default()
+        };
+        let id = ImageId::of(&config, &layers).unwrap();
+        let mut exported = config.clone();
+        exported.rootfs.diff_ids.push(Digest::of("tar"));
+        assert_eq!(ImageId::of(&exported, &layers).unwrap(), id);
+        let other = ImageConfig {
+            author: Some("somebody".into()),
+            ..config
+        };
+        assert_ne!(ImageId::of(&other, &layers).unwrap(), id);
+        // A changed recipe must be seen: every image gets another id.
+        assert_eq!(
+            id.hex(),
+            "76f2e40977d4cb981b61dc77aaebed0a64f6f81031965a1d1b22d9595b9bbd9c"
+        );
+    }
+}

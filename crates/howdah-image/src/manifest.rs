@@ -1,5 +1,5 @@
-//! Manifests and indexes: the OCI image specification's `manifest.md`, `image-index.md`, `descriptor.md`, and Docker's schema 2,
-//! which has the same fields under other media types.
+//! Manifests and indexes: the OCI image specification's `manifest.md`, `image-index.md`, `descriptor.md`, and Docker's
+//! schema 2, which has the same fields under other media types.
 
 use std::collections::BTreeMap;
 

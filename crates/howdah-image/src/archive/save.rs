@@ -14,7 +14,8 @@ use crate::manifest::{
 };
 use crate::{Digest, Reference, Store};
 
-/// Writes the images with their names. The same images give the same bytes.
+/// Writes the images with their names. The same images give the same bytes, as long as their layers are kept in the
+/// same form: a layer with a gzip blob leaves compressed, any other as a plain tar.
 pub fn save(
     store: &Store,
     images: &[NamedImage],

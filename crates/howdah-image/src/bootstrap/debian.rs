@@ -12,8 +12,8 @@ use crate::layer::{LayerError, Limits, unpack};
 use crate::{ContainerConfig, Image, Reference, Staging, Store};
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
-/// Merges `/usr` before the first package is unpacked, in suites that have it merged; else apt would choose the package `usrmerge`
-/// for it, which brings all of Perl.
+/// Merges `/usr` before the first package is unpacked, in suites that have it merged; else apt would choose the package
+/// `usrmerge` for it, which brings all of Perl.
 const MERGED_USR_HOOK: &str = "/usr/share/mmdebstrap/hooks/maybe-merged-usr";
 /// Of mmdebstrap's words, those that an error repeats.
 const TAIL: usize = 12;

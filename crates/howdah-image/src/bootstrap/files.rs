@@ -1,4 +1,4 @@
-//! What Docker's Debian images have beside the packages (debuerreotype's `.debuerreotype-minimizing-config` and `-slimify`).
+//! What Docker's Debian images have beside the packages (debuerreotype's `minimizing-config` and `slimify`).
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;

@@ -33,7 +33,8 @@ pub(crate) fn decompress<'a>(
     Ok((decompressed, compression))
 }
 
-/// The compression that a stream begins with. What is none of them is taken for a plain tar, which has no magic at its start.
+/// The compression that a stream begins with. What is none of them is taken for a plain tar, which has no magic at its
+/// start.
 pub(crate) fn sniff(start: &[u8]) -> Result<Compression, LayerError> {
     match start {
         [0x1f, 0x8b, ..] => Ok(Compression::Gzip),

@@ -1,7 +1,7 @@
 //! A layer's snapshots seen as one tree, the way overlayfs would show them, with what hides lower layers kept.
 //!
-//! A whiteout in a delta hides a path of the snapshots below it, and that path may be in the image's lower layers too. Then it
-//! must stay. Where nothing is left for it to hide it must go: overlayfs shows a whiteout as a broken file in a directory
+//! A whiteout in a delta hides a path of the snapshots below it, and that path may be in the image's lower layers too.
+//! Then it must stay. Where nothing is left for it to hide it must go: overlayfs shows a whiteout as a broken file in a directory
 //! that only one layer has (it looks for whiteouts in merged directories only, fs/overlayfs/readdir.c).
 
 use std::collections::BTreeMap;

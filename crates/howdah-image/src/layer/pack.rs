@@ -20,8 +20,8 @@ pub struct PackOptions {
     pub source_date_epoch: Option<i64>,
 }
 
-/// Writes the tar of the last layer of `stack`, over the others: its snapshots merged, names in byte order, numeric owners, times
-/// in whole seconds, pax records only where needed.
+/// Writes the tar of the last layer of `stack`, over the others: its snapshots merged, names in byte order, numeric
+/// owners, times in whole seconds, pax records only where needed.
 pub fn pack(
     store: &Store,
     stack: &[Layer],

@@ -18,7 +18,8 @@ pub(crate) struct Packed {
     _holder: Option<Temporary>,
 }
 
-/// The last layer of `stack` as a compressed blob of the store: the one it came with, or was packed to before, or a new one.
+/// The last layer of `stack` as a compressed blob of the store: the one it came with, or was packed to before, or a new
+/// one.
 pub(crate) fn compressed(
     store: &Store,
     stack: &[Layer],
@@ -60,8 +61,8 @@ pub(crate) fn compressed(
     Ok(blob)
 }
 
-/// The last layer of `stack` as a file that every Docker reads: its gzip blob when there is one, else a plain tar outside of the blobs,
-/// which would only take the snapshot's space twice.
+/// The last layer of `stack` as a file that every Docker reads: its gzip blob when there is one, else a plain tar
+/// outside of the blobs, which would only take the snapshot's space twice.
 pub(crate) fn archived(
     store: &Store,
     stack: &[Layer],

@@ -1,5 +1,6 @@
 //! Credentials as Docker keeps them: `config.json` with `auths`, `credsStore` and `credHelpers`
-//! (docs.docker.com/reference/cli/docker/login, "Credential stores"; the helpers' protocol is that of docker-credential-helpers).
+//! (docs.docker.com/reference/cli/docker/login, "Credential stores"; the helpers' protocol is that of
+//! docker-credential-helpers).
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};

@@ -13,6 +13,10 @@ use super::temporary::lock_exclusively;
 /// Longer than any write here takes, with many processes in the queue.
 const BUSY_TIMEOUT: Duration = Duration::from_mins(1);
 
+/// Which migrations of which part have run.
+const PARTS_TABLE: &str =
+    "CREATE TABLE IF NOT EXISTS parts (name TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT";
+
 /// The connection is opened on first use and shared by all clones of the store.
 #[derive(Debug)]
 pub struct Database {
@@ -37,14 +41,17 @@ impl Database {
         }
         let found = self.with(|connection| {
             let transaction = connection.transaction()?;
-            transaction.execute_batch("CREATE TABLE IF NOT EXISTS parts (name TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT")?;
+            transaction.execute_batch(PARTS_TABLE)?;
             // Asked again: another process may have migrated since.
             let current = part_version(&transaction, part)?;
             for script in migrations.iter().skip(current as usize) {
                 transaction.execute_batch(script)?;
             }
             if current < known {
-                transaction.execute("INSERT OR REPLACE INTO parts (name, version) VALUES (?1, ?2)", (part, known))?;
+                transaction.execute(
+                    "INSERT OR REPLACE INTO parts (name, version) VALUES (?1, ?2)",
+                    (part, known),
+                )?;
             }
             transaction.commit()?;
             Ok(current)
