@@ -88,8 +88,11 @@ fn created(
     let (key, _) = recipe.finish();
     let memory = Memory::new(store);
     if let Some(known) = memory.content(&key)? {
-        let [a, b, c, d, e, f, g, h, ..] = *known.as_bytes();
-        return Ok(i64::from_le_bytes([a, b, c, d, e, f, g, h]));
+        // Eight bytes of the value are the time.
+        return Ok(known
+            .as_bytes()
+            .first_chunk()
+            .map_or(0, |bytes| i64::from_le_bytes(*bytes)));
     }
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)

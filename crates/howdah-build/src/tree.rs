@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use howdah_solver::Key;
 
-/// Linux gives up after 40 symbolic links (path_resolution(7)).
+/// Linux gives up after 40 symbolic links (`path_resolution(7)`).
 const MAXIMUM_LINKS: usize = 40;
 
 /// A path below a tree's root: components joined by `/`, without a leading or trailing one; the root is empty. Bytes,
@@ -133,12 +133,9 @@ pub(crate) fn resolve(tree: &dyn Tree, path: &[u8]) -> io::Result<TreePath> {
             continue;
         }
         let candidate = join(&resolved, &name);
-        let target = match tree.entry(&candidate)?.map(|entry| entry.kind) {
-            Some(Kind::Symlink(target)) => target,
-            _ => {
-                resolved = candidate;
-                continue;
-            }
+        let Some(Kind::Symlink(target)) = tree.entry(&candidate)?.map(|entry| entry.kind) else {
+            resolved = candidate;
+            continue;
         };
         links += 1;
         if links > MAXIMUM_LINKS {

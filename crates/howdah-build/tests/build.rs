@@ -1,4 +1,8 @@
 //! Whole builds with real containers: what runs, what is cached, what is in the images.
+#![expect(
+    clippy::tests_outside_test_module,
+    reason = "the whole program is a test"
+)]
 
 mod support;
 
@@ -59,7 +63,7 @@ fn nothing_changed_means_nothing_runs_and_the_same_image() {
     assert_eq!((first.executed.len(), second.executed.len()), (2, 0));
     assert_eq!(second.image().id, first.image().id);
     // Times of files do not count.
-    let hour_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+    let hour_ago = std::time::SystemTime::now() - std::time::Duration::from_hours(1);
     fs_err::File::options()
         .write(true)
         .open(project.path("a"))

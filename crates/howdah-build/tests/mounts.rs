@@ -1,4 +1,9 @@
 //! `RUN --mount`, secrets, the network, and stopping.
+#![expect(
+    clippy::tests_outside_test_module,
+    clippy::unwrap_used,
+    reason = "the whole program is a test"
+)]
 
 mod support;
 
@@ -43,7 +48,7 @@ fn a_secret_is_seen_by_its_step_and_by_nothing_else() {
     assert_eq!(project.read(image, "seen").as_deref(), Some("hun440\n"));
     assert_eq!(project.read(image, "length").as_deref(), Some("7\n"));
     project.inspect(image, |root| {
-        assert!(!root.join("run").exists() && !root.join("none").exists())
+        assert!(!root.join("run").exists() && !root.join("none").exists());
     });
     // Not in the key.
     project
@@ -101,7 +106,7 @@ fn bind_mounts_show_the_context_and_stages_and_throw_writes_away() {
     assert_eq!(project.read(image, "found").as_deref(), Some("stage\n"));
     assert!(!project.path("src/b").exists());
     project.inspect(image, |root| {
-        assert!(!root.join("mem").exists() && !root.join("src").exists())
+        assert!(!root.join("mem").exists() && !root.join("src").exists());
     });
     // The content is in the key; what stands on the two lists does not run, since they come out the same.
     project.write("src/a", "changed");

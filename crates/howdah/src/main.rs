@@ -56,7 +56,7 @@ fn main() -> ExitCode {
 
 fn run(context: &Context, command: Command) -> Result<ExitCode, CommandError> {
     match command {
-        Command::Build(args) => commands::build::run(context, *args),
+        Command::Build(args) => commands::build::run(context, &args),
         Command::Config(args) => commands::config::run(context, args),
         Command::Down(args) => commands::down::run(context, args),
         Command::Exec(args) => commands::exec::run(context, args),

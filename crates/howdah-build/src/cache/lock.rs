@@ -14,6 +14,12 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
+/// `F_WRLCK` and `SEEK_SET` in the width that `struct flock` has them.
+#[expect(clippy::cast_possible_truncation, reason = "both are 0 or 1")]
+const WRITE_LOCK: libc::c_short = libc::F_WRLCK as libc::c_short;
+#[expect(clippy::cast_possible_truncation, reason = "both are 0 or 1")]
+const FROM_START: libc::c_short = libc::SEEK_SET as libc::c_short;
+
 /// Hands out locks by key.
 #[derive(Clone, Debug)]
 pub(crate) struct KeyLocks {
@@ -82,12 +88,13 @@ impl KeyLocks {
 }
 
 fn set_lock(file: &File, key: &Key, wait: bool) -> Result<(), Errno> {
-    let [a, b, c, d, e, f, ..] = *key.as_bytes();
+    // 48 bits of the key: two keys that share a byte of the file only wait for each other without need.
+    let mut place = [0; 8];
+    place[..6].copy_from_slice(&key.as_bytes()[..6]);
     let lock = libc::flock {
-        l_type: libc::F_WRLCK as libc::c_short,
-        l_whence: libc::SEEK_SET as libc::c_short,
-        // 48 bits: two keys that share a byte of the file only wait for each other without need.
-        l_start: i64::from_le_bytes([a, b, c, d, e, f, 0, 0]),
+        l_type: WRITE_LOCK,
+        l_whence: FROM_START,
+        l_start: i64::from_le_bytes(place),
         l_len: 1,
         l_pid: 0,
     };

@@ -55,11 +55,13 @@ impl Cache for Records {
             let mut statement =
                 connection.prepare_cached("SELECT root FROM build_records WHERE key = ?1")?;
             keys.iter()
-                .map(|key| match self.images.contains_key(key) {
-                    true => Ok(None),
-                    false => statement
+                .map(|key| {
+                    if self.images.contains_key(key) {
+                        return Ok(None);
+                    }
+                    statement
                         .query_row([key.as_bytes()], |row| row.get(0))
-                        .optional(),
+                        .optional()
                 })
                 .collect()
         })?;

@@ -207,12 +207,12 @@ fn take(
             .strip_prefix(b"/")
             .unwrap_or(&entry.path[resolved.len()..])
             .to_vec();
-        let excluded = if pattern.parents {
+        let left_out = if pattern.parents {
             excludes.contains(&tree::join(&name, &path), entry.is_directory())
         } else {
             excludes.contains(&path, entry.is_directory())
         };
-        if !excluded {
+        if !left_out {
             below.push((path, entry));
         }
     }

@@ -24,9 +24,9 @@ impl Bench {
         let directory = tempfile::tempdir().unwrap();
         for (place, files) in [("context", context), ("image", image)] {
             fs_err::create_dir(directory.path().join(place)).unwrap();
-            files.iter().for_each(|(name, content)| {
-                write(&directory.path().join(place).join(name), content)
-            });
+            for (name, content) in files {
+                write(&directory.path().join(place).join(name), content);
+            }
         }
         let store = Store::open(&directory.path().join("store")).unwrap();
         Bench { directory, store }

@@ -115,7 +115,7 @@ impl Writer<'_> {
                 create(&target)?.write_all(content)?;
             }
             (_, Content::File { path, size, mtime }) => {
-                self.copy(path, (*size, *mtime), &target)?
+                self.copy(path, (*size, *mtime), &target)?;
             }
             (_, Content::None) => {}
         }
@@ -123,7 +123,7 @@ impl Writer<'_> {
     }
 
     /// Copies one regular file: shares its blocks where the filesystem can, else lets the kernel copy
-    /// (ioctl_ficlone(2), copy_file_range(2), which `io::copy` uses).
+    /// (`ioctl_ficlone(2)`, `copy_file_range(2)`, which `io::copy` uses).
     fn copy(&self, source: &Path, expected: (u64, (i64, u32)), target: &Path) -> io::Result<()> {
         let mut from = fs_err::OpenOptions::new()
             .read(true)

@@ -87,34 +87,18 @@ impl Worker<'_> {
         {
             return Ok(done);
         }
-        let from_input = match (input_patterns(op), inputs.get(1)) {
-            (Some((patterns, place)), Some(source)) => {
-                let kept = self
-                    .selections
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .remove(vertex);
-                Some(match kept {
-                    Some(selection) => selection,
-                    None => self.select(op, patterns, place, source, stop)?,
-                })
-            }
-            _ => None,
-        };
-        let mut selected: Vec<&Selected> = Vec::new();
-        let mut inline = Vec::new();
-        for source in &op.sources {
-            match source {
-                CopySource::Context { selection, .. } => selected.extend(&selection.sources),
-                CopySource::Input { .. } => {
-                    selected.extend(from_input.iter().flat_map(|selection| &selection.sources))
-                }
-                CopySource::Inline { name, content } => {
-                    inline.push(Source::Inline { name, content })
-                }
-            }
-        }
-        // Unpacked archives are only there as long as this guard.
+        let from_input = self.take_from_input(vertex, op, inputs.get(1), stop)?;
+        let selected: Vec<&Selected> = op
+            .sources
+            .iter()
+            .filter_map(|source| match source {
+                CopySource::Context { selection, .. } => Some(selection),
+                CopySource::Input { .. } => from_input.as_ref(),
+                CopySource::Inline { .. } => None,
+            })
+            .flat_map(|selection| &selection.sources)
+            .collect();
+        // What was unpacked is only there as long as this.
         let unpacked = if op.unpack {
             unpack_archives(self.store, &selected)?
         } else {
@@ -136,13 +120,38 @@ impl Worker<'_> {
                 },
             });
         }
-        sources.extend(inline);
+        sources.extend(op.sources.iter().filter_map(|source| match source {
+            CopySource::Inline { name, content } => Some(Source::Inline { name, content }),
+            _ => None,
+        }));
         let plan = Plan::new(&sources, &destination, &image)?;
         let done = self.lay(&plan, &op.step, &image, stop)?;
         if let Some(shortcut) = shortcut.filter(|_| done.cacheable) {
             self.memory.save_content(&shortcut, &plan.key())?;
         }
         Ok(done)
+    }
+
+    /// The files of the second input, read now or when its content was asked for.
+    fn take_from_input(
+        &self,
+        vertex: &Key,
+        op: &CopyOp,
+        input: Option<&Arc<Root>>,
+        stop: &AtomicBool,
+    ) -> Result<Option<Selection>, StepError> {
+        let (Some((patterns, place)), Some(input)) = (input_patterns(op), input) else {
+            return Ok(None);
+        };
+        let kept = self
+            .selections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(vertex);
+        match kept {
+            Some(selection) => Ok(Some(selection)),
+            None => self.select(op, patterns, place, input, stop).map(Some),
+        }
     }
 
     pub(super) fn workdir(
@@ -152,10 +161,9 @@ impl Worker<'_> {
         stop: &AtomicBool,
     ) -> Result<Done, StepError> {
         let image = root.view(self.store);
-        if image
-            .entry(&tree::resolve(&image, op.path.as_bytes()).map_err(look_up(&op.path))?)
-            .is_ok_and(|entry| entry.is_some())
-        {
+        let target = tree::resolve(&image, op.path.as_bytes()).map_err(look_up(&op.path))?;
+        let existing = image.entry(&target).map_err(look_up(&op.path))?;
+        if existing.is_some_and(|entry| entry.is_directory()) {
             return Ok(Done {
                 layer: self.nothing(),
                 cost: Cost::default(),
@@ -183,7 +191,7 @@ impl Worker<'_> {
         plan: &Plan,
         step: &Key,
         image: &View,
-        stop: &AtomicBool,
+        halt: &AtomicBool,
     ) -> Result<Done, StepError> {
         if plan.placed.is_empty() {
             return Ok(Done {
@@ -197,7 +205,7 @@ impl Worker<'_> {
             return Ok(done);
         }
         let previous = self.memory.previous(step)?;
-        let made = make_layer(self.store, plan, previous.as_ref(), image, stop)?;
+        let made = make_layer(self.store, plan, previous.as_ref(), image, halt)?;
         if !made.moved {
             self.memory
                 .save_layer(&key, step, &made, &Manifest::of(plan))?;

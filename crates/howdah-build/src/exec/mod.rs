@@ -1,9 +1,14 @@
 //! Executing vertices: the only place where a build changes anything.
 
+mod bind;
+mod cache_mount;
 mod copy;
+mod error;
+mod follow;
 mod mounts;
 mod network;
 mod output;
+mod private;
 mod run;
 
 use std::collections::HashMap;
@@ -23,7 +28,7 @@ use crate::op::{MountKindOp, Op};
 use crate::request::Options;
 use crate::root::{Root, RootLayer};
 
-pub use run::RunError;
+pub use error::RunError;
 
 pub(crate) use network::BuildNetwork;
 

@@ -3,30 +3,28 @@
 //! Overlays of bind mounts and the tmpfs that holds secrets are mounted in a mount namespace of the step's own thread:
 //! the container's helper inherits it, and the kernel takes everything away with its last process, however that ends.
 
-use std::fs::{File, Permissions};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use howdah_dockerfile::Sharing;
 use howdah_image::{Staging, Store};
-use howdah_runtime::{Mount, overlay};
-use howdah_solver::{Cancel, Key};
+use howdah_runtime::Mount;
+use howdah_solver::Cancel;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
-use super::RunError;
-use crate::cache::{KeyLock, KeyLocks};
-use crate::context::Scan;
+use super::{RunError, bind, cache_mount, private};
+use crate::cache::KeyLock;
 use crate::lower::SCRIPT_DIRECTORY;
-use crate::op::{MountKindOp, MountOp, RunOp};
+use crate::op::{Attributes, MountKindOp, MountOp, RunOp};
 use crate::request::{Options, Secret};
 use crate::root::Root;
-use crate::tree::{self, Tree};
 
-/// More copies of a private cache than builds that run at once.
-const PRIVATE_COPIES: usize = 64;
+/// A script is executed by whoever runs the step.
+const SCRIPT: Attributes = Attributes {
+    mode: 0o755,
+    uid: 0,
+    gid: 0,
+};
 
 /// Mounts ready for a container.
 #[derive(Debug, Default)]
@@ -34,8 +32,8 @@ pub(super) struct Prepared {
     pub(super) mounts: Vec<Mount>,
     /// Variables that secrets and agents add.
     pub(super) env: Vec<String>,
-    /// Locks of cache directories.
-    _locks: Vec<KeyLock>,
+    /// Of cache directories; held as long as the container runs.
+    locks: Vec<KeyLock>,
 }
 
 /// What mounts are made of.
@@ -49,18 +47,16 @@ pub(super) struct MountSources<'a> {
 
 /// Whether the step's thread needs a mount namespace of its own.
 pub(super) fn needs_namespace(op: &RunOp) -> bool {
-    op.script.is_some()
-        || op.mounts.iter().any(|mount| {
-            matches!(
-                mount.kind,
-                MountKindOp::Context { .. }
-                    | MountKindOp::Input { .. }
-                    | MountKindOp::Secret { .. }
-            )
-        })
+    let mounts_here = |mount: &MountOp| {
+        matches!(
+            mount.kind,
+            MountKindOp::Context { .. } | MountKindOp::Input { .. } | MountKindOp::Secret { .. }
+        )
+    };
+    op.script.is_some() || op.mounts.iter().any(mounts_here)
 }
 
-/// Gives the calling thread a mount namespace of its own, into and out of which no mount travels.
+/// Gives the calling thread a mount namespace of its own, out of which no mount travels.
 pub(super) fn enter_namespace() -> Result<(), RunError> {
     let error = |errno: nix::errno::Errno| RunError::Namespace {
         source: errno.into(),
@@ -81,7 +77,7 @@ impl MountSources<'_> {
     pub(super) fn prepare(&self, op: &RunOp) -> Result<Prepared, RunError> {
         let mut prepared = Prepared::default();
         if let Some((name, text)) = &op.script {
-            let source = self.private_file("script", name, text.as_bytes(), (0o755, 0, 0))?;
+            let source = private::file(&self.directory("script"), name, text.as_bytes(), SCRIPT)?;
             let target = Path::new(SCRIPT_DIRECTORY).join(name);
             prepared.mounts.push(Mount::Bind {
                 source,
@@ -96,181 +92,83 @@ impl MountSources<'_> {
     }
 
     fn add(&self, number: usize, mount: &MountOp, prepared: &mut Prepared) -> Result<(), RunError> {
-        let target = PathBuf::from(&mount.target);
         let read_only = mount.read_only;
-        match &mount.kind {
+        let source = match &mount.kind {
             MountKindOp::Context { scan, source, .. } => {
-                let source = self.context(number, scan, source)?;
-                prepared.mounts.push(Mount::Bind {
-                    source,
-                    target,
-                    read_only,
-                });
+                bind::context(&self.directory(&format!("bind-{number}")), scan, source)?
             }
             MountKindOp::Input {
                 number: input,
                 source,
-            } => {
-                let source = self.root(number, &self.inputs[*input], source)?;
-                prepared.mounts.push(Mount::Bind {
-                    source,
-                    target,
-                    read_only,
-                });
-            }
+            } => bind::root(
+                &self.directory(&format!("bind-{number}")),
+                self.store,
+                &self.inputs[*input],
+                source,
+            )?,
             MountKindOp::Cache {
                 id,
                 sharing,
-                mode,
-                uid,
-                gid,
+                attributes,
             } => {
-                let (source, lock) = self.cache(id, *sharing, (*mode, *uid, *gid))?;
-                prepared._locks.extend(lock);
-                prepared.mounts.push(Mount::Bind {
-                    source,
-                    target,
-                    read_only,
-                });
+                let (source, lock) =
+                    cache_mount::directory(self.store, id, *sharing, *attributes, self.cancel)?;
+                prepared.locks.extend(lock);
+                source
             }
             MountKindOp::Tmpfs { size_bytes } => {
+                let target = PathBuf::from(&mount.target);
                 prepared.mounts.push(Mount::Tmpfs {
                     target,
                     size_bytes: *size_bytes,
                     mode: None,
                 });
+                return Ok(());
             }
             MountKindOp::Secret {
                 id,
                 env,
                 required,
-                mode,
-                uid,
-                gid,
+                attributes,
             } => {
                 let Some(value) = self.secret(id, *required)? else {
                     return Ok(());
                 };
-                if let Some(env) = env {
-                    let value = String::from_utf8(value.clone())
-                        .map_err(|_| RunError::SecretText { id: id.clone() })?;
-                    prepared.env.push(format!("{env}={value}"));
+                prepared.env.extend(
+                    env.as_ref()
+                        .map(|env| secret_variable(id, env, &value))
+                        .transpose()?,
+                );
+                if mount.target.is_empty() {
+                    return Ok(());
                 }
-                if !mount.target.is_empty() {
-                    let source = self.private_file(
-                        &format!("secret-{number}"),
-                        "value",
-                        &value,
-                        (*mode, *uid, *gid),
-                    )?;
-                    prepared.mounts.push(Mount::Bind {
-                        source,
-                        target,
-                        read_only: true,
-                    });
-                }
+                private::file(
+                    &self.directory(&format!("secret-{number}")),
+                    "value",
+                    &value,
+                    *attributes,
+                )?
             }
             MountKindOp::Ssh {
-                required, agent, ..
-            } => match agent {
-                Some(agent) => {
-                    prepared.env.push(format!("SSH_AUTH_SOCK={}", mount.target));
-                    prepared.mounts.push(Mount::Bind {
-                        source: agent.clone(),
-                        target,
-                        read_only: false,
-                    });
-                }
-                None if *required => return Err(RunError::NoAgent),
-                None => {}
-            },
-        }
+                agent: Some(agent), ..
+            } => {
+                prepared.env.push(format!("SSH_AUTH_SOCK={}", mount.target));
+                agent.clone()
+            }
+            MountKindOp::Ssh { required: true, .. } => return Err(RunError::NoAgent),
+            MountKindOp::Ssh { .. } => return Ok(()),
+        };
+        prepared.mounts.push(Mount::Bind {
+            source,
+            target: PathBuf::from(&mount.target),
+            read_only,
+        });
         Ok(())
     }
 
-    /// A tree of a context: an overlay, whose upper hides what `.dockerignore` leaves out and takes what is written.
-    fn context(&self, number: usize, scan: &Scan, source: &str) -> Result<PathBuf, RunError> {
-        let (upper, merged) = self.overlay_directories(number)?;
-        for path in scan.excluded() {
-            let hidden = upper.join(tree::as_path(path));
-            let parent = hidden.parent().unwrap_or(&upper);
-            fs_err::create_dir_all(parent).map_err(RunError::io("make", parent))?;
-            let made = rustix::fs::mknodat(
-                rustix::fs::CWD,
-                &hidden,
-                rustix::fs::FileType::CharacterDevice,
-                0.into(),
-                0,
-            );
-            made.map_err(io::Error::from)
-                .map_err(RunError::io("hide", &hidden))?;
-        }
-        self.mount_overlay(&[scan.root().to_owned()], &upper, &merged)?;
-        existing(scan, source, &merged)
-    }
-
-    /// A tree of a stage or an image.
-    fn root(&self, number: usize, root: &Root, source: &str) -> Result<PathBuf, RunError> {
-        let (upper, merged) = self.overlay_directories(number)?;
-        self.mount_overlay(&root.lowers(self.store), &upper, &merged)?;
-        existing(&root.view(self.store), source, &merged)
-    }
-
-    fn overlay_directories(&self, number: usize) -> Result<(PathBuf, PathBuf), RunError> {
-        let base = self.staging.directory().join(format!("bind-{number}"));
-        for name in ["upper", "work", "merged"] {
-            let path = base.join(name);
-            fs_err::create_dir_all(&path).map_err(RunError::io("make", &path))?;
-        }
-        Ok((base.join("upper"), base.join("merged")))
-    }
-
-    fn mount_overlay(
-        &self,
-        lowers: &[PathBuf],
-        upper: &Path,
-        merged: &Path,
-    ) -> Result<(), RunError> {
-        let work = upper.with_file_name("work");
-        overlay::mount(lowers, Some((upper, &work)), merged)
-            .map_err(|source| RunError::Overlay { source })
-    }
-
-    /// The directory of a cache mount, and the lock that its sharing asks for.
-    fn cache(
-        &self,
-        id: &str,
-        sharing: Sharing,
-        attributes: (u32, u32, u32),
-    ) -> Result<(PathBuf, Option<KeyLock>), RunError> {
-        let locks = KeyLocks::new(self.store.root());
-        let key = |copy: usize| Key::of(format!("cache mount\0{id}\0{copy}").as_bytes());
-        let failed = |source| RunError::CacheMount {
-            id: id.to_owned(),
-            source,
-        };
-        let (copy, lock) = match sharing {
-            Sharing::Shared => (0, None),
-            Sharing::Locked => match locks.lock(&key(0), self.cancel).map_err(failed)? {
-                Some(lock) => (0, Some(lock)),
-                None => return Err(RunError::Cancelled),
-            },
-            Sharing::Private => {
-                let mut free = None;
-                for copy in 0..PRIVATE_COPIES {
-                    if let Some(lock) = locks.try_lock(&key(copy)).map_err(failed)? {
-                        free = Some((copy, Some(lock)));
-                        break;
-                    }
-                }
-                free.ok_or_else(|| failed(io::Error::from(io::ErrorKind::ResourceBusy)))?
-            }
-        };
-        let path = self.store.root().join("mounts").join(key(copy).to_string());
-        if !path.is_dir() {
-            make_cache(&path, id, attributes).map_err(failed)?;
-        }
-        Ok((path.join("data"), lock))
+    /// A place beside the step's tree, gone with it.
+    fn directory(&self, name: &str) -> PathBuf {
+        self.staging.directory().join(name)
     }
 
     fn secret(&self, id: &str, required: bool) -> Result<Option<Vec<u8>>, RunError> {
@@ -287,75 +185,10 @@ impl MountSources<'_> {
             None => Ok(None),
         }
     }
-
-    /// A file on a tmpfs that only the step's namespace has.
-    fn private_file(
-        &self,
-        directory: &str,
-        name: &str,
-        content: &[u8],
-        (mode, uid, gid): (u32, u32, u32),
-    ) -> Result<PathBuf, RunError> {
-        let directory = self.staging.directory().join(directory);
-        fs_err::create_dir(&directory).map_err(RunError::io("make", &directory))?;
-        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-        mount(
-            Some("tmpfs"),
-            &directory,
-            Some("tmpfs"),
-            flags,
-            Some("mode=0700"),
-        )
-        .map_err(|errno| RunError::io("mount", &directory)(errno.into()))?;
-        // Only its last component: a name cannot lead elsewhere.
-        let path = directory.join(Path::new(name).file_name().unwrap_or_default());
-        let write = || {
-            fs_err::write(&path, content)?;
-            let (uid, gid) = (
-                rustix::fs::Uid::from_raw(uid),
-                rustix::fs::Gid::from_raw(gid),
-            );
-            rustix::fs::chown(&path, Some(uid), Some(gid))?;
-            fs_err::set_permissions(&path, Permissions::from_mode(mode))
-        };
-        write().map_err(RunError::io("write", &path))?;
-        Ok(path)
-    }
 }
 
-/// A path of a merged tree, links followed inside it.
-fn existing(tree: &dyn Tree, source: &str, merged: &Path) -> Result<PathBuf, RunError> {
-    let found = tree::resolve(tree, source.as_bytes())
-        .and_then(|path| Ok(tree.entry(&path)?.map(|_| path)));
-    let found = found.map_err(RunError::io("look up", Path::new(source)))?;
-    let found = found.ok_or_else(|| RunError::NoBindSource {
-        source_path: source.to_owned(),
-    })?;
-    Ok(merged.join(tree::as_path(&found)))
-}
-
-/// `mounts/<key>/{id,data}`; appears by rename.
-fn make_cache(path: &Path, id: &str, (mode, uid, gid): (u32, u32, u32)) -> io::Result<()> {
-    let parent = path.parent().unwrap_or(path);
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(parent)?;
-    let new = path.with_extension(format!("{}.new", std::process::id()));
-    fs_err::create_dir_all(&new)?;
-    fs_err::write(new.join("id"), id)?;
-    let data = new.join("data");
-    fs_err::create_dir_all(&data)?;
-    rustix::fs::chown(
-        &data,
-        Some(rustix::fs::Uid::from_raw(uid)),
-        Some(rustix::fs::Gid::from_raw(gid)),
-    )?;
-    fs_err::set_permissions(&data, Permissions::from_mode(mode))?;
-    File::open(&new)?.sync_all()?;
-    match fs_err::rename(&new, path) {
-        // Another build was faster.
-        Err(_) if path.is_dir() => fs_err::remove_dir_all(&new),
-        other => other,
-    }
+fn secret_variable(id: &str, name: &str, value: &[u8]) -> Result<String, RunError> {
+    let value =
+        std::str::from_utf8(value).map_err(|_| RunError::SecretText { id: id.to_owned() })?;
+    Ok(format!("{name}={value}"))
 }

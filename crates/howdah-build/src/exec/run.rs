@@ -1,24 +1,18 @@
 //! `RUN`: a container over the root filesystem, its changes sealed as a layer.
 
 use std::fs::Permissions;
-use std::io;
-use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use howdah_dockerfile::{Network, Security};
 use howdah_image::{SnapshotId, Staging};
-use howdah_runtime::network::NetworkError;
-use howdah_runtime::overlay::OverlayError;
-use howdah_runtime::{ContainerSpec, Exit, Rootfs, Running, RuntimeError, Stdio};
+use howdah_runtime::{ContainerSpec, Exit, Rootfs, Stdio};
 use howdah_solver::{Cancel, VertexId};
-use nix::libc::SIGKILL;
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::fs::{Gid, Uid};
 
+use super::follow::follow;
 use super::mounts::{MountSources, Prepared, enter_namespace, needs_namespace};
-use super::output::{Tail, read_lines};
-use super::{Cost, Done, Worker};
+use super::{Cost, Done, RunError, Worker};
 use crate::error::StepError;
 use crate::event::{Event, Stream};
 use crate::op::RunOp;
@@ -26,106 +20,16 @@ use crate::root::{Root, RootLayer};
 use crate::tree::Tree;
 use crate::upper;
 
-/// Why a `RUN` failed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RunError {
-    /// The command ended with another code than 0.
-    #[error("the command exited with code {code}{}", if *oom_killed { " (out of memory)" } else { "" })]
-    Exit {
-        /// 128 + n for signal n.
-        code: i32,
-        /// Whether the kernel killed it for its memory.
-        oom_killed: bool,
-    },
-    /// The container could not be run.
-    #[error(transparent)]
-    Runtime(#[from] RuntimeError),
-    /// The build was stopped.
-    #[error("cancelled")]
-    Cancelled,
-    /// A secret that must be there is not.
-    #[error("no secret `{id}` was given")]
-    NoSecret {
-        /// Its name.
-        id: String,
-    },
-    /// A secret cannot be read.
-    #[error("cannot read the secret `{id}`")]
-    Secret {
-        /// Its name.
-        id: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// A secret for the environment is not text.
-    #[error("the secret `{id}` is not UTF-8 text, so it cannot be put into the environment")]
-    SecretText {
-        /// Its name.
-        id: String,
-    },
-    /// A step asks for an SSH agent, and there is none.
-    #[error("the step needs an SSH agent, and none is forwarded")]
-    NoAgent,
-    /// The source of a bind mount is not there.
-    #[error("`{source_path}` does not exist in the source of the bind mount")]
-    NoBindSource {
-        /// As written.
-        source_path: String,
-    },
-    /// A cache mount's directory cannot be had.
-    #[error("cannot use the cache mount `{id}`")]
-    CacheMount {
-        /// Its name.
-        id: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// The bind mount's tree cannot be mounted.
-    #[error("cannot mount the source of a bind mount")]
-    Overlay {
-        /// Why.
-        source: OverlayError,
-    },
-    /// The thread cannot have its own mounts.
-    #[error("cannot make a mount namespace")]
-    Namespace {
-        /// Why.
-        source: io::Error,
-    },
-    /// The build network cannot be set up.
-    #[error("cannot set up the build network")]
-    Network {
-        /// Why.
-        source: NetworkError,
-    },
-    /// More steps at once than the build network has addresses.
-    #[error("no address is left in the build network {subnet}")]
-    NoAddress {
-        /// Its addresses.
-        subnet: String,
-    },
-    /// The filesystem refused.
-    #[error("cannot {action} `{}`", path.display())]
-    Io {
-        /// What was being done.
-        action: &'static str,
-        /// To what.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-}
+/// BuildKit's name for the machine in which a step runs; some programs write it into what they make.
+const HOSTNAME: &str = "buildkitsandbox";
 
-impl RunError {
-    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RunError {
-        let path = path.to_owned();
-        move |source| RunError::Io {
-            action,
-            path,
-            source,
-        }
-    }
+/// A step whose container is about to run.
+struct Step<'a> {
+    id: VertexId,
+    op: &'a RunOp,
+    root: &'a Root,
+    staging: &'a Staging,
+    cancel: &'a Cancel,
 }
 
 impl Worker<'_> {
@@ -145,14 +49,20 @@ impl Worker<'_> {
             staging: &staging,
             cancel,
         };
+        let step = Step {
+            id,
+            op,
+            root: &inputs[0],
+            staging: &staging,
+            cancel,
+        };
         // A thread of its own, since a mount namespace belongs to a thread for the rest of its life.
         let exit = std::thread::scope(|scope| {
-            let container = scope.spawn(|| -> Result<Exit, StepError> {
+            let container = scope.spawn(|| -> Result<Exit, RunError> {
                 if needs_namespace(op) {
                     enter_namespace()?;
                 }
-                let prepared = sources.prepare(op)?;
-                self.contain(id, op, &staging, &inputs[0], prepared, cancel)
+                self.contain(&step, sources.prepare(op)?)
             });
             container
                 .join()
@@ -201,11 +111,11 @@ impl Worker<'_> {
         let upper = staging.upper();
         let set = || {
             if let Some(entry) = root.view(self.store).entry(b"")? {
-                let owner = (
-                    rustix::fs::Uid::from_raw(entry.uid),
-                    rustix::fs::Gid::from_raw(entry.gid),
-                );
-                rustix::fs::chown(upper, Some(owner.0), Some(owner.1))?;
+                rustix::fs::chown(
+                    upper,
+                    Some(Uid::from_raw(entry.uid)),
+                    Some(Gid::from_raw(entry.gid)),
+                )?;
                 fs_err::set_permissions(upper, Permissions::from_mode(entry.mode))?;
             }
             Ok(())
@@ -213,15 +123,14 @@ impl Worker<'_> {
         set().map_err(RunError::io("set the attributes of", upper))
     }
 
-    fn contain(
-        &self,
-        id: VertexId,
-        op: &RunOp,
-        staging: &Staging,
-        root: &Root,
-        prepared: Prepared,
-        cancel: &Cancel,
-    ) -> Result<Exit, StepError> {
+    fn contain(&self, step: &Step<'_>, prepared: Prepared) -> Result<Exit, RunError> {
+        let Step {
+            id,
+            op,
+            root,
+            staging,
+            cancel,
+        } = *step;
         let mut spec = ContainerSpec {
             id: format!("build-{}", &SnapshotId::random().as_str()[..24]),
             rootfs: Rootfs {
@@ -233,7 +142,7 @@ impl Worker<'_> {
             env: [op.env.clone(), op.proxies.clone(), prepared.env.clone()].concat(),
             cwd: op.cwd.clone(),
             user: op.user.clone(),
-            hostname: "buildkitsandbox".to_owned(),
+            hostname: HOSTNAME.to_owned(),
             hosts: op.hosts.clone(),
             mounts: prepared.mounts.clone(),
             ..ContainerSpec::default()
@@ -245,84 +154,22 @@ impl Worker<'_> {
             Network::Host => howdah_runtime::Network::Host,
             Network::Default => address.insert(self.network.address()?).network.clone(),
         };
-        let mut running = self
-            .runtime
-            .run(&spec, Stdio::Piped)
-            .map_err(RunError::from)?;
-        let exit = self.follow(id, &mut running, cancel);
+        let mut running = self.runtime.run(&spec, Stdio::Piped)?;
+        let sink = |stream: Stream, line: String| {
+            (self.observe)(Event::Output {
+                step: id.index(),
+                stream,
+                line,
+            });
+        };
+        let ended = follow(&mut running, &sink, cancel);
         // The address and the locks of cache mounts are the container's until here.
         drop((running, address, prepared));
-        exit
-    }
-
-    /// Passes the output on until the container has ended, or ends it when the build is cancelled.
-    fn follow(
-        &self,
-        id: VertexId,
-        running: &mut Running,
-        cancel: &Cancel,
-    ) -> Result<Exit, StepError> {
-        let tail = Mutex::new(Tail::default());
-        let sink = |stream: Stream| {
-            let tail = &tail;
-            move |line: String| {
-                tail.lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(line.clone());
-                (self.observe)(Event::Output {
-                    step: id.index(),
-                    stream,
-                    line,
-                });
-            }
-        };
-        let (stdout, stderr) = (running.stdout.take(), running.stderr.take());
-        let exit = std::thread::scope(|scope| {
-            // A broken pipe ends the output, and the exit code says the rest.
-            scope.spawn(|| stdout.map(|file| read_lines(file, sink(Stream::Stdout))));
-            scope.spawn(|| stderr.map(|file| read_lines(file, sink(Stream::Stderr))));
-            self.until_end(running, cancel)
-        })?;
-        let tail = tail
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner)
-            .into_lines();
+        let (exit, tail) = ended?;
         self.tails
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(id, tail);
-        Ok(exit)
-    }
-
-    fn until_end(&self, running: &mut Running, cancel: &Cancel) -> Result<Exit, RunError> {
-        let wait = |source: rustix::io::Errno| {
-            RunError::io("wait for", Path::new("the container"))(source.into())
-        };
-        let fired = Arc::new(eventfd(0, EventfdFlags::CLOEXEC).map_err(wait)?);
-        let hook = cancel.on_cancel({
-            let fired = Arc::clone(&fired);
-            move || {
-                // An eventfd that was never read takes a write.
-                let _ = rustix::io::write(&*fired, &1_u64.to_ne_bytes());
-            }
-        });
-        let stopped = loop {
-            let running_fd = running.as_fd();
-            let mut waits = [
-                PollFd::new(&running_fd, PollFlags::IN),
-                PollFd::new(&*fired, PollFlags::IN),
-            ];
-            match poll(&mut waits, None) {
-                Ok(_) => break !waits[1].revents().is_empty(),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(errno) => return Err(wait(errno)),
-            }
-        };
-        if stopped {
-            running.kill(SIGKILL)?;
-        }
-        let exit = running.wait()?;
-        drop(hook);
         Ok(exit)
     }
 }

@@ -33,9 +33,9 @@ pub(crate) fn apply(
 ) -> Result<Option<String>, Fault> {
     let text = match command {
         Command::Env(pairs) => {
-            pairs
-                .iter()
-                .for_each(|pair| set_variable(&mut config.env, &pair.name.text, &pair.value.text));
+            for pair in pairs {
+                set_variable(&mut config.env, &pair.name.text, &pair.value.text);
+            }
             format!("ENV {}", show_pairs(pairs))
         }
         Command::Label(pairs) => {

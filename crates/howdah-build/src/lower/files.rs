@@ -102,7 +102,7 @@ impl FileLowering<'_, '_> {
             );
             match self.from(site, mode.from)? {
                 From::Scan(scan) => {
-                    sources.push(from_scan(&scan, patterns, &excludes, &place).map_err(error)?)
+                    sources.push(from_scan(&scan, patterns, &excludes, &place).map_err(error)?);
                 }
                 From::Root(root) => {
                     others.push(root);
@@ -171,6 +171,7 @@ impl FileLowering<'_, '_> {
     }
 }
 
+#[derive(Clone, Copy)]
 struct FilesMode<'a> {
     from: Option<&'a str>,
     parents: bool,

@@ -1,6 +1,7 @@
 //! Lowering: Dockerfiles, build arguments and base images become one graph. Only the stages that a target needs, and
 //! equal steps of several targets once.
 
+mod base;
 mod config;
 mod files;
 mod run;

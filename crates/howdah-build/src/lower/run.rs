@@ -8,7 +8,7 @@ use super::files::From;
 use super::stage::{FileLowering, Site, StageState, in_workdir, instruction_error};
 use crate::copy::{Pattern, select};
 use crate::error::{BuildError, LowerError};
-use crate::op::{MountKindOp, MountOp, Op, RunOp};
+use crate::op::{Attributes, MountKindOp, MountOp, Op, RunOp};
 use crate::pattern::Excludes;
 
 /// Where BuildKit mounts a heredoc that is a program (moby/buildkit `dispatchRun`).
@@ -96,9 +96,11 @@ impl FileLowering<'_, '_> {
                 MountKindOp::Cache {
                     id: cache.id,
                     sharing: cache.sharing,
-                    mode: cache.mode.unwrap_or(CACHE_MODE),
-                    uid: cache.uid.unwrap_or(0),
-                    gid: cache.gid.unwrap_or(0),
+                    attributes: Attributes {
+                        mode: cache.mode.unwrap_or(CACHE_MODE),
+                        uid: cache.uid.unwrap_or(0),
+                        gid: cache.gid.unwrap_or(0),
+                    },
                 }
             }
             MountKind::Tmpfs(tmpfs) => MountKindOp::Tmpfs {
@@ -108,15 +110,19 @@ impl FileLowering<'_, '_> {
                 id: secret.id,
                 env: secret.env,
                 required: secret.required,
-                mode: secret.mode,
-                uid: secret.uid,
-                gid: secret.gid,
+                attributes: Attributes {
+                    mode: secret.mode,
+                    uid: secret.uid,
+                    gid: secret.gid,
+                },
             },
             MountKind::Ssh(ssh) => MountKindOp::Ssh {
                 required: ssh.required,
-                mode: ssh.mode,
-                uid: ssh.uid,
-                gid: ssh.gid,
+                attributes: Attributes {
+                    mode: ssh.mode,
+                    uid: ssh.uid,
+                    gid: ssh.gid,
+                },
                 agent: self.lowering.options.ssh_agent.clone(),
             },
         })
@@ -180,9 +186,13 @@ fn target(state: &StageState, given: &str, kind: &MountKindOp, number: usize) ->
 
 /// As Docker writes it: the arguments that the command saw, then the command.
 fn history(visible: &[String], args: &[String]) -> String {
-    let mut text = "RUN ".to_owned();
-    if !visible.is_empty() {
-        text += &format!("|{} {} ", visible.len(), visible.join(" "));
+    let command = args.join(" ");
+    match visible {
+        [] => format!("RUN {command} # howdah"),
+        visible => format!(
+            "RUN |{} {} {command} # howdah",
+            visible.len(),
+            visible.join(" ")
+        ),
     }
-    text + &args.join(" ") + " # howdah"
 }

@@ -2,21 +2,16 @@
 
 use std::rc::Rc;
 
-use howdah_dockerfile::{
-    Command, Dockerfile, ExpandError, Fault, Instruction, Names, Span, Stage, parse_trigger,
-};
+use howdah_dockerfile::{Command, Dockerfile, ExpandError, Fault, Instruction, Span};
 use howdah_image::{ContainerConfig, Image};
 use howdah_solver::VertexId;
 
-use super::scope::{Globals, Scope, host_platform};
+use super::scope::{Globals, Scope};
 use super::{Lowering, Step, config, identity};
 use crate::error::{BuildError, LowerError, Place};
 use crate::op::{Op, WorkdirOp};
-use crate::request::{NamedContext, Target};
+use crate::request::Target;
 use crate::tree;
-
-/// Docker's search path for images that set none (moby/buildkit `util/system/path.go`).
-const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What a stage has come to after some of its instructions.
 #[derive(Clone, Debug)]
@@ -30,7 +25,7 @@ pub(crate) struct StageState {
     pub(crate) author: Option<String>,
     pub(crate) history: Vec<HistoryStep>,
     pub(super) scope: Scope,
-    cmd_is_own: bool,
+    pub(super) cmd_is_own: bool,
 }
 
 /// One line of the image's history.
@@ -51,7 +46,7 @@ enum Progress {
 pub(super) struct FileLowering<'l, 'a> {
     pub(super) lowering: &'l mut Lowering<'a>,
     pub(super) target: &'l Target,
-    file: Rc<Dockerfile>,
+    pub(super) file: Rc<Dockerfile>,
     pub(super) globals: Globals,
     stages: Vec<Progress>,
     /// The stages that are being lowered, outermost first.
@@ -92,7 +87,7 @@ pub(super) fn find_target(file: &Dockerfile, target: &Target) -> Result<usize, B
 }
 
 /// The last stage of that name; names do not distinguish case.
-fn find_stage(file: &Dockerfile, name: &str) -> Option<usize> {
+pub(super) fn find_stage(file: &Dockerfile, name: &str) -> Option<usize> {
     file.stages.iter().rposition(|stage| {
         stage
             .name
@@ -129,12 +124,12 @@ impl<'l, 'a> FileLowering<'l, 'a> {
         self.stages[index] = Progress::Open;
         self.open.push(index);
         let file = Rc::clone(&self.file);
-        let stage = &file.stages[index];
+        let written = &file.stages[index];
         let mut steps = Vec::new();
-        let (mut state, triggers) = self.begin(index, stage)?;
+        let (mut state, triggers) = self.begin(index, written)?;
         steps.push(state.root);
         let mut number = 1;
-        for instruction in triggers.iter().chain(&stage.instructions) {
+        for instruction in triggers.iter().chain(&written.instructions) {
             number += usize::from(makes_step(&instruction.command));
             let place = self.place(instruction.lines.first, &instruction.original);
             let site = Site {
@@ -182,124 +177,6 @@ impl<'l, 'a> FileLowering<'l, 'a> {
                 path,
             },
         )
-    }
-
-    /// What the stage begins with, and the `ONBUILD` instructions of its base image.
-    fn begin(
-        &mut self,
-        index: usize,
-        stage: &Stage,
-    ) -> Result<(StageState, Vec<Instruction>), BuildError> {
-        let place = self.place(stage.lines.first, &stage.original);
-        self.check_platform(stage, &place)?;
-        let variables = self.globals.variables();
-        let name = self
-            .globals
-            .lexer
-            .word(&stage.base.text, variables, &mut Names::default());
-        let name = name.map_err(|error| self.fault(stage.base.span, &error))?;
-        if name.is_empty() {
-            return Err(instruction_error(
-                place,
-                LowerError::EmptyBase {
-                    text: stage.base.text.clone(),
-                },
-            ));
-        }
-        let earlier = find_stage(&self.file, &name).filter(|found| *found < index);
-        if let Some(earlier) = earlier.filter(|_| !self.target.contexts.contains_key(&name)) {
-            let state = self.stage(earlier)?;
-            return Ok((
-                StageState {
-                    cmd_is_own: false,
-                    ..(*state).clone()
-                },
-                Vec::new(),
-            ));
-        }
-        let image = match self.target.contexts.get(&name) {
-            Some(NamedContext::Directory(_)) => {
-                let what = format!("a directory as the base image `{name}`");
-                return Err(instruction_error(place, LowerError::Unsupported(what)));
-            }
-            Some(NamedContext::Image(reference)) => Some(reference.clone()),
-            None if name == "scratch" => None,
-            None => Some(name),
-        };
-        let image = match image {
-            Some(name) => {
-                let image = self.lowering.sources.image(&name);
-                Some(image.map_err(|error| instruction_error(place.clone(), error))?)
-            }
-            None => None,
-        };
-        self.begin_with(index, place, image)
-    }
-
-    fn begin_with(
-        &mut self,
-        index: usize,
-        place: Place,
-        image: Option<Rc<Image>>,
-    ) -> Result<(StageState, Vec<Instruction>), BuildError> {
-        let mut config = image
-            .as_ref()
-            .map(|image| image.config.config.clone())
-            .unwrap_or_default();
-        if image.is_none() {
-            config.env.push(DEFAULT_PATH.to_owned());
-        }
-        let triggers = std::mem::take(&mut config.on_build);
-        let triggers = triggers.iter().map(|text| {
-            parse_trigger(text).map_err(|faults| BuildError::Faults {
-                name: format!("ONBUILD of the image of {}:{}", place.file, place.line),
-                text: text.clone(),
-                faults,
-            })
-        });
-        let triggers: Vec<Instruction> = triggers.collect::<Result<_, _>>()?;
-        let step = self.step(index, 1, place);
-        let mut state = StageState {
-            root: self.lowering.base(image.as_deref(), step),
-            depth: image.as_ref().map_or(0, |image| image.layers.len()),
-            author: image.as_ref().and_then(|image| image.config.author.clone()),
-            history: Vec::new(),
-            scope: Scope::default(),
-            cmd_is_own: false,
-            base: image,
-            config,
-        };
-        state.scope.set_env(&state.config.env);
-        Ok((state, triggers))
-    }
-
-    fn check_platform(&self, stage: &Stage, place: &Place) -> Result<(), BuildError> {
-        let Some(platform) = &stage.platform else {
-            return Ok(());
-        };
-        let asked = self.globals.lexer.word(
-            &platform.text,
-            self.globals.variables(),
-            &mut Names::default(),
-        );
-        let asked = asked.map_err(|error| self.fault(platform.span, &error))?;
-        let host = host_platform();
-        let same = asked.is_empty()
-            || asked == host
-            || asked
-                .strip_prefix(&host)
-                .is_some_and(|rest| rest.starts_with('/'));
-        if same {
-            Ok(())
-        } else {
-            Err(instruction_error(
-                place.clone(),
-                LowerError::Platform {
-                    platform: asked,
-                    host,
-                },
-            ))
-        }
     }
 
     fn instruction(&mut self, site: &Site<'_>, state: &mut StageState) -> Result<(), BuildError> {
@@ -374,7 +251,7 @@ impl<'l, 'a> FileLowering<'l, 'a> {
         state.depth += 1;
     }
 
-    fn step(&self, stage: usize, number: usize, place: Place) -> Step {
+    pub(super) fn step(&self, stage: usize, number: usize, place: Place) -> Step {
         let identity = identity(self.target, &self.stage_name(stage), &place.text);
         let prefix = if self.target.name.is_empty() {
             String::new()
@@ -425,7 +302,7 @@ impl<'l, 'a> FileLowering<'l, 'a> {
         name.unwrap_or_else(|| format!("stage-{index}"))
     }
 
-    fn place(&self, line: usize, text: &str) -> Place {
+    pub(super) fn place(&self, line: usize, text: &str) -> Place {
         Place {
             file: self.target.dockerfile.name.clone(),
             line,

@@ -1,5 +1,10 @@
 //! A project directory, a store with the image `busybox:test`, and builds that record what they did.
-#![allow(dead_code, reason = "each test program uses its part")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "part of several test programs, each of which uses some"
+)]
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -190,7 +195,7 @@ fn report(result: Result<Built, BuildError>, events: &[Event]) -> Report {
             Event::Planned { steps: planned } => steps = planned,
             Event::Finished { step, .. } => report.executed.push(steps[*step].place.text.clone()),
             Event::Cached { step, .. } => report.cached.push(steps[*step].place.text.clone()),
-            Event::Output { line, .. } => report.output += &format!("{line}\n"),
+            Event::Output { line, .. } => report.output.extend([line.as_str(), "\n"]),
             Event::Started { .. } | Event::Failed { .. } => {}
         }
     }

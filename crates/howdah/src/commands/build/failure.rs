@@ -37,9 +37,9 @@ pub(super) fn report(error: BuildError, targets: &[Target]) -> CommandError {
         } => {
             if !output.is_empty() {
                 anstream::eprintln!("------\n > {name}:");
-                output
-                    .iter()
-                    .for_each(|line| anstream::eprintln!("   {line}"));
+                for line in &output {
+                    anstream::eprintln!("   {line}");
+                }
                 anstream::eprintln!("------");
             }
             show_lines(&place, targets);

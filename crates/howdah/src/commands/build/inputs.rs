@@ -78,7 +78,7 @@ pub(super) fn target(args: &Args) -> Result<Target, CommandError> {
 
 /// The options that hold for every target of the call.
 pub(super) fn common(target: &mut Target, args: &Args) -> Result<(), CommandError> {
-    for text in &args.build_args {
+    for text in &args.arguments {
         match text.split_once('=') {
             Some((name, value)) => target.build_args.insert(name.to_owned(), value.to_owned()),
             None => std::env::var_os(text)

@@ -71,7 +71,7 @@ impl Live {
             Event::Cached { step, .. } => self.leave(step, "\u{1b}[36mCACHED\u{1b}[0m ", None),
             Event::Finished { step, duration } => self.leave(step, "", Some(duration)),
             Event::Failed { step, duration } => {
-                self.leave(step, "\u{1b}[31mFAILED\u{1b}[0m ", Some(duration))
+                self.leave(step, "\u{1b}[31mFAILED\u{1b}[0m ", Some(duration));
             }
         }
     }

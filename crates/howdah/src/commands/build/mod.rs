@@ -24,10 +24,6 @@ use progress::Progress;
 
 /// Build images: the one of a Dockerfile, or all that a compose.yaml names.
 #[derive(Debug, clap::Args)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent switches of `docker build`"
-)]
 pub(crate) struct Args {
     /// The build context.
     #[arg(default_value = ".", value_name = "PATH")]
@@ -43,7 +39,7 @@ pub(crate) struct Args {
     target: Option<String>,
     /// A value for ARG; without one it is taken from the environment.
     #[arg(long = "build-arg", value_name = "NAME[=VALUE]")]
-    build_args: Vec<String>,
+    arguments: Vec<String>,
     /// A secret for RUN --mount=type=secret.
     #[arg(long = "secret", value_name = "id=NAME[,src=FILE|,env=VARIABLE]")]
     secrets: Vec<String>,
@@ -90,11 +86,11 @@ pub(crate) struct Args {
     source_date_epoch: Option<i64>,
 }
 
-pub(crate) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandError> {
-    let mut options = inputs::options(&args)?;
-    let targets = match compose_directory(&args) {
-        Some(directory) => compose::load(directory, &args, &mut options)?,
-        None => vec![inputs::target(&args)?],
+pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandError> {
+    let mut options = inputs::options(args)?;
+    let targets = match compose_directory(args) {
+        Some(directory) => compose::load(directory, args, &mut options)?,
+        None => vec![inputs::target(args)?],
     };
     if targets.len() > 1 && (args.output.is_some() || args.iidfile.is_some()) {
         let message = "--output and --iidfile take one image, and the compose.yaml names several";

@@ -99,11 +99,11 @@ impl Output {
                 Ok(packed?)
             }),
             Kind::Archive => self.file(|writer| {
-                let named = NamedImage {
+                let saved = NamedImage {
                     image: image.clone(),
                     references: names.to_vec(),
                 };
-                Ok(save(store, &[named], writer, &options)?)
+                Ok(save(store, &[saved], writer, &options)?)
             }),
         }
     }

@@ -44,10 +44,10 @@ impl Plain {
             }
             Event::Cached { step, .. } => self.line(step, "CACHED"),
             Event::Finished { step, duration } => {
-                self.line(step, &format!("DONE {}", seconds(duration)))
+                self.line(step, &format!("DONE {}", seconds(duration)));
             }
             Event::Failed { step, duration } => {
-                self.line(step, &format!("FAILED {}", seconds(duration)))
+                self.line(step, &format!("FAILED {}", seconds(duration)));
             }
         }
     }

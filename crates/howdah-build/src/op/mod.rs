@@ -2,16 +2,17 @@
 //!
 //! Each operation says what is in its key, and beside it what is not. Times of files are never in a key.
 
-use std::net::IpAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
+mod mount;
 
-use howdah_dockerfile::{Network, Security, Sharing};
+use std::net::IpAddr;
+
+use howdah_dockerfile::{Network, Security};
 use howdah_image::{Layer, SnapshotId};
 use howdah_solver::{Key, Recipe};
 
-use crate::context::Scan;
 use crate::copy::{Pattern, Selection};
+
+pub(crate) use mount::{Attributes, MountKindOp, MountOp};
 
 /// The fields a key was made of, kept for people who ask why a step ran.
 pub(crate) type Fields = Vec<(&'static str, String)>;
@@ -91,55 +92,6 @@ pub(crate) struct RunOp {
     // Not in the key:
     /// Values of the proxy arguments, which Docker keeps out of keys and history.
     pub(crate) proxies: Vec<String>,
-}
-
-/// A `RUN --mount`.
-#[derive(Debug)]
-pub(crate) struct MountOp {
-    /// Absolute in the container; empty for a secret that only goes to the environment.
-    pub(crate) target: String,
-    pub(crate) read_only: bool,
-    pub(crate) kind: MountKindOp,
-}
-
-/// What is mounted.
-#[derive(Debug)]
-pub(crate) enum MountKindOp {
-    /// A tree of a context. In the key: its content.
-    Context {
-        scan: Arc<Scan>,
-        source: String,
-        digest: Key,
-    },
-    /// A tree of an input of the vertex, by its number. In the key: the path; the content is the input's affair.
-    Input { number: usize, source: String },
-    /// In the key: its identity. Not: what is in it.
-    Cache {
-        id: String,
-        sharing: Sharing,
-        mode: u32,
-        uid: u32,
-        gid: u32,
-    },
-    /// In the key: its size.
-    Tmpfs { size_bytes: Option<u64> },
-    /// In the key: its name and place. Not: its value.
-    Secret {
-        id: String,
-        env: Option<String>,
-        required: bool,
-        mode: u32,
-        uid: u32,
-        gid: u32,
-    },
-    /// In the key: its name and place. Not: the agent.
-    Ssh {
-        required: bool,
-        mode: u32,
-        uid: u32,
-        gid: u32,
-        agent: Option<PathBuf>,
-    },
 }
 
 impl Op {
@@ -249,56 +201,6 @@ impl RunOp {
     }
 }
 
-impl MountOp {
-    fn add_to(&self, recipe: &mut Recipe) {
-        recipe
-            .text("mount", &self.target)
-            .text("read-only", flag(self.read_only));
-        match &self.kind {
-            MountKindOp::Context { source, digest, .. } => {
-                recipe.text("context", source).key("content", digest)
-            }
-            MountKindOp::Input { number, source } => recipe
-                .text("input", &number.to_string())
-                .text("source", source),
-            MountKindOp::Cache {
-                id,
-                sharing,
-                mode,
-                uid,
-                gid,
-            } => recipe
-                .text("cache", id)
-                .text("sharing", sharing_name(*sharing))
-                .text("attributes", &format!("{mode:o} {uid} {gid}")),
-            MountKindOp::Tmpfs { size_bytes } => {
-                recipe.text("tmpfs", &size_bytes.unwrap_or(0).to_string())
-            }
-            MountKindOp::Secret {
-                id,
-                env,
-                required,
-                mode,
-                uid,
-                gid,
-            } => recipe
-                .text("secret", id)
-                .list("variable", env)
-                .text("required", flag(*required))
-                .text("attributes", &format!("{mode:o} {uid} {gid}")),
-            MountKindOp::Ssh {
-                required,
-                mode,
-                uid,
-                gid,
-                ..
-            } => recipe
-                .text("ssh", flag(*required))
-                .text("attributes", &format!("{mode:o} {uid} {gid}")),
-        };
-    }
-}
-
 fn flag(value: bool) -> &'static str {
     if value { "yes" } else { "no" }
 }
@@ -311,16 +213,10 @@ fn network_name(network: Network) -> &'static str {
     }
 }
 
-fn sharing_name(sharing: Sharing) -> &'static str {
-    match sharing {
-        Sharing::Shared => "shared",
-        Sharing::Private => "private",
-        Sharing::Locked => "locked",
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use howdah_dockerfile::Sharing;
+
     use super::*;
 
     fn golden(op: &Op, expected: &str) {
@@ -388,16 +284,20 @@ mod tests {
             id: "composer".into(),
             env: None,
             required: true,
-            mode: 0o400,
-            uid: 0,
-            gid: 0,
+            attributes: Attributes {
+                mode: 0o400,
+                uid: 0,
+                gid: 0,
+            },
         };
         let cache = MountKindOp::Cache {
             id: "npm".into(),
             sharing: Sharing::Locked,
-            mode: 0o755,
-            uid: 0,
-            gid: 0,
+            attributes: Attributes {
+                mode: 0o755,
+                uid: 0,
+                gid: 0,
+            },
         };
         RunOp {
             args: ["/bin/sh", "-c", "composer install"]

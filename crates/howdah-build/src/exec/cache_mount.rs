@@ -1,0 +1,84 @@
+//! Directories of `RUN --mount=type=cache`: `mounts/<key>/{id,data}` in the store.
+
+use std::fs::Permissions;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use howdah_dockerfile::Sharing;
+use howdah_image::{SnapshotId, Store};
+use howdah_solver::{Cancel, Key};
+use rustix::fs::{Gid, Uid};
+
+use super::RunError;
+use crate::cache::{KeyLock, KeyLocks};
+use crate::op::Attributes;
+
+/// More copies of a private cache than builds that run at once.
+const PRIVATE_COPIES: usize = 64;
+
+/// The directory of a cache, and the lock that its sharing asks for.
+pub(super) fn directory(
+    store: &Store,
+    id: &str,
+    sharing: Sharing,
+    attributes: Attributes,
+    cancel: &Cancel,
+) -> Result<(PathBuf, Option<KeyLock>), RunError> {
+    let locks = KeyLocks::new(store.root());
+    let key = |copy: usize| Key::of(format!("cache mount\0{id}\0{copy}").as_bytes());
+    let failed = |source| RunError::CacheMount {
+        id: id.to_owned(),
+        source,
+    };
+    let (copy, lock) = match sharing {
+        Sharing::Shared => (0, None),
+        Sharing::Locked => (
+            0,
+            Some(
+                locks
+                    .lock(&key(0), cancel)
+                    .map_err(failed)?
+                    .ok_or(RunError::Cancelled)?,
+            ),
+        ),
+        Sharing::Private => {
+            let free = (0..PRIVATE_COPIES).find_map(|copy| match locks.try_lock(&key(copy)) {
+                Ok(lock) => lock.map(|lock| Ok((copy, Some(lock)))),
+                Err(error) => Some(Err(error)),
+            });
+            free.unwrap_or_else(|| Err(io::ErrorKind::ResourceBusy.into()))
+                .map_err(failed)?
+        }
+    };
+    let path = store.root().join("mounts").join(key(copy).to_string());
+    if !path.is_dir() {
+        make(&path, id, attributes).map_err(failed)?;
+    }
+    Ok((path.join("data"), lock))
+}
+
+/// Appears by rename.
+fn make(path: &Path, id: &str, attributes: Attributes) -> io::Result<()> {
+    let parent = path.parent().unwrap_or(path);
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(parent)?;
+    let new = path.with_extension(SnapshotId::random().as_str());
+    fs_err::create_dir(&new)?;
+    fs_err::write(new.join("id"), id)?;
+    let data = new.join("data");
+    fs_err::create_dir(&data)?;
+    rustix::fs::chown(
+        &data,
+        Some(Uid::from_raw(attributes.uid)),
+        Some(Gid::from_raw(attributes.gid)),
+    )?;
+    fs_err::set_permissions(&data, Permissions::from_mode(attributes.mode))?;
+    match fs_err::rename(&new, path) {
+        // Another build was faster.
+        Err(_) if path.is_dir() => fs_err::remove_dir_all(&new),
+        other => other,
+    }
+}

@@ -1,0 +1,121 @@
+//! The mounts of a `RUN`.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use howdah_dockerfile::Sharing;
+use howdah_solver::{Key, Recipe};
+
+use super::flag;
+use crate::context::Scan;
+
+/// A `RUN --mount`.
+#[derive(Debug)]
+pub(crate) struct MountOp {
+    /// Absolute in the container; empty for a secret that only goes to the environment.
+    pub(crate) target: String,
+    pub(crate) read_only: bool,
+    pub(crate) kind: MountKindOp,
+}
+
+/// Mode and owner of what is mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Attributes {
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+/// What is mounted.
+#[derive(Debug)]
+pub(crate) enum MountKindOp {
+    /// A tree of a context. In the key: its content.
+    Context {
+        scan: Arc<Scan>,
+        source: String,
+        digest: Key,
+    },
+    /// A tree of an input of the vertex, by its number. In the key: the path; the content is the input's affair.
+    Input { number: usize, source: String },
+    /// In the key: its identity. Not: what is in it.
+    Cache {
+        id: String,
+        sharing: Sharing,
+        attributes: Attributes,
+    },
+    /// In the key: its size.
+    Tmpfs { size_bytes: Option<u64> },
+    /// In the key: its name and place. Not: its value.
+    Secret {
+        id: String,
+        env: Option<String>,
+        required: bool,
+        attributes: Attributes,
+    },
+    /// In the key: its place. Not: the agent, whose socket has the attributes that its owner gave it.
+    Ssh {
+        required: bool,
+        attributes: Attributes,
+        agent: Option<PathBuf>,
+    },
+}
+
+impl MountOp {
+    pub(super) fn add_to(&self, recipe: &mut Recipe) {
+        recipe
+            .text("mount", &self.target)
+            .text("read-only", flag(self.read_only));
+        match &self.kind {
+            MountKindOp::Context { source, digest, .. } => {
+                recipe.text("context", source).key("content", digest)
+            }
+            MountKindOp::Input { number, source } => recipe
+                .text("input", &number.to_string())
+                .text("source", source),
+            MountKindOp::Cache {
+                id,
+                sharing,
+                attributes,
+            } => recipe
+                .text("cache", id)
+                .text("sharing", sharing_name(*sharing))
+                .text("attributes", &attributes.to_string()),
+            MountKindOp::Tmpfs { size_bytes } => {
+                recipe.text("tmpfs", &size_bytes.unwrap_or(0).to_string())
+            }
+            MountKindOp::Secret {
+                id,
+                env,
+                required,
+                attributes,
+            } => recipe
+                .text("secret", id)
+                .list("variable", env)
+                .text("required", flag(*required))
+                .text("attributes", &attributes.to_string()),
+            MountKindOp::Ssh {
+                required,
+                attributes,
+                ..
+            } => recipe
+                .text("ssh", flag(*required))
+                .text("attributes", &attributes.to_string()),
+        };
+    }
+}
+
+/// As it stands in a recipe.
+impl fmt::Display for Attributes {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:o} {} {}", self.mode, self.uid, self.gid)
+    }
+}
+
+fn sharing_name(sharing: Sharing) -> &'static str {
+    match sharing {
+        Sharing::Shared => "shared",
+        Sharing::Private => "private",
+        Sharing::Locked => "locked",
+    }
+}
