@@ -68,12 +68,16 @@ impl Client {
                 Ok(client) => return Ok(client),
                 Err(error) => last = Some(error),
             }
-            start(options).map_err(|source| ClientError::Start { project: project.clone(), source })?;
+            start(options).map_err(|source| ClientError::Start {
+                project: project.clone(),
+                source,
+            })?;
         }
         match Self::connect(&options.paths) {
             Ok(client) => Ok(client),
             Err(error) => {
-                let words = last_words(&options.paths).unwrap_or_else(|| last.unwrap_or(error).to_string());
+                let words =
+                    last_words(&options.paths).unwrap_or_else(|| last.unwrap_or(error).to_string());
                 Err(ClientError::Ended { project, words })
             }
         }
@@ -85,7 +89,11 @@ impl Client {
         let directory = rustix::fs::open(paths.sockets(), flags, Mode::empty())?;
         let writer = UnixStream::connect(socket_path(&directory, &paths.socket_name()))?;
         let reader = BufReader::new(writer.try_clone()?);
-        let mut client = Self { project: paths.project().to_owned(), reader, writer };
+        let mut client = Self {
+            project: paths.project().to_owned(),
+            reader,
+            writer,
+        };
         match client.read()? {
             Some(Message::Welcome { .. }) => Ok(client),
             _ => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -98,13 +106,21 @@ impl Client {
     }
 
     fn lost(&self, source: io::Error) -> ClientError {
-        ClientError::Lost { project: self.project.clone(), source }
+        ClientError::Lost {
+            project: self.project.clone(),
+            source,
+        }
     }
 
     /// Sends the one request of this connection.
     pub fn request(&mut self, request: &Request) -> Result<(), ClientError> {
-        let line = serde_json::to_vec(request).map_err(io::Error::from).map_err(|source| self.lost(source))?;
-        self.writer.write_all(&line).and_then(|()| self.writer.write_all(b"\n")).map_err(|source| self.lost(source))
+        let line = serde_json::to_vec(request)
+            .map_err(io::Error::from)
+            .map_err(|source| self.lost(source))?;
+        self.writer
+            .write_all(&line)
+            .and_then(|()| self.writer.write_all(b"\n"))
+            .map_err(|source| self.lost(source))
     }
 
     /// The next message; none when the keeper has said all.
@@ -122,7 +138,10 @@ impl Client {
 
     /// The half that says more.
     pub fn interjector(&self) -> Result<Interjector, ClientError> {
-        let writer = self.writer.try_clone().map_err(|source| self.lost(source))?;
+        let writer = self
+            .writer
+            .try_clone()
+            .map_err(|source| self.lost(source))?;
         Ok(Interjector { writer })
     }
 }
@@ -141,10 +160,17 @@ impl Interjector {
 fn start(options: &KeeperOptions) -> io::Result<()> {
     let paths = &options.paths;
     fs_err::create_dir_all(paths.sockets())?;
-    let log = fs_err::OpenOptions::new().create(true).append(true).open(paths.keeper_log())?;
+    let log = fs_err::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(paths.keeper_log())?;
     let mut child = Command::new(&options.executable)
         .arg(KEEPER_ROLE)
-        .args([paths.root().as_os_str(), paths.runtime().as_os_str(), paths.project().as_ref()])
+        .args([
+            paths.root().as_os_str(),
+            paths.runtime().as_os_str(),
+            paths.project().as_ref(),
+        ])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log.into_file())

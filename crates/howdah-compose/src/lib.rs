@@ -11,8 +11,9 @@ mod stack;
 
 pub use client::{Client, ClientError, Interjector, KEEPER_ROLE};
 pub use keeper::{
-    Interjection, KeeperError, KeeperOptions, Message, PlanError, Request, RunRequest, ServiceImage, StackPaths, StateError,
-    UpRequest, WaitFor, keep, load_state, plans, signal_name, signal_number,
+    Interjection, KeeperError, KeeperOptions, Message, PlanError, Request, RunRequest,
+    ServiceImage, StackPaths, StateError, UpRequest, WaitFor, keep, load_state, plans, signal_name,
+    signal_number,
 };
 pub use logs::{LogLine, LogReader, LogWatch, tail};
 pub use model::*;

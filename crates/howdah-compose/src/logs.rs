@@ -40,7 +40,10 @@ impl LogReader {
     /// Begins at the oldest line that is kept.
     pub fn new(path: &Path) -> Self {
         let rotated = |number: u32| PathBuf::from(format!("{}.{number}", path.display()));
-        let older = (1..MOST_ROTATED).map(rotated).take_while(|path| path.exists()).collect::<Vec<_>>();
+        let older = (1..MOST_ROTATED)
+            .map(rotated)
+            .take_while(|path| path.exists())
+            .collect::<Vec<_>>();
         Self {
             path: path.to_owned(),
             current: None,
@@ -52,7 +55,10 @@ impl LogReader {
 
     /// Begins behind what is there.
     pub fn at_end(path: &Path) -> io::Result<Self> {
-        let mut reader = Self { older: VecDeque::new(), ..Self::new(path) };
+        let mut reader = Self {
+            older: VecDeque::new(),
+            ..Self::new(path)
+        };
         if reader.open()?
             && let Some(file) = &mut reader.current
         {
@@ -96,7 +102,11 @@ impl LogReader {
     }
 }
 
-fn drain(file: &mut BufReader<File>, partial: &mut String, lines: &mut Vec<LogLine>) -> io::Result<()> {
+fn drain(
+    file: &mut BufReader<File>,
+    partial: &mut String,
+    lines: &mut Vec<LogLine>,
+) -> io::Result<()> {
     while file.read_line(partial)? > 0 {
         if !partial.ends_with('\n') {
             return Ok(());
@@ -124,13 +134,19 @@ pub struct LogWatch {
 impl LogWatch {
     /// Watches nothing yet.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { descriptor: inotify::init(inotify::CreateFlags::CLOEXEC)? })
+        Ok(Self {
+            descriptor: inotify::init(inotify::CreateFlags::CLOEXEC)?,
+        })
     }
 
     /// Watches a container's log; its directory is, since the file may not be there yet, and is rotated.
     pub fn add(&self, log: &Path) -> io::Result<()> {
-        let Some(directory) = log.parent() else { return Ok(()) };
-        let flags = inotify::WatchFlags::MODIFY | inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO;
+        let Some(directory) = log.parent() else {
+            return Ok(());
+        };
+        let flags = inotify::WatchFlags::MODIFY
+            | inotify::WatchFlags::CREATE
+            | inotify::WatchFlags::MOVED_TO;
         match inotify::add_watch(&self.descriptor, directory, flags) {
             // Removed meanwhile: nothing will be written any more.
             Err(rustix::io::Errno::NOENT) => Ok(()),
@@ -150,7 +166,9 @@ mod tests {
     use super::*;
 
     fn line(text: &str) -> String {
-        format!("{{\"log\":\"{text}\\n\",\"stream\":\"stdout\",\"time\":\"2026-01-01T00:00:00Z\"}}\n")
+        format!(
+            "{{\"log\":\"{text}\\n\",\"stream\":\"stdout\",\"time\":\"2026-01-01T00:00:00Z\"}}\n"
+        )
     }
 
     fn texts(lines: &[LogLine]) -> Vec<&str> {

@@ -40,16 +40,23 @@ impl Keeper {
         let now = Millis::now();
         let state = self.runtime.state(id).unwrap_or(State::Absent);
         match (&container.phase, state) {
-            (Phase::Starting | Phase::Running { .. } | Phase::Stopping { .. }, State::Running { started, .. }) => {
+            (
+                Phase::Starting | Phase::Running { .. } | Phase::Stopping { .. },
+                State::Running { started, .. },
+            ) => {
                 if container.phase == Phase::Starting {
-                    self.stack.started(name, container.ports.clone(), started.into());
+                    self.stack
+                        .started(name, container.ports.clone(), started.into());
                 }
                 self.republish(container);
                 self.watch(name, id);
             }
             // Written down before it was done: nothing was done yet, so it is done now.
             (Phase::Starting, State::Absent) => self.execute(&Effect::Start(name.clone())),
-            (Phase::Starting | Phase::Running { .. } | Phase::Stopping { .. }, State::Absent | State::Exited(_)) => {
+            (
+                Phase::Starting | Phase::Running { .. } | Phase::Stopping { .. },
+                State::Absent | State::Exited(_),
+            ) => {
                 self.stack.exited(name, ended(&self.runtime, id), now);
             }
             (Phase::Removing, _) => self.execute(&Effect::Remove(name.clone())),
@@ -64,7 +71,11 @@ impl Keeper {
             Phase::Removing => self.execute(&Effect::Remove(container.name.clone())),
             // Its command was connected to the keeper that died, and has failed with it.
             Phase::Waiting | Phase::Starting => {
-                let lost = Ended { code: LOST, oom_killed: false, finished: Millis::now() };
+                let lost = Ended {
+                    code: LOST,
+                    oom_killed: false,
+                    finished: Millis::now(),
+                };
                 self.stack.lose(&container.name, lost);
             }
             _ => {}
@@ -86,7 +97,8 @@ impl Keeper {
             }
             Err(error) => {
                 let message = format!("cannot publish its ports again: {}", chain(&error));
-                self.stack.tell(&container.name, Millis::now(), Change::Note { message });
+                self.stack
+                    .tell(&container.name, Millis::now(), Change::Note { message });
             }
         }
     }

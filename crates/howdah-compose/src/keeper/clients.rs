@@ -1,12 +1,15 @@
 //! The commands that are connected, what each waits for, and when it has it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use super::protocol::{Message, WaitFor};
-use crate::stack::{Container, Goal, HealthStatus, Phase, Stack, StackEvent};
+use crate::stack::{Container, Goal, HealthStatus, Millis, Phase, Stack, StackEvent};
 
+/// A container without a health check counts as up when it has run for so long: most faults of its configuration show at once.
+const FOOTING: Duration = Duration::from_millis(300);
 /// Restarts in a row after which a container that is waited for counts as failed.
 const PATIENCE: u32 = 3;
 
@@ -53,6 +56,16 @@ pub(crate) enum Verdict {
 pub(crate) fn is_up(stack: &Stack, names: &[String], wait: WaitFor) -> Verdict {
     let mut failures = Vec::new();
     let mut waits = false;
+    let is_starting = |name: &String| {
+        stack
+            .containers
+            .get(name)
+            .is_some_and(|container| container.phase == Phase::Starting)
+    };
+    // What is being started is waited for even after a failure: it may fail, too, and all failures are told at once.
+    if names.iter().any(is_starting) {
+        return Verdict::NotYet;
+    }
     for name in names {
         let verdict = match stack.containers.get(name) {
             Some(container) => container_is_up(container, wait),
@@ -74,29 +87,50 @@ pub(crate) fn is_up(stack: &Stack, names: &[String], wait: WaitFor) -> Verdict {
 fn container_is_up(container: &Container, wait: WaitFor) -> Verdict {
     let name = &container.name;
     let failed = |message: String| Verdict::Failed(vec![message]);
-    match (&container.goal, &container.phase) {
-        (Goal::Replace(_) | Goal::Restart, _) => Verdict::NotYet,
-        (Goal::Stop | Goal::Remove, _) => failed(format!("container `{name}` was stopped meanwhile")),
-        (Goal::Run, Phase::Waiting | Phase::Starting | Phase::Stopping { .. } | Phase::Removing) => Verdict::NotYet,
-        (Goal::Run, Phase::Created) => failed(format!("container `{name}` was not started")),
-        (Goal::Run, Phase::Failed { message }) => failed(format!("container `{name}`: {message}")),
-        (Goal::Run, Phase::Backoff { .. } | Phase::Running { .. } | Phase::Exited(_)) if wait == WaitFor::Started => {
-            Verdict::Done
+    match &container.goal {
+        Goal::Replace(_) | Goal::Restart => return Verdict::NotYet,
+        Goal::Stop | Goal::Remove => {
+            return failed(format!("container `{name}` was stopped meanwhile"));
         }
-        (Goal::Run, Phase::Running { health: Some(health), .. }) => match health.status {
-            HealthStatus::Starting => Verdict::NotYet,
-            HealthStatus::Healthy => Verdict::Done,
-            HealthStatus::Unhealthy if health.output.is_empty() => failed(format!("container `{name}` is unhealthy")),
-            HealthStatus::Unhealthy => failed(format!("container `{name}` is unhealthy: {}", health.output)),
+        Goal::Run => {}
+    }
+    match &container.phase {
+        Phase::Waiting | Phase::Starting | Phase::Stopping { .. } | Phase::Removing => {
+            Verdict::NotYet
+        }
+        Phase::Created => failed(format!("container `{name}` was not started")),
+        Phase::Failed { message } => failed(format!("container `{name}`: {message}")),
+        _ if wait == WaitFor::Started => Verdict::Done,
+        Phase::Running {
+            health: Some(health),
+            ..
+        } => match (health.status, &health.output) {
+            (HealthStatus::Starting, _) => Verdict::NotYet,
+            (HealthStatus::Healthy, _) => Verdict::Done,
+            (HealthStatus::Unhealthy, output) if output.is_empty() => {
+                failed(format!("container `{name}` is unhealthy"))
+            }
+            (HealthStatus::Unhealthy, output) => {
+                failed(format!("container `{name}` is unhealthy: {output}"))
+            }
         },
-        // A program that keeps ending may look up between two ends.
-        (Goal::Run, Phase::Running { health: None, .. }) => Verdict::Done,
-        (Goal::Run, Phase::Backoff { exit, .. }) if container.restarts >= PATIENCE => {
+        Phase::Running {
+            started,
+            health: None,
+        } => {
+            let is_firm = Millis::now().since(*started) >= FOOTING;
+            if is_firm {
+                Verdict::Done
+            } else {
+                Verdict::NotYet
+            }
+        }
+        Phase::Backoff { exit, .. } if container.restarts >= PATIENCE => {
             failed(format!("container `{name}` keeps exiting ({})", exit.code))
         }
-        (Goal::Run, Phase::Backoff { .. }) => Verdict::NotYet,
-        (Goal::Run, Phase::Exited(ended)) if ended.code == 0 => Verdict::Done,
-        (Goal::Run, Phase::Exited(ended)) => failed(format!("container `{name}` exited ({})", ended.code)),
+        Phase::Backoff { .. } => Verdict::NotYet,
+        Phase::Exited(ended) if ended.code == 0 => Verdict::Done,
+        Phase::Exited(ended) => failed(format!("container `{name}` exited ({})", ended.code)),
     }
 }
 
@@ -108,10 +142,17 @@ pub(crate) fn verdict(stack: &Stack, waiting: &Waiting) -> Verdict {
         Waiting::Up(names, wait) => is_up(stack, names, *wait),
         Waiting::Rest(names) => is(names.iter().all(|name| match stack.containers.get(name) {
             None => true,
-            Some(container) => matches!(container.phase, Phase::Exited(_) | Phase::Created | Phase::Failed { .. }),
+            Some(container) => matches!(
+                container.phase,
+                Phase::Exited(_) | Phase::Created | Phase::Failed { .. }
+            ),
         })),
-        Waiting::Gone(ids, _) => is(!stack.containers.values().any(|container| ids.contains(&container.id))),
-        Waiting::OneOff(name) => match stack.containers.get(name).map(|container| &container.phase) {
+        Waiting::Gone(ids, _) => is(!stack
+            .containers
+            .values()
+            .any(|container| ids.contains(&container.id))),
+        Waiting::OneOff(name) => match stack.containers.get(name).map(|container| &container.phase)
+        {
             Some(Phase::Failed { message }) => Verdict::Failed(vec![message.clone()]),
             None | Some(Phase::Exited(_)) => Verdict::Done,
             Some(_) => Verdict::NotYet,
@@ -129,7 +170,13 @@ pub(crate) struct Clients {
 impl Clients {
     pub(crate) fn add(&mut self, sender: mpsc::Sender<Message>) -> u64 {
         self.last += 1;
-        self.all.insert(self.last, Client { sender, waiting: Waiting::Nothing });
+        self.all.insert(
+            self.last,
+            Client {
+                sender,
+                waiting: Waiting::Nothing,
+            },
+        );
         self.last
     }
 
@@ -154,7 +201,10 @@ impl Clients {
     /// Who waits for this one-off container.
     pub(crate) fn owner_of(&self, name: &str) -> Option<u64> {
         let owns = |client: &Client| matches!(&client.waiting, Waiting::OneOff(own) if own == name);
-        self.all.iter().find(|(_, client)| owns(client)).map(|(id, _)| *id)
+        self.all
+            .iter()
+            .find(|(_, client)| owns(client))
+            .map(|(id, _)| *id)
     }
 
     /// Sends to one command; one that does not read is let go.
@@ -169,13 +219,46 @@ impl Clients {
     /// Tells an event to everyone who asked for something.
     pub(crate) fn tell(&mut self, event: &StackEvent) {
         self.all.retain(|_, client| {
-            client.waiting == Waiting::Nothing || client.sender.try_send(Message::Event(event.clone())).is_ok()
+            client.waiting == Waiting::Nothing
+                || client
+                    .sender
+                    .try_send(Message::Event(event.clone()))
+                    .is_ok()
         });
+    }
+
+    /// When a wait may be over because time has passed.
+    pub(crate) fn next_deadline(&self, stack: &Stack) -> Option<Millis> {
+        let waits = self
+            .all
+            .values()
+            .filter(|client| matches!(client.waiting, Waiting::Up(_, WaitFor::Healthy)));
+        waits
+            .flat_map(|_| stack.containers.values())
+            .filter_map(footing)
+            .min()
     }
 
     /// The waits that are over.
     pub(crate) fn verdicts(&self, stack: &Stack) -> Vec<(u64, Waiting, Verdict)> {
-        let judge = |(id, client): (&u64, &Client)| (*id, client.waiting.clone(), verdict(stack, &client.waiting));
-        self.all.iter().map(judge).filter(|(_, _, verdict)| *verdict != Verdict::NotYet).collect()
+        let judge = |(id, client): (&u64, &Client)| {
+            (*id, client.waiting.clone(), verdict(stack, &client.waiting))
+        };
+        self.all
+            .iter()
+            .map(judge)
+            .filter(|(_, _, verdict)| *verdict != Verdict::NotYet)
+            .collect()
+    }
+}
+
+/// When a container without a health check will count as up.
+fn footing(container: &Container) -> Option<Millis> {
+    match container.phase {
+        Phase::Running {
+            started,
+            health: None,
+        } => Some(started.after(FOOTING)).filter(|until| *until > Millis::now()),
+        _ => None,
     }
 }

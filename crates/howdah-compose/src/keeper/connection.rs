@@ -23,7 +23,11 @@ pub(crate) enum Said {
 }
 
 /// Serves a connection until either side ends; `say` hands on what is read.
-pub(crate) async fn serve(stream: UnixStream, messages: mpsc::Receiver<Message>, say: impl Fn(Said)) {
+pub(crate) async fn serve(
+    stream: UnixStream,
+    messages: mpsc::Receiver<Message>,
+    say: impl Fn(Said),
+) {
     let (reader, writer) = stream.into_split();
     let writing = tokio::spawn(write(writer, messages));
     if let Err(error) = read(reader, &say).await {
@@ -39,7 +43,10 @@ async fn read(reader: OwnedReadHalf, say: &impl Fn(Said)) -> io::Result<()> {
     let mut has_request = false;
     loop {
         let mut line = Vec::new();
-        let length = (&mut reader).take(LONGEST).read_until(b'\n', &mut line).await?;
+        let length = (&mut reader)
+            .take(LONGEST)
+            .read_until(b'\n', &mut line)
+            .await?;
         if length == 0 {
             return Ok(());
         }
@@ -52,7 +59,10 @@ async fn read(reader: OwnedReadHalf, say: &impl Fn(Said)) -> io::Result<()> {
     }
 }
 
-async fn write(mut writer: OwnedWriteHalf, mut messages: mpsc::Receiver<Message>) -> io::Result<()> {
+async fn write(
+    mut writer: OwnedWriteHalf,
+    mut messages: mpsc::Receiver<Message>,
+) -> io::Result<()> {
     while let Some(message) = messages.recv().await {
         let mut line = serde_json::to_vec(&message)?;
         line.push(b'\n');

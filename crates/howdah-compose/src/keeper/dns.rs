@@ -31,7 +31,14 @@ pub(crate) type SharedNames = Arc<Mutex<Names>>;
 /// A running server; dropping it ends it.
 #[derive(Debug)]
 pub(crate) struct DnsServer {
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
+}
+
+impl DnsServer {
+    /// Ends it, and returns when its address is free again.
+    pub(crate) async fn close(mut self) {
+        self.tasks.shutdown().await;
+    }
 }
 
 #[derive(Debug)]
@@ -43,7 +50,11 @@ struct Shared {
 }
 
 /// Serves a network at its gateway.
-pub(crate) async fn serve(gateway: Ipv4Addr, network: &str, names: SharedNames) -> io::Result<DnsServer> {
+pub(crate) async fn serve(
+    gateway: Ipv4Addr,
+    network: &str,
+    names: SharedNames,
+) -> io::Result<DnsServer> {
     let address = SocketAddr::from((gateway, PORT));
     let udp = Arc::new(UdpSocket::bind(address).await?);
     let tcp = TcpListener::bind(address).await?;
@@ -56,16 +67,24 @@ pub(crate) async fn serve(gateway: Ipv4Addr, network: &str, names: SharedNames) 
     let mut tasks = JoinSet::new();
     tasks.spawn(serve_udp(udp, Arc::clone(&shared)));
     tasks.spawn(serve_tcp(tcp, shared));
-    Ok(DnsServer { _tasks: tasks })
+    Ok(DnsServer { tasks })
 }
 
 async fn serve_udp(socket: Arc<UdpSocket>, shared: Arc<Shared>) {
     let mut buffer = vec![0u8; 4096];
     loop {
         // An error here belongs to one datagram (e.g. an ICMP answer), not to the socket.
-        let Ok((length, peer)) = socket.recv_from(&mut buffer).await else { continue };
-        let Ok(permit) = Arc::clone(&shared.limit).acquire_owned().await else { return };
-        let (question, socket, shared) = (buffer[..length].to_vec(), Arc::clone(&socket), Arc::clone(&shared));
+        let Ok((length, peer)) = socket.recv_from(&mut buffer).await else {
+            continue;
+        };
+        let Ok(permit) = Arc::clone(&shared.limit).acquire_owned().await else {
+            return;
+        };
+        let (question, socket, shared) = (
+            buffer[..length].to_vec(),
+            Arc::clone(&socket),
+            Arc::clone(&shared),
+        );
         tokio::spawn(async move {
             if let Some(answer) = answer(&question, &shared, peer.ip(), false).await {
                 drop(socket.send_to(&answer, peer).await);
@@ -77,8 +96,12 @@ async fn serve_udp(socket: Arc<UdpSocket>, shared: Arc<Shared>) {
 
 async fn serve_tcp(listener: TcpListener, shared: Arc<Shared>) {
     loop {
-        let Ok((stream, peer)) = listener.accept().await else { continue };
-        let Ok(permit) = Arc::clone(&shared.limit).acquire_owned().await else { return };
+        let Ok((stream, peer)) = listener.accept().await else {
+            continue;
+        };
+        let Ok(permit) = Arc::clone(&shared.limit).acquire_owned().await else {
+            return;
+        };
         let shared = Arc::clone(&shared);
         tokio::spawn(async move {
             // A client that breaks off is no one's fault.
@@ -92,7 +115,9 @@ async fn serve_tcp(listener: TcpListener, shared: Arc<Shared>) {
 async fn converse(mut stream: TcpStream, shared: &Shared, peer: IpAddr) -> io::Result<()> {
     loop {
         let question = timeout(SILENCE, read_framed(&mut stream)).await??;
-        let Some(answer) = answer(&question, shared, peer, true).await else { return Ok(()) };
+        let Some(answer) = answer(&question, shared, peer, true).await else {
+            return Ok(());
+        };
         write_framed(&mut stream, &answer).await?;
     }
 }
@@ -121,11 +146,20 @@ async fn answer(question: &[u8], shared: &Shared, peer: IpAddr, over_tcp: bool) 
     match found {
         Answer::Here(message) => {
             let bytes = message.to_vec().ok()?;
-            let is_too_large = !over_tcp && bytes.len() > usize::from(query.max_payload()).max(SMALL);
-            if is_too_large { message.truncate().to_vec().ok() } else { Some(bytes) }
+            let is_too_large =
+                !over_tcp && bytes.len() > usize::from(query.max_payload()).max(SMALL);
+            if is_too_large {
+                message.truncate().to_vec().ok()
+            } else {
+                Some(bytes)
+            }
         }
         Answer::Elsewhere(servers) => {
-            let servers = if servers.is_empty() { host_servers() } else { servers };
+            let servers = if servers.is_empty() {
+                host_servers()
+            } else {
+                servers
+            };
             match pass_on(question, &servers, over_tcp).await {
                 Some(answer) => Some(answer),
                 None => failure(&query).to_vec().ok(),
@@ -163,7 +197,11 @@ async fn pass_on(question: &[u8], servers: &[IpAddr], over_tcp: bool) -> Option<
 }
 
 async fn ask_udp(question: &[u8], server: SocketAddr) -> io::Result<Vec<u8>> {
-    let any: SocketAddr = if server.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (std::net::Ipv6Addr::UNSPECIFIED, 0).into() };
+    let any: SocketAddr = if server.is_ipv4() {
+        (Ipv4Addr::UNSPECIFIED, 0).into()
+    } else {
+        (std::net::Ipv6Addr::UNSPECIFIED, 0).into()
+    };
     let socket = UdpSocket::bind(any).await?;
     socket.connect(server).await?;
     socket.send(question).await?;

@@ -18,9 +18,14 @@ pub(crate) const LOST: i32 = 137;
 impl Keeper {
     pub(super) fn execute(&mut self, effect: &Effect) {
         let name = match effect {
-            Effect::Start(name) | Effect::Signal(name, _) | Effect::Probe(name) | Effect::Remove(name) => name,
+            Effect::Start(name)
+            | Effect::Signal(name, _)
+            | Effect::Probe(name)
+            | Effect::Remove(name) => name,
         };
-        let Some(container) = self.stack.containers.get(name).cloned() else { return };
+        let Some(container) = self.stack.containers.get(name).cloned() else {
+            return;
+        };
         match effect {
             Effect::Start(_) => self.start(container),
             Effect::Signal(_, signal) => self.signal(&container, *signal),
@@ -52,7 +57,11 @@ impl Keeper {
                 let result = job.prepare().map(Box::new).map_err(|error| chain(&error));
                 Input::Prepared { name, id, result }
             } else {
-                Input::Started { name, id, result: job.start().map_err(|error| chain(&error)) }
+                Input::Started {
+                    name,
+                    id,
+                    result: job.start().map_err(|error| chain(&error)),
+                }
             };
             drop(inputs.send(input));
         });
@@ -64,43 +73,62 @@ impl Keeper {
         if section.ports.is_empty() || !matches!(section.network, NetworkMode::Networks(_)) {
             return Ok(());
         }
-        self.published.remove(&container.name);
-        let reserved = ports::reserve(&section.ports, &container.ports).map_err(|error| chain(&error))?;
+        let reserved =
+            ports::reserve(&section.ports, &container.ports).map_err(|error| chain(&error))?;
         self.reserved.insert(container.name.clone(), reserved);
         Ok(())
     }
 
     /// Opens the ports of a container that runs.
     pub(super) fn publish(&mut self, name: &str) -> Vec<crate::stack::BoundPort> {
-        let Some(reserved) = self.reserved.remove(name) else { return Vec::new() };
+        let Some(reserved) = self.reserved.remove(name) else {
+            return Vec::new();
+        };
         let bound = reserved.bound.clone();
         if let Some(address) = self.stack.containers.get(name).and_then(first_address) {
-            self.published.insert(name.to_owned(), reserved.publish(address));
+            self.published
+                .insert(name.to_owned(), reserved.publish(address));
         }
         bound
     }
 
     /// Closes the ports of a container that does not run.
-    pub(super) fn unpublish(&mut self, name: &str) {
-        self.published.remove(name);
+    pub(super) async fn unpublish(&mut self, name: &str) {
         self.reserved.remove(name);
+        if let Some(published) = self.published.remove(name) {
+            published.close().await;
+        }
     }
 
     fn signal(&mut self, container: &Container, signal: i32) {
         if let Err(error) = self.runtime.kill(&container.id, signal) {
             let message = format!("cannot signal: {}", chain(&error));
-            self.stack.tell(&container.name, Millis::now(), Change::Note { message });
+            self.stack
+                .tell(&container.name, Millis::now(), Change::Note { message });
         }
     }
 
     fn probe(&self, container: Container) {
-        let (inputs, runtime, store) = (self.inputs.clone(), self.runtime.clone(), self.store.clone());
+        let (inputs, runtime, store) = (
+            self.inputs.clone(),
+            self.runtime.clone(),
+            self.store.clone(),
+        );
         spawn_blocking(move || {
-            let Some(plan) = &container.plan.health else { return };
+            let Some(plan) = &container.plan.health else {
+                return;
+            };
             let shell = plans::find(&store, container.service(), &container.plan.image);
-            let shell = shell.ok().and_then(|image| image.config.config.shell).unwrap_or_default();
+            let shell = shell
+                .ok()
+                .and_then(|image| image.config.config.shell)
+                .unwrap_or_default();
             let probe = probe::run(&runtime, &container.id, plan, &shell);
-            drop(inputs.send(Input::Probed { name: container.name, id: container.id, probe }));
+            drop(inputs.send(Input::Probed {
+                name: container.name,
+                id: container.id,
+                probe,
+            }));
         });
     }
 
@@ -120,7 +148,8 @@ impl Keeper {
     }
 
     fn remove(&mut self, container: Container) {
-        self.unpublish(&container.name);
+        // Closed when it ended; one that never ran may still hold them.
+        self.reserved.remove(&container.name);
         self.watched.remove(&container.id);
         let inputs = self.inputs.clone();
         let (name, id) = (container.name.clone(), container.id.clone());
@@ -159,15 +188,23 @@ impl Keeper {
         // As above: it may wait for hours.
         std::thread::spawn(move || {
             if let Ok(file) = fs_err::File::open(lock) {
-                drop(rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive));
+                let _ = rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive);
             }
-            let ended = Ended { code: LOST, oom_killed: false, finished: Millis::now() };
+            let ended = Ended {
+                code: LOST,
+                oom_killed: false,
+                finished: Millis::now(),
+            };
             drop(inputs.send(Input::Ended { name, id, ended }));
         });
     }
 
     /// Starts the name server of a network, unless it runs.
-    pub(super) async fn serve_names(&mut self, key: &str, network: &NetworkState) -> std::io::Result<()> {
+    pub(super) async fn serve_names(
+        &mut self,
+        key: &str,
+        network: &NetworkState,
+    ) -> std::io::Result<()> {
         if !self.servers.contains_key(key) {
             let server = super::dns::serve(network.gateway, key, self.names.clone()).await?;
             self.servers.insert(key.to_owned(), server);
@@ -179,16 +216,26 @@ impl Keeper {
 /// How a container ended; one without a record was lost, e.g. to a reboot.
 pub(super) fn ended(runtime: &Runtime, id: &str) -> Ended {
     match runtime.state(id) {
-        Ok(State::Exited(exit)) => {
-            Ended { code: exit.code, oom_killed: exit.oom_killed, finished: exit.finished.into() }
-        }
-        _ => Ended { code: LOST, oom_killed: false, finished: Millis::now() },
+        Ok(State::Exited(exit)) => Ended {
+            code: exit.code,
+            oom_killed: exit.oom_killed,
+            finished: exit.finished.into(),
+        },
+        _ => Ended {
+            code: LOST,
+            oom_killed: false,
+            finished: Millis::now(),
+        },
     }
 }
 
 /// The address ports lead to: that on the first network, as the runtime orders them.
 fn first_address(container: &Container) -> Option<Ipv4Addr> {
-    let NetworkMode::Networks(wanted) = &container.plan.service.container.network else { return None };
-    let first = wanted.iter().min_by_key(|(_, attachment)| -attachment.priority)?;
+    let NetworkMode::Networks(wanted) = &container.plan.service.container.network else {
+        return None;
+    };
+    let first = wanted
+        .iter()
+        .min_by_key(|(_, attachment)| -attachment.priority)?;
     container.addresses.get(first.0).copied()
 }

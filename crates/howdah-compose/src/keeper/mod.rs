@@ -4,10 +4,12 @@
 //! containers go on, and the next command starts another keeper, which adopts them.
 
 mod adopt;
+mod answers;
 mod clients;
 mod connection;
 mod dns;
 mod effects;
+mod inputs;
 mod names;
 mod networks;
 mod owner;
@@ -36,6 +38,7 @@ use howdah_runtime::{Runtime, RuntimeError};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 pub use paths::StackPaths;
 pub use plans::{PlanError, plans};
@@ -52,6 +55,8 @@ use ports::{Published, Reserved};
 
 /// Messages a command may leave unread before it is let go.
 const UNREAD: usize = 4096;
+/// How long commands may take to read their last answer.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// What a keeper is told when it is started.
 #[derive(Debug, Clone)]
@@ -95,12 +100,35 @@ pub enum KeeperError {
 enum Input {
     Connected(UnixStream),
     Said(u64, Said),
-    Started { name: String, id: String, result: Result<(), String> },
-    Prepared { name: String, id: String, result: Result<Box<howdah_runtime::ContainerSpec>, String> },
-    Ended { name: String, id: String, ended: Ended },
-    Probed { name: String, id: String, probe: Probe },
-    Removed { name: String, id: String, result: Result<(), String> },
-    Executed { client: u64, result: Result<(), String> },
+    Started {
+        name: String,
+        id: String,
+        result: Result<(), String>,
+    },
+    Prepared {
+        name: String,
+        id: String,
+        result: Result<Box<howdah_runtime::ContainerSpec>, String>,
+    },
+    Ended {
+        name: String,
+        id: String,
+        ended: Ended,
+    },
+    Probed {
+        name: String,
+        id: String,
+        probe: Probe,
+    },
+    Removed {
+        name: String,
+        id: String,
+        result: Result<(), String>,
+    },
+    Executed {
+        client: u64,
+        result: Result<(), String>,
+    },
 }
 
 /// The keeper's whole state.
@@ -111,6 +139,7 @@ struct Keeper {
     stack: Stack,
     saved: Vec<u8>,
     clients: Clients,
+    connections: JoinSet<()>,
     inputs: mpsc::UnboundedSender<Input>,
     names: dns::SharedNames,
     servers: BTreeMap<String, DnsServer>,
@@ -129,7 +158,10 @@ pub fn keep(options: &KeeperOptions) -> Result<(), KeeperError> {
     let paths = &options.paths;
     fs_err::create_dir_all(paths.sockets()).map_err(io("make the socket directory"))?;
     let _lock = lock(paths)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(io("start the event loop"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(io("start the event loop"))?;
     let result = runtime.block_on(async {
         let listener = listen(paths).map_err(io("listen on the stack's socket"))?;
         ready().map_err(io("detach from the command"))?;
@@ -148,32 +180,54 @@ pub fn keep(options: &KeeperOptions) -> Result<(), KeeperError> {
 
 /// One keeper for each stack. The kernel drops the lock with the process, whatever its end.
 fn lock(paths: &StackPaths) -> Result<fs_err::File, KeeperError> {
-    let io = |source| KeeperError::Io { action: "lock the stack", source };
-    let file = fs_err::OpenOptions::new().write(true).create(true).truncate(false).open(paths.lock()).map_err(io)?;
+    let io = |source| KeeperError::Io {
+        action: "lock the stack",
+        source,
+    };
+    let file = fs_err::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(paths.lock())
+        .map_err(io)?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(KeeperError::Busy { project: paths.project().to_owned() }),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(KeeperError::Busy {
+            project: paths.project().to_owned(),
+        }),
         Err(errno) => Err(io(errno.into())),
     }
 }
 
 /// The socket, named through its directory's descriptor: `sun_path` holds 108 bytes only (unix(7)).
 fn listen(paths: &StackPaths) -> io::Result<UnixListener> {
-    let directory = rustix::fs::open(paths.sockets(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let directory = rustix::fs::open(
+        paths.sockets(),
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
     let name = paths.socket_name();
     match rustix::fs::unlinkat(&directory, &name, rustix::fs::AtFlags::empty()) {
         Err(errno) if errno != rustix::io::Errno::NOENT => return Err(errno.into()),
         _ => {}
     }
     let listener = UnixListener::bind(socket_path(&directory, &name))?;
-    rustix::fs::chmodat(&directory, &name, Mode::from_raw_mode(0o600), rustix::fs::AtFlags::empty())?;
+    rustix::fs::chmodat(
+        &directory,
+        &name,
+        Mode::from_raw_mode(0o600),
+        rustix::fs::AtFlags::empty(),
+    )?;
     Ok(listener)
 }
 
 /// A short name for a socket in an open directory.
 pub(crate) fn socket_path(directory: &impl AsFd, name: &str) -> PathBuf {
     use std::os::fd::AsRawFd as _;
-    PathBuf::from(format!("/proc/self/fd/{}/{name}", directory.as_fd().as_raw_fd()))
+    PathBuf::from(format!(
+        "/proc/self/fd/{}/{name}",
+        directory.as_fd().as_raw_fd()
+    ))
 }
 
 /// Lets the command that started this keeper go on: it waits for the end of our standard output.
@@ -196,26 +250,36 @@ pub(crate) fn random_hex(bytes: usize) -> io::Result<String> {
     use std::io::Read as _;
     let mut buffer = vec![0u8; bytes];
     fs_err::File::open("/dev/urandom")?.read_exact(&mut buffer)?;
-    Ok(buffer.iter().fold(String::with_capacity(bytes * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    }))
+    Ok(buffer
+        .iter()
+        .fold(String::with_capacity(bytes * 2), |mut text, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        }))
 }
 
 impl Keeper {
-    fn new(options: &KeeperOptions, inputs: mpsc::UnboundedSender<Input>) -> Result<Self, KeeperError> {
+    fn new(
+        options: &KeeperOptions,
+        inputs: mpsc::UnboundedSender<Input>,
+    ) -> Result<Self, KeeperError> {
         let paths = options.paths.clone();
         let store = Store::open(paths.root()).map_err(KeeperError::Store)?;
-        let runtime = Runtime::new(paths.runtime(), &options.executable).map_err(KeeperError::Runtime)?;
+        let runtime =
+            Runtime::new(paths.runtime(), &options.executable).map_err(KeeperError::Runtime)?;
         let stack = state_file::load(&paths)?.unwrap_or_default();
         Ok(Self {
-            stack: Stack { project: paths.project().to_owned(), ..stack },
+            stack: Stack {
+                project: paths.project().to_owned(),
+                ..stack
+            },
             paths,
             store,
             runtime,
             saved: Vec::new(),
             clients: Clients::default(),
+            connections: JoinSet::new(),
             inputs,
             names: Arc::new(Mutex::new(Names::default())),
             servers: BTreeMap::new(),
@@ -225,17 +289,33 @@ impl Keeper {
         })
     }
 
-    async fn run(&mut self, mut received: mpsc::UnboundedReceiver<Input>) -> Result<(), KeeperError> {
+    async fn run(
+        &mut self,
+        mut received: mpsc::UnboundedReceiver<Input>,
+    ) -> Result<(), KeeperError> {
         // The command that started this keeper is about to connect; without this pause an idle keeper would end first.
         let mut linger = Some(tokio::time::Instant::now() + Duration::from_secs(5));
         loop {
             self.advance().await?;
             let is_idle = self.stack.is_at_rest() && self.clients.is_empty();
-            if is_idle && linger.is_none_or(|until| tokio::time::Instant::now() >= until) && received.is_empty() {
-                return self.end();
+            if is_idle
+                && linger.is_none_or(|until| tokio::time::Instant::now() >= until)
+                && received.is_empty()
+            {
+                return self.end().await;
             }
-            let deadline = self.stack.next_deadline().map(|due| tokio::time::Instant::now() + due.since(Millis::now()));
-            let deadline = if is_idle { deadline.into_iter().chain(linger).min() } else { deadline };
+            let due = self
+                .stack
+                .next_deadline()
+                .into_iter()
+                .chain(self.clients.next_deadline(&self.stack))
+                .min();
+            let deadline = due.map(|due| tokio::time::Instant::now() + due.since(Millis::now()));
+            let deadline = if is_idle {
+                deadline.into_iter().chain(linger).min()
+            } else {
+                deadline
+            };
             let input = tokio::select! {
                 input = received.recv() => input,
                 () = sleep_until(deadline) => None,
@@ -299,17 +379,25 @@ impl Keeper {
     }
 
     /// The socket goes first: who connects from now on starts another keeper, who waits for our lock to go.
-    fn end(&self) -> Result<(), KeeperError> {
+    async fn end(&mut self) -> Result<(), KeeperError> {
         if self.is_nothing() {
             state_file::forget(&self.paths)?;
         }
         let socket = self.paths.sockets().join(self.paths.socket_name());
-        let remove = |path: PathBuf| fs_err::remove_file(path).or_else(|error| match error.kind() {
-            io::ErrorKind::NotFound => Ok(()),
-            _ => Err(error),
-        });
+        let remove = |path: PathBuf| {
+            fs_err::remove_file(path).or_else(|error| match error.kind() {
+                io::ErrorKind::NotFound => Ok(()),
+                _ => Err(error),
+            })
+        };
         let removed = remove(socket).and_then(|()| remove(self.paths.keeper_log()));
-        removed.map_err(|source| KeeperError::Io { action: "remove the stack's socket", source })
+        // The last answers are written out before the process ends.
+        let written = async { while self.connections.join_next().await.is_some() {} };
+        drop(tokio::time::timeout(LAST_ANSWERS, written).await);
+        removed.map_err(|source| KeeperError::Io {
+            action: "remove the stack's socket",
+            source,
+        })
     }
 }
 

@@ -39,25 +39,49 @@ impl Names {
     /// Collects the names of the containers that run: service, container, short id, aliases.
     pub(crate) fn of(stack: &Stack) -> Self {
         let mut names = Self::default();
-        let is_up = |phase: &Phase| matches!(phase, Phase::Running { .. } | Phase::Starting | Phase::Stopping { .. });
-        for container in stack.containers.values().filter(|container| is_up(&container.phase)) {
+        let is_up = |phase: &Phase| {
+            matches!(
+                phase,
+                Phase::Running { .. } | Phase::Starting | Phase::Stopping { .. }
+            )
+        };
+        for container in stack
+            .containers
+            .values()
+            .filter(|container| is_up(&container.phase))
+        {
             let section = &container.plan.service.container;
-            let NetworkMode::Networks(wanted) = &section.network else { continue };
+            let NetworkMode::Networks(wanted) = &section.network else {
+                continue;
+            };
             for (key, address) in &container.addresses {
-                let Some(attachment) = wanted.get(key) else { continue };
-                let mut own = vec![container.name.clone(), container.id.chars().take(12).collect()];
+                let Some(attachment) = wanted.get(key) else {
+                    continue;
+                };
+                let mut own = vec![
+                    container.name.clone(),
+                    container.id.chars().take(12).collect(),
+                ];
                 if !container.one_off || container.use_aliases {
                     own.push(container.service().to_owned());
                     own.extend(attachment.aliases.iter().cloned());
                 }
                 own.extend(section.hostname.clone());
                 let network = names.forward.entry(key.clone()).or_default();
-                for name in own.into_iter().map(|name| name.to_lowercase()).collect::<BTreeSet<_>>() {
+                for name in own
+                    .into_iter()
+                    .map(|name| name.to_lowercase())
+                    .collect::<BTreeSet<_>>()
+                {
                     network.entry(name).or_default().push(*address);
                 }
                 let full = stack.networks.get(key).map_or(key, |network| &network.name);
-                names.reverse.insert(*address, format!("{}.{full}.", container.name));
-                names.members.insert(*address, container.addresses.keys().cloned().collect());
+                names
+                    .reverse
+                    .insert(*address, format!("{}.{full}.", container.name));
+                names
+                    .members
+                    .insert(*address, container.addresses.keys().cloned().collect());
                 if !section.dns.servers.is_empty() {
                     names.servers.insert(*address, section.dns.servers.clone());
                 }
@@ -67,13 +91,22 @@ impl Names {
     }
 
     /// Answers a question that came from `source` on network `network`; `turn` rotates the answers.
-    pub(crate) fn answer(&self, query: &Message, network: &str, source: IpAddr, turn: usize) -> Answer {
+    pub(crate) fn answer(
+        &self,
+        query: &Message,
+        network: &str,
+        source: IpAddr,
+        turn: usize,
+    ) -> Answer {
         let source = match source {
             IpAddr::V4(address) => address,
             IpAddr::V6(_) => Ipv4Addr::UNSPECIFIED,
         };
-        let elsewhere = || Answer::Elsewhere(self.servers.get(&source).cloned().unwrap_or_default());
-        let [question] = query.queries.as_slice() else { return elsewhere() };
+        let elsewhere =
+            || Answer::Elsewhere(self.servers.get(&source).cloned().unwrap_or_default());
+        let [question] = query.queries.as_slice() else {
+            return elsewhere();
+        };
         if query.metadata.op_code != OpCode::Query || question.query_class() != DNSClass::IN {
             return elsewhere();
         }
@@ -82,12 +115,21 @@ impl Names {
             let owner = reversed(name).and_then(|address| self.reverse.get(&address));
             let target = owner.and_then(|owner| Name::from_ascii(owner).ok());
             return target.map_or_else(elsewhere, |target| {
-                reply(query, vec![Record::from_rdata(name.clone(), TTL, RData::PTR(PTR(target)))])
+                reply(
+                    query,
+                    vec![Record::from_rdata(
+                        name.clone(),
+                        TTL,
+                        RData::PTR(PTR(target)),
+                    )],
+                )
             });
         }
         let here = BTreeSet::from([network.to_owned()]);
         let networks = self.members.get(&source).unwrap_or(&here);
-        let Some(mut addresses) = self.find(&name.to_ascii().to_lowercase(), networks) else { return elsewhere() };
+        let Some(mut addresses) = self.find(&name.to_ascii().to_lowercase(), networks) else {
+            return elsewhere();
+        };
         if question.query_type() != RecordType::A {
             // The name exists and has no such record: an empty answer, or resolvers would ask the world.
             return reply(query, Vec::new());
@@ -105,7 +147,10 @@ impl Names {
         let bare = networks.iter().find_map(|key| addresses(name, key));
         bare.or_else(|| {
             let (name, suffix) = name.rsplit_once('.')?;
-            networks.iter().filter(|key| key.as_str() == suffix).find_map(|key| addresses(name, key))
+            networks
+                .iter()
+                .filter(|key| key.as_str() == suffix)
+                .find_map(|key| addresses(name, key))
         })
     }
 }
@@ -114,7 +159,11 @@ impl Names {
 fn reversed(name: &Name) -> Option<Ipv4Addr> {
     let text = name.to_ascii().to_lowercase();
     let octets = text.trim_end_matches('.').strip_suffix(".in-addr.arpa")?;
-    let mut parts: Vec<u8> = octets.split('.').map(str::parse).collect::<Result<_, _>>().ok()?;
+    let mut parts: Vec<u8> = octets
+        .split('.')
+        .map(str::parse)
+        .collect::<Result<_, _>>()
+        .ok()?;
     parts.reverse();
     <[u8; 4]>::try_from(parts).ok().map(Ipv4Addr::from)
 }

@@ -53,19 +53,35 @@ pub(crate) enum StackNetworkError {
 }
 
 /// Chooses a network's addresses; the bridge's name follows from the store and the network's name, so that it is found again.
-pub(crate) fn choose(definition: &NetworkDefinition, root: &Path, taken: &[Ipv4Net]) -> Result<NetworkState, StackNetworkError> {
+pub(crate) fn choose(
+    definition: &NetworkDefinition,
+    root: &Path,
+    taken: &[Ipv4Net],
+) -> Result<NetworkState, StackNetworkError> {
     let name = definition.name.clone();
     if definition.external {
         return Err(StackNetworkError::External { name });
     }
-    let make = |source| StackNetworkError::Make { name: name.clone(), source };
+    let make = |source| StackNetworkError::Make {
+        name: name.clone(),
+        source,
+    };
     let subnet = match definition.subnet {
         Some(subnet) => subnet.trunc(),
         None => network::free_subnet(&[], taken).map_err(make)?,
     };
-    let gateway = definition.gateway.or_else(|| subnet.hosts().next()).unwrap_or(subnet.network());
+    let gateway = definition
+        .gateway
+        .or_else(|| subnet.hosts().next())
+        .unwrap_or(subnet.network());
     let digest = Digest::of(format!("{}\0{name}", root.display())).hex();
-    Ok(NetworkState { name, bridge: format!("hd-{}", &digest[..12]), subnet, gateway, internal: definition.internal })
+    Ok(NetworkState {
+        name,
+        bridge: format!("hd-{}", &digest[..12]),
+        subnet,
+        gateway,
+        internal: definition.internal,
+    })
 }
 
 /// Makes the bridge, or finds that it is there.
@@ -76,12 +92,18 @@ pub(crate) fn ensure(state: &NetworkState) -> Result<(), StackNetworkError> {
         gateway: state.gateway,
         internal: state.internal,
     };
-    network::ensure_bridge(&spec).map_err(|source| StackNetworkError::Make { name: state.name.clone(), source })
+    network::ensure_bridge(&spec).map_err(|source| StackNetworkError::Make {
+        name: state.name.clone(),
+        source,
+    })
 }
 
 /// Removes the bridge and its rules.
 pub(crate) fn remove(state: &NetworkState) -> Result<(), StackNetworkError> {
-    network::remove_bridge(&state.bridge).map_err(|source| StackNetworkError::Make { name: state.name.clone(), source })
+    network::remove_bridge(&state.bridge).map_err(|source| StackNetworkError::Make {
+        name: state.name.clone(),
+        source,
+    })
 }
 
 /// Gives every container an address on each of its networks: the fixed one, the one it had, or the lowest free one.
@@ -98,15 +120,22 @@ pub(crate) fn assign(stack: &mut Stack) -> Result<(), StackNetworkError> {
                 Goal::Replace(next) => next.as_mut(),
                 _ => container,
             };
-            let NetworkMode::Networks(wanted) = &container.plan.service.container.network else { continue };
+            let NetworkMode::Networks(wanted) = &container.plan.service.container.network else {
+                continue;
+            };
             if !wanted.contains_key(&key) || container.addresses.contains_key(&key) {
                 continue;
             }
             let address = match fixed(container, &key) {
                 Some(address) => checked(address, container, &network)?,
-                None => network.subnet.hosts().find(|address| !used.contains(address)).ok_or_else(|| {
-                    StackNetworkError::Full { name: network.name.clone(), subnet: network.subnet }
-                })?,
+                None => network
+                    .subnet
+                    .hosts()
+                    .find(|address| !used.contains(address))
+                    .ok_or_else(|| StackNetworkError::Full {
+                        name: network.name.clone(),
+                        subnet: network.subnet,
+                    })?,
             };
             used.insert(address);
             container.addresses.insert(key.clone(), address);
@@ -129,7 +158,11 @@ fn fixed(container: &Container, key: &str) -> Option<Ipv4Addr> {
     }
 }
 
-fn checked(address: Ipv4Addr, container: &Container, network: &NetworkState) -> Result<Ipv4Addr, StackNetworkError> {
+fn checked(
+    address: Ipv4Addr,
+    container: &Container,
+    network: &NetworkState,
+) -> Result<Ipv4Addr, StackNetworkError> {
     let why = if !network.subnet.contains(&address) {
         "is not in"
     } else if address == network.gateway {
@@ -137,6 +170,16 @@ fn checked(address: Ipv4Addr, container: &Container, network: &NetworkState) -> 
     } else {
         return Ok(address);
     };
-    let (name, subnet, service) = (network.name.clone(), network.subnet, container.service().to_owned());
-    Err(StackNetworkError::Address { address, service, why, name, subnet })
+    let (name, subnet, service) = (
+        network.name.clone(),
+        network.subnet,
+        container.service().to_owned(),
+    );
+    Err(StackNetworkError::Address {
+        address,
+        service,
+        why,
+        name,
+        subnet,
+    })
 }

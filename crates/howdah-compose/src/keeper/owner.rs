@@ -8,13 +8,24 @@ pub(crate) fn owner_of(port: u16, protocol: Protocol) -> Option<String> {
         Protocol::Tcp => ["/proc/net/tcp", "/proc/net/tcp6"],
         Protocol::Udp => ["/proc/net/udp", "/proc/net/udp6"],
     };
-    let inode = tables.iter().find_map(|table| listening_inode(&fs_err::read_to_string(table).ok()?, port, protocol))?;
+    let inode = tables
+        .iter()
+        .find_map(|table| listening_inode(&fs_err::read_to_string(table).ok()?, port, protocol))?;
     let socket = format!("socket:[{inode}]");
     for process in fs_err::read_dir("/proc").ok()?.flatten() {
-        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-        let Ok(descriptors) = fs_err::read_dir(process.path().join("fd")) else { continue };
+        let Some(pid) = process
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<u32>().ok())
+        else {
+            continue;
+        };
+        let Ok(descriptors) = fs_err::read_dir(process.path().join("fd")) else {
+            continue;
+        };
         let holds = descriptors.flatten().any(|descriptor| {
-            fs_err::read_link(descriptor.path()).is_ok_and(|target| target.as_os_str() == socket.as_str())
+            fs_err::read_link(descriptor.path())
+                .is_ok_and(|target| target.as_os_str() == socket.as_str())
         });
         if holds {
             let name = fs_err::read_to_string(process.path().join("comm")).unwrap_or_default();
@@ -53,6 +64,9 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let owner = owner_of(port, Protocol::Tcp).unwrap();
-        assert!(owner.ends_with(&format!("(pid {})", std::process::id())), "{owner}");
+        assert!(
+            owner.ends_with(&format!("(pid {})", std::process::id())),
+            "{owner}"
+        );
     }
 }

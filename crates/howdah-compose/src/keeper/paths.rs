@@ -13,7 +13,11 @@ pub struct StackPaths {
 impl StackPaths {
     /// `root` is the store's, `runtime` the directory of sockets and locks.
     pub fn new(root: &Path, runtime: &Path, project: &str) -> Self {
-        Self { root: root.to_owned(), runtime: runtime.to_owned(), project: project.to_owned() }
+        Self {
+            root: root.to_owned(),
+            runtime: runtime.to_owned(),
+            project: project.to_owned(),
+        }
     }
 
     /// The store's root.

@@ -63,8 +63,14 @@ pub fn plans(
 
 /// Looks up an image by its id.
 pub(crate) fn find(store: &Store, service: &str, id: &str) -> Result<Image, PlanError> {
-    let found = store.find_image(id).map_err(|source| PlanError::Store { image: id.to_owned(), source })?;
-    found.ok_or_else(|| PlanError::NoImage { service: service.to_owned(), image: id.to_owned() })
+    let found = store.find_image(id).map_err(|source| PlanError::Store {
+        image: id.to_owned(),
+        source,
+    })?;
+    found.ok_or_else(|| PlanError::NoImage {
+        service: service.to_owned(),
+        image: id.to_owned(),
+    })
 }
 
 /// Plans one service.
@@ -75,37 +81,69 @@ pub(crate) fn plan(
     store: &Store,
 ) -> Result<ContainerPlan, PlanError> {
     let config = find(store, &service.name, &image.id)?.config.config;
-    let written = service.stop_signal.clone().or(config.stop_signal.clone()).unwrap_or_else(|| "SIGTERM".to_owned());
-    let stop_signal = signal::number(&written)
-        .ok_or_else(|| PlanError::Signal { service: service.name.clone(), signal: written.clone() })?;
-    let volumes = service.container.mounts.iter().filter_map(|mount| match &mount.source {
-        MountSource::Volume { key, .. } => Some((key.clone(), project.volumes.get(key)?.name.clone())),
-        _ => None,
-    });
+    let written = service
+        .stop_signal
+        .clone()
+        .or(config.stop_signal.clone())
+        .unwrap_or_else(|| "SIGTERM".to_owned());
+    let stop_signal = signal::number(&written).ok_or_else(|| PlanError::Signal {
+        service: service.name.clone(),
+        signal: written.clone(),
+    })?;
+    let volumes = service
+        .container
+        .mounts
+        .iter()
+        .filter_map(|mount| match &mount.source {
+            MountSource::Volume { key, .. } => {
+                Some((key.clone(), project.volumes.get(key)?.name.clone()))
+            }
+            _ => None,
+        });
     let mut plan = ContainerPlan {
         service: service.clone(),
         image: image.id.clone(),
         image_name: image.name.clone(),
         hash: String::new(),
-        health: HealthPlan::decide(service.container.healthcheck.as_ref(), config.healthcheck.as_ref()),
+        health: HealthPlan::decide(
+            service.container.healthcheck.as_ref(),
+            config.healthcheck.as_ref(),
+        ),
         stop_signal,
         secrets: used(&service.container.secrets, &project.secrets),
         configs: used(&service.container.configs, &project.configs),
         volumes: volumes.collect(),
         anonymous: anonymous(service, &config.volumes),
     };
-    plan.hash = plan.compute_hash().map_err(|source| PlanError::Hash { service: service.name.clone(), source })?;
+    plan.hash = plan.compute_hash().map_err(|source| PlanError::Hash {
+        service: service.name.clone(),
+        source,
+    })?;
     Ok(plan)
 }
 
-fn used(mounts: &[FileMount], all: &BTreeMap<String, FileDefinition>) -> BTreeMap<String, FileDefinition> {
-    mounts.iter().filter_map(|mount| Some((mount.source.clone(), all.get(&mount.source)?.clone()))).collect()
+fn used(
+    mounts: &[FileMount],
+    all: &BTreeMap<String, FileDefinition>,
+) -> BTreeMap<String, FileDefinition> {
+    mounts
+        .iter()
+        .filter_map(|mount| Some((mount.source.clone(), all.get(&mount.source)?.clone())))
+        .collect()
 }
 
 /// Paths that get a volume without a name: the service's, and the image's `VOLUME`s nothing else is mounted on.
 fn anonymous(service: &Service, image: &std::collections::BTreeSet<String>) -> Vec<String> {
     let mounts = &service.container.mounts;
-    let own = mounts.iter().filter(|mount| matches!(mount.source, MountSource::Anonymous { .. }));
-    let free = image.iter().filter(|path| !mounts.iter().any(|mount| mount.target.trim_end_matches('/') == path.trim_end_matches('/')));
-    own.map(|mount| mount.target.clone()).chain(free.cloned()).collect()
+    let own = mounts
+        .iter()
+        .filter(|mount| matches!(mount.source, MountSource::Anonymous { .. }));
+    let free = image.iter().filter(|path| {
+        !mounts
+            .iter()
+            .any(|mount| mount.target.trim_end_matches('/') == path.trim_end_matches('/'))
+    });
+    own.map(|mount| mount.target.clone())
+        .chain(free.cloned())
+        .collect()
 }

@@ -4,7 +4,9 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, listen, socket_with, sockopt};
+use rustix::net::{
+    AddressFamily, SocketFlags, SocketType, bind, ipproto, listen, socket_with, sockopt,
+};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinSet;
 
@@ -13,6 +15,8 @@ use super::relay;
 use crate::model::{Port, Protocol};
 use crate::stack::BoundPort;
 
+/// How often the kernel is asked for a port that is free on both address families.
+const CHOICES: u32 = 8;
 /// Connections the kernel holds until they are accepted.
 const BACKLOG: i32 = 1024;
 
@@ -57,59 +61,91 @@ pub(crate) struct Reserved {
 /// Published ports; dropping it closes them and what runs through them.
 #[derive(Debug)]
 pub(crate) struct Published {
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
+}
+
+impl Published {
+    /// Closes them, and returns when the ports are free again.
+    pub(crate) async fn close(mut self) {
+        self.tasks.shutdown().await;
+    }
 }
 
 /// Takes the ports a container publishes. `before` is what it had last time: a random port stays the same if it can.
 pub(crate) fn reserve(ports: &[Port], before: &[BoundPort]) -> Result<Reserved, PortError> {
     let mut reserved = Reserved::default();
     for port in ports {
-        let (first, last) = match port.published {
-            Some(range) => range,
-            None => {
-                let old = before.iter().find(|old| old.target == port.target && old.protocol == port.protocol);
-                let old = old.map_or(0, |old| old.published);
-                // Taken meanwhile: any other will do.
-                if old != 0 && take(port, old, &mut reserved).is_ok() {
-                    continue;
-                }
-                (0, 0)
-            }
-        };
-        let mut result = take(port, first, &mut reserved);
-        for candidate in first.saturating_add(1)..=last {
-            if result.is_ok() {
-                break;
-            }
-            result = take(port, candidate, &mut reserved);
+        match port.published {
+            Some(range) => reserved.take_one_of(port, range)?,
+            None => reserved.take_any(port, before)?,
         }
-        result?;
     }
     Ok(reserved)
 }
 
-/// Listens on one port, on IPv4 and IPv6 when no address was asked for.
-fn take(port: &Port, published: u16, reserved: &mut Reserved) -> Result<(), PortError> {
-    let addresses: Vec<IpAddr> = match port.host_ip {
-        Some(address) => vec![address],
-        None => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
-    };
-    let mut published = published;
-    for address in &addresses {
-        match open(SocketAddr::new(*address, published), port.protocol) {
-            Ok((listener, local)) => {
-                // The second address family gets the port the first one was given.
-                published = local.port();
-                reserved.listeners.push((listener, port.target));
-                let protocol = port.protocol;
-                reserved.bound.push(BoundPort { host_ip: *address, published, target: port.target, protocol });
+impl Reserved {
+    /// The first free port of a range.
+    fn take_one_of(&mut self, port: &Port, (first, last): (u16, u16)) -> Result<(), PortError> {
+        let mut result = self.take(port, first);
+        for candidate in first.saturating_add(1)..=last {
+            if result.is_ok() {
+                break;
             }
-            // Without IPv6 on the machine IPv4 is enough.
-            Err(error) if address.is_ipv6() && addresses.len() > 1 && !is_taken(&error) => {}
-            Err(error) => return Err(failure(port, published, error)),
+            result = self.take(port, candidate);
         }
+        result
     }
-    Ok(())
+
+    /// The port it had before, else one the kernel chooses.
+    fn take_any(&mut self, port: &Port, before: &[BoundPort]) -> Result<(), PortError> {
+        let is_same = |old: &&BoundPort| old.target == port.target && old.protocol == port.protocol;
+        if let Some(old) = before.iter().find(is_same)
+            && self.take(port, old.published).is_ok()
+        {
+            return Ok(());
+        }
+        let mut result = self.take(port, 0);
+        for _ in 1..CHOICES {
+            if result.is_ok() {
+                break;
+            }
+            // Free on IPv4 and taken on IPv6: another choice.
+            result = self.take(port, 0);
+        }
+        result
+    }
+
+    /// Listens on one port, on IPv4 and IPv6 when no address was asked for; on both or on none.
+    fn take(&mut self, port: &Port, published: u16) -> Result<(), PortError> {
+        let addresses: Vec<IpAddr> = match port.host_ip {
+            Some(address) => vec![address],
+            None => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
+        };
+        let (mut published, protocol, target) = (published, port.protocol, port.target);
+        let mut taken = Vec::new();
+        for host_ip in &addresses {
+            match open(SocketAddr::new(*host_ip, published), protocol) {
+                Ok((listener, local)) => {
+                    // The second address family gets the port the first one was given.
+                    published = local.port();
+                    let bound = BoundPort {
+                        host_ip: *host_ip,
+                        published,
+                        target,
+                        protocol,
+                    };
+                    taken.push(((listener, target), bound));
+                }
+                // Without IPv6 on the machine IPv4 is enough.
+                Err(error) if host_ip.is_ipv6() && !taken.is_empty() && !is_taken(&error) => {}
+                Err(error) => return Err(failure(port, published, error)),
+            }
+        }
+        let (listeners, bound): (Vec<_>, Vec<_>) = taken.into_iter().unzip();
+        self.listeners.extend(listeners);
+        self.bound.extend(bound);
+        Ok(())
+    }
 }
 
 fn is_taken(error: &io::Error) -> bool {
@@ -117,17 +153,32 @@ fn is_taken(error: &io::Error) -> bool {
 }
 
 fn failure(port: &Port, published: u16, source: io::Error) -> PortError {
-    let name = port.host_ip.map_or_else(|| published.to_string(), |address| SocketAddr::new(address, published).to_string());
+    let name = port.host_ip.map_or_else(
+        || published.to_string(),
+        |address| SocketAddr::new(address, published).to_string(),
+    );
     let protocol = port.protocol;
     if is_taken(&source) {
-        PortError::Taken { port: name, protocol, owner: owner_of(published, protocol) }
+        PortError::Taken {
+            port: name,
+            protocol,
+            owner: owner_of(published, protocol),
+        }
     } else {
-        PortError::Listen { port: name, protocol, source }
+        PortError::Listen {
+            port: name,
+            protocol,
+            source,
+        }
     }
 }
 
 fn open(address: SocketAddr, protocol: Protocol) -> io::Result<(Listener, SocketAddr)> {
-    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let family = if address.is_ipv4() {
+        AddressFamily::INET
+    } else {
+        AddressFamily::INET6
+    };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let (kind, ip_protocol) = match protocol {
         Protocol::Tcp => (SocketType::STREAM, ipproto::TCP),
@@ -168,6 +219,6 @@ impl Reserved {
                 Listener::Udp(socket) => tasks.spawn(relay::udp(socket, target)),
             };
         }
-        Published { _tasks: tasks }
+        Published { tasks }
     }
 }

@@ -15,7 +15,10 @@ const SIGKILL: i32 = 9;
 pub(crate) fn run(runtime: &Runtime, id: &str, plan: &HealthPlan, shell: &[String]) -> Probe {
     match attempt(runtime, id, plan, shell) {
         Ok(probe) => probe,
-        Err(error) => Probe { passed: false, output: error.to_string() },
+        Err(error) => Probe {
+            passed: false,
+            output: error.to_string(),
+        },
     }
 }
 
@@ -25,24 +28,40 @@ fn attempt(
     plan: &HealthPlan,
     shell: &[String],
 ) -> Result<Probe, Box<dyn std::error::Error>> {
-    let spec = ExecSpec { args: command(&plan.test, shell), ..ExecSpec::default() };
+    let spec = ExecSpec {
+        args: command(&plan.test, shell),
+        ..ExecSpec::default()
+    };
     let mut running = runtime.exec(id, &spec, Stdio::Piped)?;
     let deadline = Instant::now() + plan.timeout;
     let mut output = Vec::new();
-    let mut pipes: Vec<std::fs::File> = [running.stdout.take(), running.stderr.take()].into_iter().flatten().collect();
+    let mut pipes: Vec<std::fs::File> = [running.stdout.take(), running.stderr.take()]
+        .into_iter()
+        .flatten()
+        .collect();
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             running.kill(SIGKILL)?;
             running.wait()?;
             let output = format!("the check took longer than {}", shown(plan.timeout));
-            return Ok(Probe { passed: false, output });
+            return Ok(Probe {
+                passed: false,
+                output,
+            });
         }
         let ended = {
             let mut descriptors = vec![PollFd::new(&running, PollFlags::IN)];
-            descriptors.extend(pipes.iter().map(|pipe| PollFd::from_borrowed_fd(pipe.as_fd(), PollFlags::IN)));
+            descriptors.extend(
+                pipes
+                    .iter()
+                    .map(|pipe| PollFd::from_borrowed_fd(pipe.as_fd(), PollFlags::IN)),
+            );
             poll(&mut descriptors, Some(&Timespec::try_from(left)?))?;
-            let ready: Vec<bool> = descriptors.iter().map(|descriptor| !descriptor.revents().is_empty()).collect();
+            let ready: Vec<bool> = descriptors
+                .iter()
+                .map(|descriptor| !descriptor.revents().is_empty())
+                .collect();
             drop(descriptors);
             drain(&mut pipes, &ready[1..], &mut output);
             ready[0]
@@ -51,7 +70,10 @@ fn attempt(
             // All output is in the pipes by now; what the check left running may hold them open, so it is not waited for.
             let code = running.wait()?.code;
             let text = String::from_utf8_lossy(&output).trim().to_owned();
-            return Ok(Probe { passed: code == 0, output: text });
+            return Ok(Probe {
+                passed: code == 0,
+                output: text,
+            });
         }
     }
 }
@@ -63,7 +85,9 @@ fn drain(pipes: &mut Vec<std::fs::File>, ready: &[bool], output: &mut Vec<u8>) {
             return true;
         }
         let mut buffer = [0u8; MOST_OUTPUT];
-        let Ok(length) = pipe.read(&mut buffer) else { return false };
+        let Ok(length) = pipe.read(&mut buffer) else {
+            return false;
+        };
         let room = MOST_OUTPUT.saturating_sub(output.len());
         output.extend_from_slice(&buffer[..length.min(room)]);
         length > 0
@@ -75,7 +99,11 @@ fn command(test: &[String], shell: &[String]) -> Vec<String> {
     match test.split_first() {
         Some((kind, rest)) if kind == "CMD-SHELL" => {
             let default = ["/bin/sh".to_owned(), "-c".to_owned()];
-            let shell = if shell.is_empty() { &default[..] } else { shell };
+            let shell = if shell.is_empty() {
+                &default[..]
+            } else {
+                shell
+            };
             shell.iter().cloned().chain([rest.join(" ")]).collect()
         }
         Some((kind, rest)) if kind == "CMD" => rest.to_vec(),
@@ -93,9 +121,20 @@ mod tests {
 
     #[test]
     fn commands_and_shells() {
-        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let words = |words: &[&str]| {
+            words
+                .iter()
+                .map(|word| (*word).to_owned())
+                .collect::<Vec<_>>()
+        };
         assert_eq!(command(&words(&["CMD", "a", "b"]), &[]), ["a", "b"]);
-        assert_eq!(command(&words(&["CMD-SHELL", "a && b"]), &[]), ["/bin/sh", "-c", "a && b"]);
-        assert_eq!(command(&words(&["CMD-SHELL", "a"]), &words(&["/bin/bash", "-ec"])), ["/bin/bash", "-ec", "a"]);
+        assert_eq!(
+            command(&words(&["CMD-SHELL", "a && b"]), &[]),
+            ["/bin/sh", "-c", "a && b"]
+        );
+        assert_eq!(
+            command(&words(&["CMD-SHELL", "a"]), &words(&["/bin/bash", "-ec"])),
+            ["/bin/bash", "-ec", "a"]
+        );
     }
 }

@@ -93,6 +93,10 @@ pub enum WaitFor {
 }
 
 /// `run`.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent switches of the command line, not the states of one thing"
+)]
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RunRequest {
     /// The project; its service already has what the command line changed.

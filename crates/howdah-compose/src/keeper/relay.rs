@@ -37,7 +37,9 @@ pub(crate) async fn tcp(listener: TcpListener, target: SocketAddr) {
 
 async fn join(mut client: TcpStream, target: SocketAddr) {
     // A container that refuses looks to the client like a connection that is closed at once, as with Docker's proxy.
-    let Ok(mut server) = TcpStream::connect(target).await else { return };
+    let Ok(mut server) = TcpStream::connect(target).await else {
+        return;
+    };
     drop((client.set_nodelay(true), server.set_nodelay(true)));
     // Each direction is shut down on its own when its side has said all (RFC 9293, 3.6: half-closed connections).
     drop(copy_bidirectional_with_sizes(&mut client, &mut server, BUFFER, BUFFER).await);
@@ -82,7 +84,9 @@ async fn connect(target: SocketAddr) -> io::Result<UdpSocket> {
 /// Brings answers back until there have been none for a while.
 async fn answer(outward: Arc<UdpSocket>, socket: Arc<UdpSocket>, peer: SocketAddr) -> SocketAddr {
     let mut buffer = vec![0u8; 65_535];
-    while let Ok(received) = timeout_at(Instant::now() + UDP_SILENCE, outward.recv(&mut buffer)).await {
+    while let Ok(received) =
+        timeout_at(Instant::now() + UDP_SILENCE, outward.recv(&mut buffer)).await
+    {
         if let Ok(length) = received {
             drop(socket.send_to(&buffer[..length], peer).await);
         }

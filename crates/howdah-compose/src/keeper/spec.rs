@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use howdah_image::ContainerConfig;
-use howdah_runtime::{ContainerSpec, Device, Dns, Endpoint, Limits, Mount, Network, Rootfs, Seccomp, Security, Ulimit};
+use howdah_runtime::{
+    ContainerSpec, Device, Dns, Endpoint, Limits, Mount, Network, Rootfs, Seccomp, Security, Ulimit,
+};
 use ipnet::Ipv4Net;
 
 use super::paths::StackPaths;
-use crate::model::{ContainerSection, HostAddress, LimitsSection, MountSource, NetworkMode, SecuritySection};
+use crate::model::{
+    ContainerSection, HostAddress, LimitsSection, MountSource, NetworkMode, SecuritySection,
+};
 use crate::stack::{Container, NetworkState, Stack};
 
 /// What a container is put together from.
@@ -27,7 +31,7 @@ pub(crate) struct Parts<'a> {
 pub(crate) enum SpecError {
     /// Nothing to run.
     #[error("neither image `{image}` nor service `{service}` has a command")]
-    NoCommand {
+    Command {
         /// The image.
         image: String,
         /// The service.
@@ -35,7 +39,7 @@ pub(crate) enum SpecError {
     },
     /// A network it is to join is not there.
     #[error("network `{network}` of service `{service}` does not exist")]
-    NoNetwork {
+    Network {
         /// The network's key.
         network: String,
         /// The service.
@@ -43,7 +47,7 @@ pub(crate) enum SpecError {
     },
     /// A container whose network it shares is not there.
     #[error("no running container of `{target}`, whose network service `{service}` shares")]
-    NoPeer {
+    Peer {
         /// The service or container.
         target: String,
         /// The service.
@@ -63,8 +67,14 @@ impl Parts<'_> {
             id: container.id.clone(),
             args: self.arguments()?,
             env: environment(section, self.image),
-            cwd: section.working_dir.clone().unwrap_or_else(|| self.image.working_dir.clone()),
-            user: section.user.clone().unwrap_or_else(|| self.image.user.clone()),
+            cwd: section
+                .working_dir
+                .clone()
+                .unwrap_or_else(|| self.image.working_dir.clone()),
+            user: section
+                .user
+                .clone()
+                .unwrap_or_else(|| self.image.user.clone()),
             groups: section.group_add.clone(),
             terminal: section.tty,
             stdin: section.stdin_open,
@@ -80,7 +90,11 @@ impl Parts<'_> {
             sysctls: section.sysctls.clone(),
             devices: section.devices.iter().map(device).collect(),
             init: section.init,
-            rootfs: Rootfs { lowers: self.lowers, upper: directory.join("upper"), work: directory.join("work") },
+            rootfs: Rootfs {
+                lowers: self.lowers,
+                upper: directory.join("upper"),
+                work: directory.join("work"),
+            },
             ..ContainerSpec::default()
         })
     }
@@ -89,16 +103,27 @@ impl Parts<'_> {
     fn arguments(&self) -> Result<Vec<String>, SpecError> {
         let service = &self.container.plan.service;
         let section = &service.container;
-        let entrypoint = section.entrypoint.as_ref().or(self.image.entrypoint.as_ref());
+        let entrypoint = section
+            .entrypoint
+            .as_ref()
+            .or(self.image.entrypoint.as_ref());
         let command = match (&section.command, &section.entrypoint) {
             (Some(command), _) => Some(command),
             (None, Some(_)) => None,
             (None, None) => self.image.cmd.as_ref(),
         };
-        let arguments: Vec<String> = entrypoint.into_iter().chain(command).flatten().cloned().collect();
+        let arguments: Vec<String> = entrypoint
+            .into_iter()
+            .chain(command)
+            .flatten()
+            .cloned()
+            .collect();
         if arguments.is_empty() {
             let image = self.container.plan.image_name.clone();
-            return Err(SpecError::NoCommand { image, service: service.name.clone() });
+            return Err(SpecError::Command {
+                image,
+                service: service.name.clone(),
+            });
         }
         Ok(arguments)
     }
@@ -109,54 +134,101 @@ impl Parts<'_> {
         if let NetworkMode::Networks(networks) = &self.container.plan.service.container.network {
             keys = networks.keys().collect();
             // A network without a way out cannot give the default route.
-            let internal = |key: &String| self.stack.networks.get(key).is_some_and(|network| network.internal);
+            let internal = |key: &String| {
+                self.stack
+                    .networks
+                    .get(key)
+                    .is_some_and(|network| network.internal)
+            };
             keys.sort_by_key(|key| (internal(key), -networks[*key].priority));
         }
-        keys.into_iter().filter_map(|key| Some((key, self.stack.networks.get(key)?)))
+        keys.into_iter()
+            .filter_map(|key| Some((key, self.stack.networks.get(key)?)))
     }
 
     fn network(&self) -> Result<Network, SpecError> {
         let service = &self.container.plan.service;
-        let no_peer = |target: &str| SpecError::NoPeer { target: target.to_owned(), service: service.name.clone() };
+        let no_peer = |target: &str| SpecError::Peer {
+            target: target.to_owned(),
+            service: service.name.clone(),
+        };
         match &service.container.network {
             NetworkMode::Host => Ok(Network::Host),
             NetworkMode::None => Ok(Network::None),
             NetworkMode::Service(name) => {
-                let peer = self.stack.of_service(name).find(|peer| peer.is_active()).ok_or_else(|| no_peer(name))?;
+                let peer = self
+                    .stack
+                    .of_service(name)
+                    .find(|peer| peer.is_active())
+                    .ok_or_else(|| no_peer(name))?;
                 Ok(Network::Container(peer.id.clone()))
             }
             NetworkMode::Container(name) => {
-                let peer = self.stack.containers.values().find(|peer| peer.name == *name || peer.id.starts_with(name.as_str()));
-                Ok(Network::Container(peer.ok_or_else(|| no_peer(name))?.id.clone()))
+                let peer = self
+                    .stack
+                    .containers
+                    .values()
+                    .find(|peer| peer.name == *name || peer.id.starts_with(name.as_str()));
+                Ok(Network::Container(
+                    peer.ok_or_else(|| no_peer(name))?.id.clone(),
+                ))
             }
             NetworkMode::Networks(wanted) => {
-                if let Some(network) = wanted.keys().find(|key| !self.stack.networks.contains_key(*key)) {
-                    return Err(SpecError::NoNetwork { network: network.clone(), service: service.name.clone() });
+                if let Some(network) = wanted
+                    .keys()
+                    .find(|key| !self.stack.networks.contains_key(*key))
+                {
+                    return Err(SpecError::Network {
+                        network: network.clone(),
+                        service: service.name.clone(),
+                    });
                 }
-                Ok(Network::Bridged(self.joined().filter_map(|(key, network)| self.endpoint(key, network)).collect()))
+                Ok(Network::Bridged(
+                    self.joined()
+                        .filter_map(|(key, network)| self.endpoint(key, network))
+                        .collect(),
+                ))
             }
         }
     }
 
     fn endpoint(&self, key: &str, network: &NetworkState) -> Option<Endpoint> {
         let address = *self.container.addresses.get(key)?;
-        let NetworkMode::Networks(wanted) = &self.container.plan.service.container.network else { return None };
+        let NetworkMode::Networks(wanted) = &self.container.plan.service.container.network else {
+            return None;
+        };
         Some(Endpoint {
             bridge: network.bridge.clone(),
             address: Ipv4Net::new(address, network.subnet.prefix_len()).ok()?,
             gateway: (!network.internal).then_some(network.gateway),
-            mac: wanted.get(key).and_then(|attachment| attachment.mac_address.clone()),
+            mac: wanted
+                .get(key)
+                .and_then(|attachment| attachment.mac_address.clone()),
         })
     }
 
     /// On the stack's networks the keeper answers, at each network's gateway.
     fn dns(&self) -> Dns {
         let section = &self.container.plan.service.container.dns;
-        let gateways: Vec<_> = self.joined().map(|(_, network)| network.gateway.into()).collect();
-        let (servers, default_options) =
-            if gateways.is_empty() { (section.servers.clone(), vec![]) } else { (gateways, vec!["ndots:0".to_owned()]) };
-        let options = if section.options.is_empty() { default_options } else { section.options.clone() };
-        Dns { servers, search: section.search.clone(), options }
+        let gateways: Vec<_> = self
+            .joined()
+            .map(|(_, network)| network.gateway.into())
+            .collect();
+        let (servers, default_options) = if gateways.is_empty() {
+            (section.servers.clone(), vec![])
+        } else {
+            (gateways, vec!["ndots:0".to_owned()])
+        };
+        let options = if section.options.is_empty() {
+            default_options
+        } else {
+            section.options.clone()
+        };
+        Dns {
+            servers,
+            search: section.search.clone(),
+            options,
+        }
     }
 
     fn mounts(&self) -> Vec<Mount> {
@@ -164,25 +236,47 @@ impl Parts<'_> {
         let mut mounts: Vec<Mount> = Vec::new();
         for mount in &plan.service.container.mounts {
             let target = PathBuf::from(&mount.target);
-            let bind = |source| Mount::Bind { source, target: target.clone(), read_only: mount.read_only };
+            let bind = |source| Mount::Bind {
+                source,
+                target: target.clone(),
+                read_only: mount.read_only,
+            };
             match &mount.source {
                 MountSource::Bind { path, .. } => mounts.push(bind(path.clone())),
                 MountSource::Volume { key, subpath, .. } => {
-                    let Some(name) = plan.volumes.get(key) else { continue };
+                    let Some(name) = plan.volumes.get(key) else {
+                        continue;
+                    };
                     let root = self.paths.volume(name);
-                    mounts.push(bind(subpath.as_ref().map_or(root.clone(), |below| root.join(below))));
+                    mounts.push(bind(
+                        subpath
+                            .as_ref()
+                            .map_or(root.clone(), |below| root.join(below)),
+                    ));
                 }
                 MountSource::Tmpfs { size, mode } => {
-                    mounts.push(Mount::Tmpfs { target, size_bytes: *size, mode: *mode });
+                    mounts.push(Mount::Tmpfs {
+                        target,
+                        size_bytes: *size,
+                        mode: *mode,
+                    });
                 }
                 MountSource::Anonymous { .. } => {}
             }
         }
         for (target, name) in &self.container.anonymous {
-            mounts.push(Mount::Bind { source: self.paths.volume(name), target: PathBuf::from(target), read_only: false });
+            mounts.push(Mount::Bind {
+                source: self.paths.volume(name),
+                target: PathBuf::from(target),
+                read_only: false,
+            });
         }
         for (target, source) in &self.files {
-            mounts.push(Mount::Bind { source: source.clone(), target: PathBuf::from(target), read_only: true });
+            mounts.push(Mount::Bind {
+                source: source.clone(),
+                target: PathBuf::from(target),
+                read_only: true,
+            });
         }
         // A mount inside another one comes after it.
         mounts.sort_by_key(|mount| mount.target().components().count());
@@ -194,17 +288,32 @@ impl Parts<'_> {
 fn environment(section: &ContainerSection, image: &ContainerConfig) -> Vec<String> {
     let name_of = |pair: &str| pair.split('=').next().unwrap_or_default().to_owned();
     let own = &section.environment;
-    let kept = image.env.iter().filter(|pair| !own.get(&name_of(pair)).is_some_and(Option::is_some)).cloned();
-    kept.chain(own.iter().filter_map(|(name, value)| Some(format!("{name}={}", value.as_ref()?)))).collect()
+    let kept = image
+        .env
+        .iter()
+        .filter(|pair| !own.get(&name_of(pair)).is_some_and(Option::is_some))
+        .cloned();
+    kept.chain(
+        own.iter()
+            .filter_map(|(name, value)| Some(format!("{name}={}", value.as_ref()?))),
+    )
+    .collect()
 }
 
-fn hosts(section: &ContainerSection, gateway: Option<std::net::Ipv4Addr>) -> Vec<(std::net::IpAddr, String)> {
+fn hosts(
+    section: &ContainerSection,
+    gateway: Option<std::net::Ipv4Addr>,
+) -> Vec<(std::net::IpAddr, String)> {
     let resolve = |address: &HostAddress| match address {
         HostAddress::Address(address) => Some(*address),
         // On the host's own network the host is reached over loopback.
         HostAddress::Gateway => Some(gateway.unwrap_or(std::net::Ipv4Addr::LOCALHOST).into()),
     };
-    section.extra_hosts.iter().filter_map(|(name, address)| Some((resolve(address)?, name.clone()))).collect()
+    section
+        .extra_hosts
+        .iter()
+        .filter_map(|(name, address)| Some((resolve(address)?, name.clone())))
+        .collect()
 }
 
 fn security(section: &SecuritySection) -> Security {
@@ -213,7 +322,11 @@ fn security(section: &SecuritySection) -> Security {
         cap_add: section.cap_add.clone(),
         cap_drop: section.cap_drop.clone(),
         no_new_privileges: section.no_new_privileges,
-        seccomp: if section.seccomp_unconfined { Seccomp::Unconfined } else { Seccomp::Default },
+        seccomp: if section.seccomp_unconfined {
+            Seccomp::Unconfined
+        } else {
+            Seccomp::Default
+        },
     }
 }
 
@@ -222,19 +335,30 @@ fn limits(section: &LimitsSection) -> Limits {
     let unlimited = |number: i64| u64::try_from(number).unwrap_or(u64::MAX);
     Limits {
         memory_bytes: section.memory.filter(|bytes| *bytes > 0),
-        memory_swap_bytes: section.memory_swap.filter(|bytes| *bytes != 0).map(unlimited),
+        memory_swap_bytes: section
+            .memory_swap
+            .filter(|bytes| *bytes != 0)
+            .map(unlimited),
         cpus: section.cpus.filter(|cpus| *cpus > 0.0),
         pids: section.pids.filter(|count| *count > 0).map(unlimited),
         shm_bytes: section.shm_size,
         ulimits: section
             .ulimits
             .iter()
-            .map(|(name, (soft, hard))| Ulimit { name: name.clone(), soft: unlimited(*soft), hard: unlimited(*hard) })
+            .map(|(name, (soft, hard))| Ulimit {
+                name: name.clone(),
+                soft: unlimited(*soft),
+                hard: unlimited(*hard),
+            })
             .collect(),
         oom_score_adj: section.oom_score_adj,
     }
 }
 
 fn device(device: &crate::model::Device) -> Device {
-    Device { source: device.source.clone(), target: device.target.clone(), permissions: device.permissions.clone() }
+    Device {
+        source: device.source.clone(),
+        target: device.target.clone(),
+        permissions: device.permissions.clone(),
+    }
 }

@@ -71,7 +71,9 @@ impl StartJob {
     /// Prepares and starts it.
     pub(crate) fn start(&self) -> Result<(), StartError> {
         let spec = self.prepare()?;
-        Ok(self.runtime.start(&spec, &self.paths.log(&self.container.id))?)
+        Ok(self
+            .runtime
+            .start(&spec, &self.paths.log(&self.container.id))?)
     }
 
     /// Everything but starting it.
@@ -79,11 +81,22 @@ impl StartJob {
         let plan = &self.container.plan;
         let image = plans::find(&self.store, &plan.service.name, &plan.image)?;
         let lowers = image.lowers(&self.store);
-        self.make_directories().map_err(|source| self.failed(source))?;
+        self.make_directories()
+            .map_err(|source| self.failed(source))?;
         self.make_volumes(&lowers)?;
         let mut files = BTreeMap::new();
-        self.place("secret", &plan.service.container.secrets, &plan.secrets, &mut files)?;
-        self.place("config", &plan.service.container.configs, &plan.configs, &mut files)?;
+        self.place(
+            "secret",
+            &plan.service.container.secrets,
+            &plan.secrets,
+            &mut files,
+        )?;
+        self.place(
+            "config",
+            &plan.service.container.configs,
+            &plan.configs,
+            &mut files,
+        )?;
         let parts = Parts {
             stack: &self.stack,
             paths: &self.paths,
@@ -96,7 +109,10 @@ impl StartJob {
     }
 
     fn failed(&self, source: io::Error) -> StartError {
-        StartError::Io { name: self.container.name.clone(), source }
+        StartError::Io {
+            name: self.container.name.clone(),
+            source,
+        }
     }
 
     fn make_directories(&self) -> io::Result<()> {
@@ -111,12 +127,19 @@ impl StartJob {
         let plan = &self.container.plan;
         let staging = self.paths.staging();
         let make = |name: &str, target: &str, no_copy: bool| {
-            let origin = Origin { lowers, path: (!no_copy).then_some(Path::new(target)) };
+            let origin = Origin {
+                lowers,
+                path: (!no_copy).then_some(Path::new(target)),
+            };
             volumes::ensure(&self.paths.volume(name), name, &origin, &staging)
         };
         for mount in &plan.service.container.mounts {
             match &mount.source {
-                MountSource::Volume { key, no_copy, subpath } => {
+                MountSource::Volume {
+                    key,
+                    no_copy,
+                    subpath,
+                } => {
                     if let Some(name) = plan.volumes.get(key) {
                         make(name, &mount.target, *no_copy || subpath.is_some())?;
                     }
@@ -148,20 +171,42 @@ impl StartJob {
     ) -> Result<(), StartError> {
         for mount in mounts {
             let key = &mount.source;
-            let no_content = |why: String| StartError::NoContent { what, key: key.clone(), why };
+            let no_content = |why: String| StartError::NoContent {
+                what,
+                key: key.clone(),
+                why,
+            };
             let content = match definitions.get(key).map(|definition| &definition.source) {
                 Some(FileSource::File(path)) if path.exists() => {
                     files.insert(mount.target.clone(), path.clone());
                     continue;
                 }
-                Some(FileSource::File(path)) => return Err(no_content(format!("`{}` does not exist", path.display()))),
-                Some(FileSource::Environment { variable, value: None }) => {
+                Some(FileSource::File(path)) => {
+                    return Err(no_content(format!("`{}` does not exist", path.display())));
+                }
+                Some(FileSource::Environment {
+                    variable,
+                    value: None,
+                }) => {
                     return Err(no_content(format!("the variable `{variable}` is not set")));
                 }
-                Some(FileSource::Environment { value: Some(content), .. } | FileSource::Content(content)) => content,
-                Some(FileSource::External) | None => return Err(no_content("it is external, which is not supported".to_owned())),
+                Some(
+                    FileSource::Environment {
+                        value: Some(content),
+                        ..
+                    }
+                    | FileSource::Content(content),
+                ) => content,
+                Some(FileSource::External) | None => {
+                    return Err(no_content(
+                        "it is external, which is not supported".to_owned(),
+                    ));
+                }
             };
-            let path = self.paths.files(&self.container.id).join(format!("{what}-{key}"));
+            let path = self
+                .paths
+                .files(&self.container.id)
+                .join(format!("{what}-{key}"));
             write_private(&path, content, mount).map_err(|source| self.failed(source))?;
             files.insert(mount.target.clone(), path);
         }
@@ -179,7 +224,9 @@ impl StartJob {
         }
         for directory in [self.paths.files(id), self.paths.container(id)] {
             match fs_err::remove_dir_all(&directory) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(self.failed(error)),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(self.failed(error));
+                }
                 _ => {}
             }
         }
@@ -193,10 +240,18 @@ fn write_private(path: &Path, content: &str, mount: &FileMount) -> io::Result<()
         fs_err::create_dir_all(parent)?;
     }
     let temporary = path.with_extension("new");
-    let mut file = fs_err::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    let mut file = fs_err::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)?;
     file.write_all(content.as_bytes())?;
     let (owner, group) = (mount.uid.map(Uid::from_raw), mount.gid.map(Gid::from_raw));
     rustix::fs::chownat(CWD, &temporary, owner, group, AtFlags::SYMLINK_NOFOLLOW)?;
-    fs_err::set_permissions(&temporary, PermissionsExt::from_mode(mount.mode.unwrap_or(0o444)))?;
+    fs_err::set_permissions(
+        &temporary,
+        PermissionsExt::from_mode(mount.mode.unwrap_or(0o444)),
+    )?;
     fs_err::rename(&temporary, path)
 }

@@ -32,28 +32,47 @@ pub fn load(paths: &StackPaths) -> Result<Option<Stack>, StateError> {
     let text = match fs_err::read(paths.state()) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(StateError::Io { project: paths.project().to_owned(), source }),
+        Err(source) => {
+            return Err(StateError::Io {
+                project: paths.project().to_owned(),
+                source,
+            });
+        }
     };
-    serde_json::from_slice(&text).map(Some).map_err(|source| StateError::Damaged { path: paths.state(), source })
+    serde_json::from_slice(&text)
+        .map(Some)
+        .map_err(|source| StateError::Damaged {
+            path: paths.state(),
+            source,
+        })
 }
 
 /// Writes the state: to another file, then in one step in place of the old one.
 pub(crate) fn save(paths: &StackPaths, stack: &Stack) -> Result<(), StateError> {
-    let io = |source| StateError::Io { project: paths.project().to_owned(), source };
-    let text = serde_json::to_vec(stack).map_err(|source| StateError::Damaged { path: paths.state(), source })?;
+    let io = |source| StateError::Io {
+        project: paths.project().to_owned(),
+        source,
+    };
+    let text = serde_json::to_vec(stack).map_err(|source| StateError::Damaged {
+        path: paths.state(),
+        source,
+    })?;
     fs_err::create_dir_all(paths.directory()).map_err(io)?;
     let temporary = paths.directory().join("state.json.new");
     let mut file = fs_err::File::create(&temporary).map_err(io)?;
-    file.write_all(&text).and_then(|()| file.sync_all()).map_err(io)?;
+    file.write_all(&text)
+        .and_then(|()| file.sync_all())
+        .map_err(io)?;
     fs_err::rename(&temporary, paths.state()).map_err(io)
 }
 
 /// Forgets a stack of which nothing is left.
 pub(crate) fn forget(paths: &StackPaths) -> Result<(), StateError> {
     match fs_err::remove_dir_all(paths.directory()) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(StateError::Io { project: paths.project().to_owned(), source })
-        }
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(StateError::Io {
+            project: paths.project().to_owned(),
+            source,
+        }),
         _ => Ok(()),
     }
 }

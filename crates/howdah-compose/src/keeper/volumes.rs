@@ -31,12 +31,6 @@ pub(crate) enum VolumeError {
         /// Why.
         source: OverlayError,
     },
-    /// An external volume that is not there.
-    #[error("external volume `{name}` does not exist")]
-    Missing {
-        /// The volume.
-        name: String,
-    },
     /// The kernel has no room for another thread.
     #[error("the thread that fills volume `{name}` ended early")]
     Thread {
@@ -55,8 +49,16 @@ pub(crate) struct Origin<'a> {
 
 /// Makes a volume unless it is there and has something in it, as Docker does: with the image's content at that path, and its owner
 /// and mode. `staging` is a directory on the same file system.
-pub(crate) fn ensure(volume: &Path, name: &str, origin: &Origin<'_>, staging: &Path) -> Result<(), VolumeError> {
-    let failed = |source| VolumeError::Io { name: name.to_owned(), source };
+pub(crate) fn ensure(
+    volume: &Path,
+    name: &str,
+    origin: &Origin<'_>,
+    staging: &Path,
+) -> Result<(), VolumeError> {
+    let failed = |source| VolumeError::Io {
+        name: name.to_owned(),
+        source,
+    };
     if is_filled(volume).map_err(failed)? {
         return Ok(());
     }
@@ -108,25 +110,47 @@ impl Drop for Stage {
 }
 
 /// Copies in a thread that has a mount namespace of its own: the kernel takes the mount away with the thread, whatever happens.
-fn fill(fresh: &Path, path: &Path, lowers: &[PathBuf], stage: &Path, name: &str) -> Result<(), VolumeError> {
-    let failed = |source| VolumeError::Io { name: name.to_owned(), source };
+fn fill(
+    fresh: &Path,
+    path: &Path,
+    lowers: &[PathBuf],
+    stage: &Path,
+    name: &str,
+) -> Result<(), VolumeError> {
+    let failed = |source| VolumeError::Io {
+        name: name.to_owned(),
+        source,
+    };
     let view = stage.join("image");
     fs_err::create_dir(&view).map_err(failed)?;
     let work = || -> Result<(), VolumeError> {
         unshare(CloneFlags::CLONE_NEWNS).map_err(|errno| failed(errno.into()))?;
-        rustix::mount::mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)
-            .map_err(|errno| failed(errno.into()))?;
-        overlay::mount(lowers, None, &view).map_err(|source| VolumeError::Image { name: name.to_owned(), source })?;
+        rustix::mount::mount_change(
+            "/",
+            MountPropagationFlags::REC | MountPropagationFlags::PRIVATE,
+        )
+        .map_err(|errno| failed(errno.into()))?;
+        overlay::mount(lowers, None, &view).map_err(|source| VolumeError::Image {
+            name: name.to_owned(),
+            source,
+        })?;
         let copied = match inside(&view, path) {
             Ok(Some(source)) => copy_directory(&source, fresh),
             Ok(None) => Ok(()),
             Err(error) => Err(error),
         };
-        overlay::unmount(&view).map_err(|source| VolumeError::Image { name: name.to_owned(), source })?;
+        overlay::unmount(&view).map_err(|source| VolumeError::Image {
+            name: name.to_owned(),
+            source,
+        })?;
         copied.map_err(failed)
     };
     let result = std::thread::scope(|scope| scope.spawn(work).join());
-    result.unwrap_or_else(|_| Err(VolumeError::Thread { name: name.to_owned() }))
+    result.unwrap_or_else(|_| {
+        Err(VolumeError::Thread {
+            name: name.to_owned(),
+        })
+    })
 }
 
 /// The directory at `path` in the image; symbolic links are followed only inside the image.
@@ -136,7 +160,9 @@ fn inside(root: &Path, path: &Path) -> io::Result<Option<PathBuf>> {
     let mut links = 0;
     while let Some(next) = open.pop() {
         let mut components = next.components();
-        let Some(component) = components.next() else { continue };
+        let Some(component) = components.next() else {
+            continue;
+        };
         open.push(components.as_path().to_owned());
         match component {
             Component::ParentDir => {
@@ -194,7 +220,12 @@ fn copy_directory(source: &Path, target: &Path) -> io::Result<()> {
             } else {
                 SFlag::S_IFCHR
             };
-            mknod(&to, flag, Mode::from_bits_truncate(metadata.mode()), metadata.rdev())?;
+            mknod(
+                &to,
+                flag,
+                Mode::from_bits_truncate(metadata.mode()),
+                metadata.rdev(),
+            )?;
         }
         copy_attributes(&from, &to, &metadata)?;
     }
@@ -209,12 +240,20 @@ fn copy_attributes(from: &Path, to: &Path, metadata: &std::fs::Metadata) -> io::
         fs_err::set_permissions(to, PermissionsExt::from_mode(metadata.mode() & 0o7777))?;
         copy_extended(from, to)?;
     }
-    let time = |seconds, nanoseconds| Timespec { tv_sec: seconds, tv_nsec: nanoseconds };
+    let time = |seconds, nanoseconds| Timespec {
+        tv_sec: seconds,
+        tv_nsec: nanoseconds,
+    };
     let times = Timestamps {
         last_access: time(metadata.atime(), metadata.atime_nsec()),
         last_modification: time(metadata.mtime(), metadata.mtime_nsec()),
     };
-    Ok(rustix::fs::utimensat(CWD, to, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+    Ok(rustix::fs::utimensat(
+        CWD,
+        to,
+        &times,
+        AtFlags::SYMLINK_NOFOLLOW,
+    )?)
 }
 
 fn copy_extended(from: &Path, to: &Path) -> io::Result<()> {
@@ -224,21 +263,32 @@ fn copy_extended(from: &Path, to: &Path) -> io::Result<()> {
         Err(rustix::io::Errno::OPNOTSUPP) => return Ok(()),
         Err(errno) => return Err(errno.into()),
     };
-    for name in names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+    for name in names[..length]
+        .split(|byte| *byte == 0)
+        .filter(|name| !name.is_empty())
+    {
         // The overlay's own marks mean nothing outside of it.
         if name.starts_with(b"trusted.overlay.") {
             continue;
         }
         let mut value = vec![0u8; 64 << 10];
         let size = rustix::fs::lgetxattr(from, OsStr::from_bytes(name), &mut value[..])?;
-        rustix::fs::lsetxattr(to, OsStr::from_bytes(name), &value[..size], rustix::fs::XattrFlags::empty())?;
+        rustix::fs::lsetxattr(
+            to,
+            OsStr::from_bytes(name),
+            &value[..size],
+            rustix::fs::XattrFlags::empty(),
+        )?;
     }
     Ok(())
 }
 
 /// Removes a volume; nothing happens when there is none. It disappears in one step: a half-removed volume is never mounted.
 pub(crate) fn remove(volume: &Path, name: &str, staging: &Path) -> Result<bool, VolumeError> {
-    let failed = |source| VolumeError::Io { name: name.to_owned(), source };
+    let failed = |source| VolumeError::Io {
+        name: name.to_owned(),
+        source,
+    };
     fs_err::create_dir_all(staging).map_err(failed)?;
     let stage = Stage::new(staging).map_err(failed)?;
     match fs_err::rename(volume, stage.path.join("volume")) {

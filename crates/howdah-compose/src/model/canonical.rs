@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::fault::{Fault, Findings};
+use super::fault::{Fault, Findings, Origin};
 use super::node::{Map, Node, Scalar, Value};
 use super::{canonical_lists as lists, words};
 
@@ -53,8 +53,12 @@ pub(crate) fn clean(path: &Path) -> PathBuf {
 
 /// Brings a whole file into long form.
 pub(crate) fn file(root: &mut Node, base: &Base, findings: &mut Findings) {
-    let Some(root) = root.as_map_mut() else { return };
-    each(root, "services", |key, node| service(node, &format!("services.{key}"), base, findings));
+    let Some(root) = root.as_map_mut() else {
+        return;
+    };
+    each(root, "services", |key, node| {
+        service(node, &format!("services.{key}"), base, findings);
+    });
     for section in ["networks", "volumes", "secrets", "configs"] {
         each(root, section, |key, node| {
             if matches!(node.value, Value::Null) {
@@ -63,7 +67,9 @@ pub(crate) fn file(root: &mut Node, base: &Base, findings: &mut Findings) {
             let Some(map) = node.as_map_mut() else { return };
             to_pairs(map, "labels", &format!("{section}.{key}"), findings);
             if matches!(section, "secrets" | "configs") {
-                map.get_mut("file").into_iter().for_each(|file| base.resolve_node(file));
+                map.get_mut("file")
+                    .into_iter()
+                    .for_each(|file| base.resolve_node(file));
             }
         });
     }
@@ -79,7 +85,9 @@ fn each(map: &mut Map, key: &str, mut visit: impl FnMut(&str, &mut Node)) {
 }
 
 fn service(node: &mut Node, path: &str, base: &Base, findings: &mut Findings) {
-    let Some(service) = node.as_map_mut() else { return };
+    let Some(service) = node.as_map_mut() else {
+        return;
+    };
     if let Some(node) = service.get_mut("build") {
         build(node, path, base, findings);
     }
@@ -89,50 +97,76 @@ fn service(node: &mut Node, path: &str, base: &Base, findings: &mut Findings) {
     for key in ["environment", "labels", "annotations", "sysctls"] {
         to_pairs(service, key, path, findings);
     }
-    for key in ["tmpfs", "dns", "dns_search", "dns_opt", "label_file", "env_file"] {
+    for key in [
+        "tmpfs",
+        "dns",
+        "dns_search",
+        "dns_opt",
+        "label_file",
+        "env_file",
+    ] {
         to_list(service, key);
     }
-    edit(service, "depends_on", path, findings, |node, _| Ok(names_to_map(node, &|at| {
-        Node::map(vec![("condition", Node::text("service_started", at)), ("required", Node::plain("true", at))], at)
-    })));
-    edit(service, "networks", path, findings, |node, _| Ok(names_to_map(node, &Node::null)));
-    edit(service, "extends", path, findings, |node, _| {
-        if let Some(name) = node.as_str() {
-            *node = Node::map(vec![("service", Node::text(name, &node.origin))], &node.origin.clone());
-        }
-        Ok(())
-    });
+    if let Some(node) = service.get_mut("depends_on") {
+        names_to_map(node, &dependency);
+    }
+    if let Some(node) = service.get_mut("networks") {
+        names_to_map(node, &Node::null);
+    }
+    if let Some(node) = service.get_mut("extends") {
+        extends(node, base);
+    }
     lists::service_lists(service, path, base, findings);
     for label_file in items(service, "label_file") {
         base.resolve_node(label_file);
     }
-    if let Some(file) = service.get_mut("extends").and_then(Node::as_map_mut).and_then(|extends| extends.get_mut("file")) {
-        base.resolve_node(file);
-    }
-    if let Some(healthcheck) = service.get_mut("healthcheck").and_then(Node::as_map_mut) {
-        edit(healthcheck, "test", &format!("{path}.healthcheck"), findings, |node, _| {
-            if let Some(command) = node.as_str() {
-                let at = node.origin.clone();
-                let words = if command == "NONE" { vec!["NONE"] } else { vec!["CMD-SHELL", command] };
-                node.value = Value::List(words.into_iter().map(|word| Node::text(word, &at)).collect());
-            }
-            Ok(())
-        });
+    let healthcheck = service.get_mut("healthcheck").and_then(Node::as_map_mut);
+    if let Some(test) = healthcheck.and_then(|healthcheck| healthcheck.get_mut("test")) {
+        health_test(test);
     }
     if let Some(deploy) = service.get_mut("deploy").and_then(Node::as_map_mut) {
         to_pairs(deploy, "labels", &format!("{path}.deploy"), findings);
     }
 }
 
+/// What a name alone means in `depends_on:`.
+fn dependency(at: &Origin) -> Node {
+    let condition = ("condition", Node::text("service_started", at));
+    Node::map(vec![condition, ("required", Node::plain(&"true", at))], at)
+}
+
+/// `extends: base` becomes `{service: base}`; the file is relative to this one.
+fn extends(node: &mut Node, base: &Base) {
+    let at = node.origin.clone();
+    if let Some(name) = node.as_str() {
+        *node = Node::map(vec![("service", Node::text(name, &at))], &at);
+    }
+    if let Some(file) = node.as_map_mut().and_then(|map| map.get_mut("file")) {
+        base.resolve_node(file);
+    }
+}
+
+/// `test: curl localhost` becomes `[CMD-SHELL, curl localhost]`.
+fn health_test(node: &mut Node) {
+    let at = node.origin.clone();
+    if let Some(command) = node.as_str() {
+        let words: &[&str] = match command {
+            "NONE" => &["NONE"],
+            command => &["CMD-SHELL", command],
+        };
+        node.value = Value::List(words.iter().map(|word| Node::text(*word, &at)).collect());
+    }
+}
+
 fn build(node: &mut Node, path: &str, base: &Base, findings: &mut Findings) {
     let path = format!("{path}.build");
-    if let Value::Scalar(context) = &node.value {
-        let context = Node::text(context.text.clone(), &node.origin);
-        node.value = Value::Map(Map::default());
-        node.as_map_mut().into_iter().for_each(|map| map.insert("context", context.clone()));
-    }
     let origin = node.origin.clone();
-    let Some(build) = node.as_map_mut() else { return };
+    if let Some(context) = node.as_str() {
+        *node = Node::map(vec![("context", Node::text(context, &origin))], &origin);
+    }
+    let Some(build) = node.as_map_mut() else {
+        return;
+    };
     if build.get("context").is_none() {
         build.insert("context", Node::text(".", &origin));
     }
@@ -143,13 +177,20 @@ fn build(node: &mut Node, path: &str, base: &Base, findings: &mut Findings) {
         to_list(build, key);
     }
     lists::file_references(build, "secrets", &path, findings);
-    let contexts = build.get_mut("additional_contexts").and_then(Node::as_map_mut);
-    let named = contexts.into_iter().flat_map(|map| map.entries.iter_mut().map(|entry| &mut entry.node));
+    let contexts = build
+        .get_mut("additional_contexts")
+        .and_then(Node::as_map_mut);
+    let named = contexts
+        .into_iter()
+        .flat_map(|map| map.entries.iter_mut().map(|entry| &mut entry.node));
     let named: Vec<&mut Node> = named.collect();
     for context in named {
         resolve_context(context, base);
     }
-    build.get_mut("context").into_iter().for_each(|context| resolve_context(context, base));
+    build
+        .get_mut("context")
+        .into_iter()
+        .for_each(|context| resolve_context(context, base));
 }
 
 /// Contexts may also be addresses (`https://..`, `git@..`, `docker-image://..`, `service:..`).
@@ -161,7 +202,10 @@ fn resolve_context(node: &mut Node, base: &Base) {
 
 /// Whether a build context is an address and not a directory.
 pub(crate) fn is_remote(text: &str) -> bool {
-    text.contains("://") || text.starts_with("git@") || text.starts_with("service:") || text.starts_with("github.com/")
+    text.contains("://")
+        || text.starts_with("git@")
+        || text.starts_with("service:")
+        || text.starts_with("github.com/")
 }
 
 /// Changes one key's node; a failure is reported and the key taken out.
@@ -187,7 +231,10 @@ pub(crate) fn to_list(map: &mut Map, key: &str) {
         && let Value::Scalar(_) = node.value
     {
         let origin = node.origin.clone();
-        let item = Node { tag: None, ..node.clone() };
+        let item = Node {
+            tag: None,
+            ..node.clone()
+        };
         node.value = Value::List(vec![item]);
         node.origin = origin;
     }
@@ -203,15 +250,19 @@ pub(crate) fn items<'map>(map: &'map mut Map, key: &str) -> std::slice::IterMut<
 
 fn to_words(node: &mut Node, path: &str) -> Result<(), Fault> {
     if let Value::Scalar(Scalar { text, .. }) = &node.value {
-        let words = words::split(text).map_err(|error| Fault::at(&node.origin, format!("{path}: {error}")))?;
-        let items = words.into_iter().map(|word| Node::text(word, &node.origin)).collect();
+        let words = words::split(text)
+            .map_err(|error| Fault::at(&node.origin, format!("{path}: {error}")))?;
+        let items = words
+            .into_iter()
+            .map(|word| Node::text(word, &node.origin))
+            .collect();
         node.value = Value::List(items);
     }
     Ok(())
 }
 
 /// `[A, B]` becomes `{A: .., B: ..}`.
-fn names_to_map(node: &mut Node, value: &dyn Fn(&super::fault::Origin) -> Node) {
+fn names_to_map(node: &mut Node, value: &dyn Fn(&Origin) -> Node) {
     if let Value::List(names) = &node.value
         && names.iter().all(|name| name.as_str().is_some())
     {
@@ -227,14 +278,21 @@ fn names_to_map(node: &mut Node, value: &dyn Fn(&super::fault::Origin) -> Node) 
 pub(crate) fn to_pairs(map: &mut Map, key: &str, path: &str, findings: &mut Findings) {
     let is_hosts = key == "extra_hosts";
     edit(map, key, path, findings, |node, path| {
-        let Value::List(items) = &node.value else { return Ok(()) };
+        let Value::List(items) = &node.value else {
+            return Ok(());
+        };
         let mut pairs = Map::default();
         for (index, item) in items.iter().enumerate() {
             let Some(text) = item.as_str() else {
-                let message = format!("{path}[{index}]: must be a string `NAME=VALUE`, not {}", item.kind());
+                let message = format!(
+                    "{path}[{index}]: must be a string `NAME=VALUE`, not {}",
+                    item.kind()
+                );
                 return Err(Fault::at(&item.origin, message));
             };
-            let pair = text.split_once('=').or_else(|| text.split_once(':').filter(|_| is_hosts));
+            let pair = text
+                .split_once('=')
+                .or_else(|| text.split_once(':').filter(|_| is_hosts));
             match pair {
                 Some((name, value)) => pairs.insert(name.trim(), Node::text(value, &item.origin)),
                 None => pairs.insert(text.trim(), Node::null(&item.origin)),

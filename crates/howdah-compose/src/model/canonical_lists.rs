@@ -7,25 +7,45 @@ use super::ports::{self, Port};
 
 /// Brings all such lists of one service into long form.
 pub(crate) fn service_lists(service: &mut Map, path: &str, base: &Base, findings: &mut Findings) {
-    edit_items(service, "ports", path, findings, |item, path| match item.as_str() {
-        Some(text) => {
-            let ports = ports::parse_short(text).map_err(|error| Fault::at(&item.origin, format!("{path}: {error}")))?;
-            Ok(ports.iter().map(|port| port_node(port, &item.origin)).collect())
+    edit_items(service, "ports", path, findings, |item, path| {
+        match item.as_str() {
+            Some(text) => {
+                let ports = ports::parse_short(text)
+                    .map_err(|error| Fault::at(&item.origin, format!("{path}: {error}")))?;
+                Ok(ports
+                    .iter()
+                    .map(|port| port_node(port, &item.origin))
+                    .collect())
+            }
+            None => Ok(vec![item]),
         }
-        None => Ok(vec![item]),
     });
-    edit_items(service, "volumes", path, findings, |item, path| match item.as_str() {
-        Some(text) => volume_node(text, &item.origin, path).map(|node| vec![node]),
-        None => Ok(vec![item]),
-    });
+    edit_items(
+        service,
+        "volumes",
+        path,
+        findings,
+        |item, path| match item.as_str() {
+            Some(text) => volume_node(text, &item.origin, path).map(|node| vec![node]),
+            None => Ok(vec![item]),
+        },
+    );
     for volume in items(service, "volumes") {
         resolve_bind(volume, base);
     }
-    edit_items(service, "devices", path, findings, |item, _| Ok(vec![device_node(item)]));
+    edit_items(service, "devices", path, findings, |item, _| {
+        Ok(vec![device_node(item)])
+    });
     edit_items(service, "env_file", path, findings, |item, _| {
         let origin = item.origin.clone();
         let mut item = match item.as_str() {
-            Some(file) => Node::map(vec![("path", Node::text(file, &origin)), ("required", Node::plain("true", &origin))], &origin),
+            Some(file) => Node::map(
+                vec![
+                    ("path", Node::text(file, &origin)),
+                    ("required", Node::plain(&"true", &origin)),
+                ],
+                &origin,
+            ),
             None => item,
         };
         let file = item.as_map_mut().and_then(|map| map.get_mut("path"));
@@ -51,7 +71,10 @@ pub(crate) fn service_lists(service: &mut Map, path: &str, base: &Base, findings
 /// `secrets: [token]` becomes `[{source: token}]`.
 pub(crate) fn file_references(map: &mut Map, key: &str, path: &str, findings: &mut Findings) {
     edit_items(map, key, path, findings, |item, _| match item.as_str() {
-        Some(source) => Ok(vec![Node::map(vec![("source", Node::text(source, &item.origin))], &item.origin)]),
+        Some(source) => Ok(vec![Node::map(
+            vec![("source", Node::text(source, &item.origin))],
+            &item.origin,
+        )]),
         None => Ok(vec![item]),
     });
 }
@@ -66,7 +89,9 @@ fn edit_items(
 ) {
     let mut faults = Vec::new();
     edit(map, key, path, findings, |node, path| {
-        let Value::List(items) = &mut node.value else { return Ok(()) };
+        let Value::List(items) = &mut node.value else {
+            return Ok(());
+        };
         let mut changed = Vec::new();
         for (index, item) in std::mem::take(items).into_iter().enumerate() {
             match change(item, &format!("{path}[{index}]")) {
@@ -77,7 +102,9 @@ fn edit_items(
         *items = changed;
         Ok(())
     });
-    faults.into_iter().for_each(|fault| findings.fault(fault));
+    for fault in faults {
+        findings.fault(fault);
+    }
 }
 
 fn port_node(port: &Port, at: &Origin) -> Node {
@@ -85,9 +112,13 @@ fn port_node(port: &Port, at: &Origin) -> Node {
     if let Some(address) = port.host_ip {
         entries.push(("host_ip", Node::text(address.to_string(), at)));
     }
-    entries.push(("target", Node::plain(port.target, at)));
+    entries.push(("target", Node::plain(&port.target, at)));
     if let Some((first, last)) = port.published {
-        let published = if first == last { first.to_string() } else { format!("{first}-{last}") };
+        let published = if first == last {
+            first.to_string()
+        } else {
+            format!("{first}-{last}")
+        };
         entries.push(("published", Node::text(published, at)));
     }
     entries.push(("protocol", Node::text(port.protocol.to_string(), at)));
@@ -103,13 +134,22 @@ fn volume_node(text: &str, at: &Origin, path: &str) -> Result<Node, Fault> {
         [target] => (None, *target, ""),
         [source, target] => (Some(*source), *target, ""),
         [source, target, mode] => (Some(*source), *target, *mode),
-        _ => return Err(fault(format!("`{text}` has too many colons; write SOURCE:TARGET:MODE"))),
+        _ => {
+            return Err(fault(format!(
+                "`{text}` has too many colons; write SOURCE:TARGET:MODE"
+            )));
+        }
     };
     if target.is_empty() || source == Some("") {
-        return Err(fault(format!("`{text}` has an empty part; write SOURCE:TARGET:MODE")));
+        return Err(fault(format!(
+            "`{text}` has an empty part; write SOURCE:TARGET:MODE"
+        )));
     }
     let is_bind = source.is_some_and(|source| source.starts_with(['.', '/', '~']));
-    let mut entries = vec![("type", Node::text(if is_bind { "bind" } else { "volume" }, at))];
+    let mut entries = vec![(
+        "type",
+        Node::text(if is_bind { "bind" } else { "volume" }, at),
+    )];
     if let Some(source) = source {
         entries.push(("source", Node::text(source, at)));
     }
@@ -117,8 +157,8 @@ fn volume_node(text: &str, at: &Origin, path: &str) -> Result<Node, Fault> {
     let mut options = Vec::new();
     for mode in mode.split(',').filter(|mode| !mode.is_empty()) {
         match mode {
-            "ro" => entries.push(("read_only", Node::plain("true", at))),
-            "nocopy" => options.push(("nocopy", Node::plain("true", at))),
+            "ro" => entries.push(("read_only", Node::plain(&"true", at))),
+            "nocopy" => options.push(("nocopy", Node::plain(&"true", at))),
             "shared" | "rshared" | "slave" | "rslave" | "private" | "rprivate" => {
                 options.push(("propagation", Node::text(mode, at)));
             }
@@ -128,7 +168,7 @@ fn volume_node(text: &str, at: &Origin, path: &str) -> Result<Node, Fault> {
         }
     }
     if is_bind {
-        options.push(("create_host_path", Node::plain("true", at)));
+        options.push(("create_host_path", Node::plain(&"true", at)));
         entries.push(("bind", Node::map(options, at)));
     } else {
         entries.push(("volume", Node::map(options, at)));
@@ -137,7 +177,9 @@ fn volume_node(text: &str, at: &Origin, path: &str) -> Result<Node, Fault> {
 }
 
 fn resolve_bind(volume: &mut Node, base: &Base) {
-    let Some(map) = volume.as_map_mut() else { return };
+    let Some(map) = volume.as_map_mut() else {
+        return;
+    };
     if map.get("type").and_then(Node::as_str) == Some("bind")
         && let Some(source) = map.get_mut("source")
         && let Some(text) = source.as_str()
@@ -148,12 +190,24 @@ fn resolve_bind(volume: &mut Node, base: &Base) {
 
 /// `SOURCE[:TARGET[:PERMISSIONS]]`.
 fn device_node(item: Node) -> Node {
-    let Some(text) = item.as_str() else { return item };
+    let Some(text) = item.as_str() else {
+        return item;
+    };
     let parts: Vec<&str> = text.split(':').collect();
     let at = &item.origin;
     let source = parts.first().copied().unwrap_or_default();
     let target = parts.get(1).copied().unwrap_or(source);
     let permissions = parts.get(2).copied().unwrap_or("rwm");
-    let entries = [("source", source), ("target", target), ("permissions", permissions)];
-    Node::map(entries.into_iter().map(|(key, value)| (key, Node::text(value, at))).collect(), at)
+    let entries = [
+        ("source", source),
+        ("target", target),
+        ("permissions", permissions),
+    ];
+    Node::map(
+        entries
+            .into_iter()
+            .map(|(key, value)| (key, Node::text(value, at)))
+            .collect(),
+        at,
+    )
 }

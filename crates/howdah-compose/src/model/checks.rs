@@ -23,20 +23,27 @@ pub(crate) fn check(root: &Map, findings: &RefCell<Findings>) {
 }
 
 fn entries<'a>(map: &'a Map, section: &str) -> &'a [Entry] {
-    map.get(section).and_then(Node::as_map).map_or(&[], |section| &section.entries)
+    map.get(section)
+        .and_then(Node::as_map)
+        .map_or(&[], |section| &section.entries)
 }
 
 /// Names become file names and host names, so they are held to Compose's pattern.
 pub(crate) fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
         && text.len() <= 200
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
 }
 
 fn check_name(section: &str, entry: &Entry, findings: &mut Findings) {
     let mut check = |text: &str, origin: &Origin, what: &str| {
         if !is_name(text) {
-            let message = format!("{section}.{}: `{text}` is not a valid {what}; use letters, digits, `.`, `_` and `-`", entry.key);
+            let message = format!(
+                "{section}.{}: `{text}` is not a valid {what}; use letters, digits, `.`, `_` and `-`",
+                entry.key
+            );
             findings.fault(Fault::at(origin, message));
         }
     };
@@ -55,11 +62,16 @@ fn check_name(section: &str, entry: &Entry, findings: &mut Findings) {
 fn check_service(root: &Map, name: &str, service: &Map, findings: &mut Findings) {
     let mut check = |section: &str, key: &str, target: &str, origin: &Origin| {
         let known = entries(root, section);
-        if (section == "networks" && target == "default") || known.iter().any(|entry| entry.key == target) {
+        if (section == "networks" && target == "default")
+            || known.iter().any(|entry| entry.key == target)
+        {
             return;
         }
         let what = section.trim_end_matches('s');
-        let mut fault = Fault::at(origin, format!("services.{name}.{key}: there is no {what} `{target}`"));
+        let mut fault = Fault::at(
+            origin,
+            format!("services.{name}.{key}: there is no {what} `{target}`"),
+        );
         if let Some(near) = nearest(target, known.iter().map(|entry| entry.key.as_str())) {
             fault = fault.hint(format!("did you mean `{near}`?"));
         } else if section != "services" {
@@ -68,13 +80,23 @@ fn check_service(root: &Map, name: &str, service: &Map, findings: &mut Findings)
         findings.fault(fault);
     };
     for entry in entries(service, "depends_on") {
-        let is_optional = entry.node.as_map().and_then(|map| map.get("required")).and_then(Node::as_str) == Some("false");
+        let is_optional = entry
+            .node
+            .as_map()
+            .and_then(|map| map.get("required"))
+            .and_then(Node::as_str)
+            == Some("false");
         if !is_optional {
             check("services", "depends_on", &entry.key, &entry.key_origin);
         }
     }
     for link in list(service, "links") {
-        let target = link.as_str().unwrap_or_default().split(':').next().unwrap_or_default();
+        let target = link
+            .as_str()
+            .unwrap_or_default()
+            .split(':')
+            .next()
+            .unwrap_or_default();
         check("services", "links", target, &link.origin);
     }
     if let Some(mode) = service.get("network_mode")
@@ -86,21 +108,37 @@ fn check_service(root: &Map, name: &str, service: &Map, findings: &mut Findings)
         check("networks", "networks", &entry.key, &entry.key_origin);
     }
     for volume in list(service, "volumes") {
-        let field = |key: &str| volume.as_map().and_then(|map| map.get(key)).and_then(Node::as_str);
+        let field = |key: &str| {
+            volume
+                .as_map()
+                .and_then(|map| map.get(key))
+                .and_then(Node::as_str)
+        };
         if let (Some("volume") | None, Some(source)) = (field("type"), field("source")) {
             check("volumes", "volumes", source, &volume.origin);
         }
     }
     for section in ["secrets", "configs"] {
         for item in list(service, section) {
-            let source = item.as_map().and_then(|map| map.get("source")).and_then(Node::as_str);
+            let source = item
+                .as_map()
+                .and_then(|map| map.get("source"))
+                .and_then(Node::as_str);
             check(section, section, source.unwrap_or_default(), &item.origin);
         }
     }
     let build = service.get("build").and_then(Node::as_map);
     for item in build.map_or(&[][..], |build| list(build, "secrets")) {
-        let source = item.as_map().and_then(|map| map.get("source")).and_then(Node::as_str);
-        check("secrets", "build.secrets", source.unwrap_or_default(), &item.origin);
+        let source = item
+            .as_map()
+            .and_then(|map| map.get("source"))
+            .and_then(Node::as_str);
+        check(
+            "secrets",
+            "build.secrets",
+            source.unwrap_or_default(),
+            &item.origin,
+        );
     }
 }
 
@@ -117,7 +155,10 @@ fn check_cycles(root: &Map, findings: &mut Findings) {
     for entry in entries(root, "services") {
         let mut chain = Vec::new();
         if let Some(origin) = walk(root, &entry.key, &mut chain, &mut done) {
-            findings.fault(Fault::at(origin, format!("services wait for each other: {}", chain.join(" -> "))));
+            findings.fault(Fault::at(
+                origin,
+                format!("services wait for each other: {}", chain.join(" -> ")),
+            ));
         }
     }
 }
@@ -133,14 +174,15 @@ fn walk<'a>(
         return None;
     }
     chain.push(name);
-    let service = entries(root, "services").iter().find(|entry| entry.key == name).and_then(|entry| entry.node.as_map());
+    let service = entries(root, "services")
+        .iter()
+        .find(|entry| entry.key == name)
+        .and_then(|entry| entry.node.as_map());
     for entry in service.map_or(&[][..], |service| entries(service, "depends_on")) {
         if let Some(start) = chain.iter().position(|step| *step == entry.key) {
             chain.drain(..start);
             chain.push(&entry.key);
-            chain.iter().for_each(|step| {
-                done.insert(step, true);
-            });
+            done.extend(chain.iter().map(|step| (*step, true)));
             return Some(&entry.key_origin);
         }
         if let Some(origin) = walk(root, &entry.key, chain, done) {

@@ -43,10 +43,16 @@ impl DotenvError {
 /// Reads a file's text, adding to `known`, whose values win over the file's in interpolation.
 ///
 /// A name without `=` gives `None`: its value is taken from the environment by who uses it.
-pub(crate) fn parse(text: &str, known: &Variables) -> Result<Vec<(String, Option<String>)>, DotenvError> {
+pub(crate) fn parse(
+    text: &str,
+    known: &Variables,
+) -> Result<Vec<(String, Option<String>)>, DotenvError> {
     let mut pairs: Vec<(String, Option<String>)> = Vec::new();
     let mut scope = known.clone();
-    let mut reader = Reader { rest: text.strip_prefix('\u{feff}').unwrap_or(text), line: 1 };
+    let mut reader = Reader {
+        rest: text.strip_prefix('\u{feff}').unwrap_or(text),
+        line: 1,
+    };
     while let Some((name, value)) = reader.next(&scope)? {
         if let Some(value) = &value
             && !known.contains_key(&name)
@@ -85,14 +91,29 @@ impl Reader<'_> {
         self.rest = &self.rest[bytes..];
     }
 
-    fn pair(&mut self, line: &str, scope: &Variables) -> Result<(String, Option<String>), DotenvError> {
+    fn pair(
+        &mut self,
+        line: &str,
+        scope: &Variables,
+    ) -> Result<(String, Option<String>), DotenvError> {
         let at = self.line;
         let separator = line.find(['=', ':']);
         let name = line[..separator.unwrap_or(line.len())].trim();
         let name = name.strip_prefix("export ").map_or(name, str::trim_start);
-        let name = if separator.is_none() { name.split('#').next().unwrap_or_default().trim() } else { name };
-        if name.is_empty() || name.chars().any(|c| c.is_whitespace() || c == '"' || c == '\'') {
-            return Err(DotenvError::Name { line: at, name: name.to_owned() });
+        let name = if separator.is_none() {
+            name.split('#').next().unwrap_or_default().trim()
+        } else {
+            name
+        };
+        if name.is_empty()
+            || name
+                .chars()
+                .any(|c| c.is_whitespace() || c == '"' || c == '\'')
+        {
+            return Err(DotenvError::Name {
+                line: at,
+                name: name.to_owned(),
+            });
         }
         let name = name.to_owned();
         let Some(separator) = separator else {
@@ -101,22 +122,22 @@ impl Reader<'_> {
         };
         let value_start = line[separator + 1..].trim_start_matches([' ', '\t']);
         let offset = line.len() - value_start.len();
-        let quote = value_start.chars().next().filter(|c| matches!(c, '"' | '\''));
-        let raw = match quote {
-            Some(quote) => {
-                self.advance(offset + 1);
-                self.quoted(quote, at)?
-            }
-            None => {
-                self.advance(line.len() + 1);
-                unquoted(value_start)
-            }
+        let quote = value_start
+            .chars()
+            .next()
+            .filter(|c| matches!(c, '"' | '\''));
+        let raw = if let Some(quote) = quote {
+            self.advance(offset + 1);
+            self.quoted(quote, at)?
+        } else {
+            self.advance(line.len() + 1);
+            unquoted(value_start)
         };
         if quote == Some('\'') {
             return Ok((name, Some(raw)));
         }
-        let value =
-            interpolate(&raw, scope, &mut |_| {}).map_err(|source| DotenvError::Value { line: at, source })?;
+        let value = interpolate(&raw, scope, &mut |_| {})
+            .map_err(|source| DotenvError::Value { line: at, source })?;
         Ok((name, Some(value)))
     }
 
@@ -140,7 +161,9 @@ impl Reader<'_> {
                     value.push('\'');
                 }
                 _ if character == quote => {
-                    let line_end = self.rest[index..].find('\n').map_or(self.rest.len(), |end| index + end + 1);
+                    let line_end = self.rest[index..]
+                        .find('\n')
+                        .map_or(self.rest.len(), |end| index + end + 1);
                     self.advance(line_end);
                     return Ok(value);
                 }
@@ -156,7 +179,11 @@ fn unquoted(text: &str) -> String {
     let end = if text.starts_with('#') {
         0
     } else {
-        [" #", "\t#"].iter().filter_map(|mark| text.find(mark)).min().unwrap_or(text.len())
+        [" #", "\t#"]
+            .iter()
+            .filter_map(|mark| text.find(mark))
+            .min()
+            .unwrap_or(text.len())
     };
     text[..end].trim().to_owned()
 }
@@ -168,7 +195,10 @@ mod tests {
     fn run(text: &str) -> Result<Vec<(String, String)>, DotenvError> {
         let known = Variables::from([("SHELL_WINS".to_owned(), "shell".to_owned())]);
         let pairs = parse(text, &known)?;
-        Ok(pairs.into_iter().map(|(name, value)| (name, value.unwrap_or_else(|| "<none>".to_owned()))).collect())
+        Ok(pairs
+            .into_iter()
+            .map(|(name, value)| (name, value.unwrap_or_else(|| "<none>".to_owned())))
+            .collect())
     }
 
     #[test]
@@ -192,7 +222,11 @@ mod tests {
             ("A=1\r", "1"),
         ];
         for (text, expected) in table {
-            assert_eq!(run(text), Ok(vec![("A".to_owned(), expected.to_owned())]), "{text:?}");
+            assert_eq!(
+                run(text),
+                Ok(vec![("A".to_owned(), expected.to_owned())]),
+                "{text:?}"
+            );
         }
     }
 

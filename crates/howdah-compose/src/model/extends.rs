@@ -21,18 +21,32 @@ pub(crate) fn apply(
     source: &Source<'_>,
     findings: &mut Findings,
 ) -> Result<(), LoadError> {
-    let Some(services) = services(document) else { return Ok(()) };
+    let Some(services) = services(document) else {
+        return Ok(());
+    };
     let names: Vec<String> = services
         .entries
         .iter()
-        .filter(|entry| entry.node.as_map().is_some_and(|service| service.get("extends").is_some()))
+        .filter(|entry| {
+            entry
+                .node
+                .as_map()
+                .is_some_and(|service| service.get("extends").is_some())
+        })
         .map(|entry| entry.key.clone())
         .collect();
     let original = document.clone();
     for name in names {
-        let scope = Scope { document: &original, below, source };
+        let scope = Scope {
+            document: &original,
+            below,
+            source,
+        };
         let resolved = scope.resolve(&name, &mut vec![(None, name.clone())], findings)?;
-        let slot = document.as_map_mut().and_then(|root| root.get_mut("services")).and_then(Node::as_map_mut);
+        let slot = document
+            .as_map_mut()
+            .and_then(|root| root.get_mut("services"))
+            .and_then(Node::as_map_mut);
         if let (Some(services), Some(node)) = (slot, resolved) {
             services.insert(&name, node);
         }
@@ -52,31 +66,57 @@ struct Scope<'a> {
 
 impl Scope<'_> {
     /// The service with its base already under it; none when there is no such service.
-    fn resolve(&self, name: &str, chain: &mut Vec<Place>, findings: &mut Findings) -> Result<Option<Node>, LoadError> {
+    fn resolve(
+        &self,
+        name: &str,
+        chain: &mut Vec<Place>,
+        findings: &mut Findings,
+    ) -> Result<Option<Node>, LoadError> {
         let here = services(self.document).and_then(|services| services.get(name));
-        let node = here.or_else(|| self.below.and_then(services).and_then(|services| services.get(name)));
+        let node = here.or_else(|| {
+            self.below
+                .and_then(services)
+                .and_then(|services| services.get(name))
+        });
         let Some(node) = node else { return Ok(None) };
         let mut over = node.clone();
-        let Some(extends) = over.as_map_mut().and_then(|map| map.remove("extends")) else { return Ok(Some(over)) };
-        let field = |key: &str| extends.as_map().and_then(|map| map.get(key)).and_then(Node::as_str);
+        let Some(extends) = over.as_map_mut().and_then(|map| map.remove("extends")) else {
+            return Ok(Some(over));
+        };
+        let field = |key: &str| {
+            extends
+                .as_map()
+                .and_then(|map| map.get(key))
+                .and_then(Node::as_str)
+        };
         let Some(base_name) = field("service") else {
-            findings.fault(Fault::at(&extends.origin, format!("services.{name}.extends: needs `service`")));
+            findings.fault(Fault::at(
+                &extends.origin,
+                format!("services.{name}.extends: needs `service`"),
+            ));
             return Ok(Some(over));
         };
         let file = field("file").map(PathBuf::from);
         let found = match file {
-            Some(file) => self.from_file(&file, base_name, chain, findings)?,
-            None => self.from_here(base_name, &extends.origin, chain, findings)?,
+            Some(file) => self.in_file(&file, base_name, chain, findings)?,
+            None => self.in_this_file(base_name, &extends.origin, chain, findings)?,
         };
         let Some(mut base) = found else {
-            findings.fault(Fault::at(&extends.origin, format!("services.{name}.extends: there is no service `{base_name}`")));
+            findings.fault(Fault::at(
+                &extends.origin,
+                format!("services.{name}.extends: there is no service `{base_name}`"),
+            ));
             return Ok(Some(over));
         };
-        merge(&mut base, over, &mut vec!["services".to_owned(), name.to_owned()]);
+        merge(
+            &mut base,
+            over,
+            &mut vec!["services".to_owned(), name.to_owned()],
+        );
         Ok(Some(base))
     }
 
-    fn from_here(
+    fn in_this_file(
         &self,
         name: &str,
         at: &Origin,
@@ -86,15 +126,22 @@ impl Scope<'_> {
         let file = chain.last().and_then(|(file, _)| file.clone());
         let place = (file, name.to_owned());
         if chain.contains(&place) {
-            let names: Vec<&str> = chain.iter().map(|(_, name)| name.as_str()).chain([name]).collect();
-            findings.fault(Fault::at(at, format!("services extend each other: {}", names.join(" -> "))));
+            let names: Vec<&str> = chain
+                .iter()
+                .map(|(_, name)| name.as_str())
+                .chain([name])
+                .collect();
+            findings.fault(Fault::at(
+                at,
+                format!("services extend each other: {}", names.join(" -> ")),
+            ));
             return Ok(Some(Node::new(super::node::Value::Map(Map::default()), at)));
         }
         chain.push(place);
         self.resolve(name, chain, findings)
     }
 
-    fn from_file(
+    fn in_file(
         &self,
         file: &Path,
         name: &str,
@@ -103,13 +150,27 @@ impl Scope<'_> {
     ) -> Result<Option<Node>, LoadError> {
         let place = (Some(file.to_owned()), name.to_owned());
         if chain.contains(&place) {
-            findings.fault(Fault::nowhere(format!("`{name}` of {} extends itself", file.display())));
+            findings.fault(Fault::nowhere(format!(
+                "`{name}` of {} extends itself",
+                file.display()
+            )));
             return Ok(None);
         }
         chain.push(place);
-        let directory = file.parent().unwrap_or(&self.source.base.directory).to_owned();
-        let base = Base { directory, home: self.source.base.home.clone() };
-        let source = Source { base: &base, files: &[], stdin: None, variables: self.source.variables };
+        let directory = file
+            .parent()
+            .unwrap_or(&self.source.base.directory)
+            .to_owned();
+        let base = Base {
+            directory,
+            home: self.source.base.home.clone(),
+        };
+        let source = Source {
+            base: &base,
+            files: &[],
+            stdin: None,
+            variables: self.source.variables,
+        };
         let mut whole: Option<Node> = None;
         for mut document in documents(file, None, findings)? {
             prepare(&mut document, &source, findings);
@@ -118,7 +179,14 @@ impl Scope<'_> {
                 None => whole = Some(document),
             }
         }
-        let Some(document) = whole else { return Ok(None) };
-        Scope { document: &document, below: None, source: &source }.resolve(name, chain, findings)
+        let Some(document) = whole else {
+            return Ok(None);
+        };
+        Scope {
+            document: &document,
+            below: None,
+            source: &source,
+        }
+        .resolve(name, chain, findings)
     }
 }

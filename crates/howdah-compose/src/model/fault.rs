@@ -20,7 +20,13 @@ impl fmt::Display for Origin {
         if self.line == 0 {
             write!(formatter, "{}", self.file.display())
         } else {
-            write!(formatter, "{}:{}:{}", self.file.display(), self.line, self.column)
+            write!(
+                formatter,
+                "{}:{}:{}",
+                self.file.display(),
+                self.line,
+                self.column
+            )
         }
     }
 }
@@ -39,12 +45,20 @@ pub struct Fault {
 impl Fault {
     /// A fault at a place.
     pub(crate) fn at(origin: &Origin, message: impl Into<String>) -> Self {
-        Self { origin: Some(origin.clone()), message: message.into(), hint: None }
+        Self {
+            origin: Some(origin.clone()),
+            message: message.into(),
+            hint: None,
+        }
     }
 
     /// A fault of no place.
     pub(crate) fn nowhere(message: impl Into<String>) -> Self {
-        Self { origin: None, message: message.into(), hint: None }
+        Self {
+            origin: None,
+            message: message.into(),
+            hint: None,
+        }
     }
 
     /// The same fault with advice.

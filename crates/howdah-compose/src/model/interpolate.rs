@@ -36,7 +36,11 @@ pub enum InterpolationError {
 }
 
 /// Replaces the variables of one text; `unset` is told of each name that has no value and no default.
-pub fn interpolate(text: &str, variables: &Variables, unset: &mut dyn FnMut(&str)) -> Result<String, InterpolationError> {
+pub fn interpolate(
+    text: &str,
+    variables: &Variables,
+    unset: &mut dyn FnMut(&str),
+) -> Result<String, InterpolationError> {
     expand(text, variables, unset, 0)
 }
 
@@ -49,7 +53,9 @@ fn expand(
     if depth > DEEPEST {
         return Err(InterpolationError::TooDeep);
     }
-    let invalid = || InterpolationError::Invalid { text: text.to_owned() };
+    let invalid = || InterpolationError::Invalid {
+        text: text.to_owned(),
+    };
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(dollar) = rest.find('$') {
@@ -60,7 +66,10 @@ fn expand(
             rest = after;
         } else if let Some(inside) = rest.strip_prefix('{') {
             let end = closing_brace(inside).ok_or_else(invalid)?;
-            result.push_str(&braced(&inside[..end], variables, unset, depth).map_err(|error| error.within(text))?);
+            result.push_str(
+                &braced(&inside[..end], variables, unset, depth)
+                    .map_err(|error| error.within(text))?,
+            );
             rest = &inside[end + 1..];
         } else {
             let name = leading_name(rest);
@@ -79,7 +88,9 @@ impl InterpolationError {
     /// An invalid part is shown with the text around it.
     fn within(self, whole: &str) -> Self {
         match self {
-            Self::Invalid { .. } => Self::Invalid { text: whole.to_owned() },
+            Self::Invalid { .. } => Self::Invalid {
+                text: whole.to_owned(),
+            },
             other => other,
         }
     }
@@ -87,7 +98,9 @@ impl InterpolationError {
 
 fn leading_name(text: &str) -> &str {
     let starts = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .unwrap_or(text.len());
     if starts { &text[..end] } else { "" }
 }
 
@@ -126,7 +139,9 @@ fn braced(
     depth: usize,
 ) -> Result<String, InterpolationError> {
     let name = leading_name(inside);
-    let invalid = || InterpolationError::Invalid { text: inside.to_owned() };
+    let invalid = || InterpolationError::Invalid {
+        text: inside.to_owned(),
+    };
     if name.is_empty() {
         return Err(invalid());
     }
@@ -150,7 +165,10 @@ fn braced(
         ("+", None) => Ok(String::new()),
         ("?", None) => {
             let message = expand(word, variables, unset, depth + 1)?;
-            Err(InterpolationError::Required { name: name.to_owned(), message })
+            Err(InterpolationError::Required {
+                name: name.to_owned(),
+                message,
+            })
         }
         _ => Err(invalid()),
     }
@@ -159,25 +177,32 @@ fn braced(
 /// Replaces the variables in every scalar below a node.
 pub(crate) fn interpolate_node(node: &mut Node, variables: &Variables, findings: &mut Findings) {
     match &mut node.value {
-        Value::Null => {}
-        Value::List(items) => items.iter_mut().for_each(|item| interpolate_node(item, variables, findings)),
+        Value::List(items) => items
+            .iter_mut()
+            .for_each(|item| interpolate_node(item, variables, findings)),
         Value::Map(map) => {
-            map.entries.iter_mut().for_each(|entry| interpolate_node(&mut entry.node, variables, findings));
+            map.entries
+                .iter_mut()
+                .for_each(|entry| interpolate_node(&mut entry.node, variables, findings));
         }
         Value::Scalar(scalar) if scalar.text.contains('$') => {
             let origin = &node.origin;
             let mut unset = |name: &str| {
-                findings.warn(Fault::nowhere(format!("the variable `{name}` is not set; an empty string is used")));
+                findings.warn(Fault::nowhere(format!(
+                    "the variable `{name}` is not set; an empty string is used"
+                )));
             };
             match interpolate(&scalar.text, variables, &mut unset) {
                 Ok(text) => scalar.text = text,
                 Err(error @ InterpolationError::Invalid { .. }) => {
-                    findings.fault(Fault::at(origin, error.to_string()).hint("write `$$` for a dollar sign"));
+                    findings.fault(
+                        Fault::at(origin, error.to_string()).hint("write `$$` for a dollar sign"),
+                    );
                 }
                 Err(error) => findings.fault(Fault::at(origin, error.to_string())),
             }
         }
-        Value::Scalar(_) => {}
+        Value::Scalar(_) | Value::Null => {}
     }
 }
 
@@ -187,7 +212,10 @@ mod tests {
 
     fn run(text: &str) -> Result<String, String> {
         let variables = [("SET", "value"), ("EMPTY", ""), ("OTHER", "o")];
-        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
         interpolate(text, &variables, &mut |_| {}).map_err(|error| error.to_string())
     }
 
@@ -226,26 +254,40 @@ mod tests {
         assert_eq!(run("${UNSET:-a${SET}b}"), Ok("avalueb".to_owned()));
         assert_eq!(run("${SET:+${OTHER}/}${SET}"), Ok("o/value".to_owned()));
         assert_eq!(run("${UNSET:-$$}"), Ok("$".to_owned()));
-        assert_eq!(run("${UNSET:-http://x:80/{y}"), Ok("http://x:80/{y".to_owned()));
+        assert_eq!(
+            run("${UNSET:-http://x:80/{y}"),
+            Ok("http://x:80/{y".to_owned())
+        );
     }
 
     #[test]
     fn faults_name_the_text() {
-        for text in ["$", "a $ b", "$1", "${}", "${SET", "${1X}", "${SET!x}", "${SET:x}"] {
-            assert!(run(text).is_err_and(|error| error.contains("invalid variable")), "{text}");
+        for text in [
+            "$", "a $ b", "$1", "${}", "${SET", "${1X}", "${SET!x}", "${SET:x}",
+        ] {
+            assert!(
+                run(text).is_err_and(|error| error.contains("invalid variable")),
+                "{text}"
+            );
         }
         assert_eq!(
             run("${EMPTY:?set it in .env}"),
             Err("required variable `EMPTY` is missing a value: set it in .env".to_owned())
         );
         let deep = format!("{}x{}", "${A:-".repeat(100), "}".repeat(100));
-        assert_eq!(run(&deep), Err("variables nested deeper than 32 levels".to_owned()));
+        assert_eq!(
+            run(&deep),
+            Err("variables nested deeper than 32 levels".to_owned())
+        );
     }
 
     #[test]
     fn unset_names_are_told() {
         let mut names = Vec::new();
-        interpolate("$A ${B} ${C:-x}", &Variables::new(), &mut |name| names.push(name.to_owned())).unwrap();
+        interpolate("$A ${B} ${C:-x}", &Variables::new(), &mut |name| {
+            names.push(name.to_owned());
+        })
+        .unwrap();
         assert_eq!(names, ["A", "B"]);
     }
 }

@@ -63,7 +63,9 @@ pub enum LoadError {
         path: PathBuf,
     },
     /// A name that was given cannot be used.
-    #[error("`{name}` is not a project name; use lower case letters, digits, `_` and `-`, starting with a letter or digit")]
+    #[error(
+        "`{name}` is not a project name; use lower case letters, digits, `_` and `-`, starting with a letter or digit"
+    )]
     Name {
         /// The name.
         name: String,
@@ -85,7 +87,11 @@ pub enum LoadError {
 }
 
 fn list(faults: &[Fault]) -> String {
-    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    faults
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// A loaded project and what it was made from.
@@ -109,12 +115,22 @@ pub fn load_with_document(options: &LoadOptions) -> Result<Loaded, LoadError> {
     let mut findings = Findings::default();
     let mut found = discover::discover(options, &mut findings)?;
     let name = project_name(options, &found, &mut findings)?;
-    found.variables.insert("COMPOSE_PROJECT_NAME".to_owned(), name.clone());
+    found
+        .variables
+        .insert("COMPOSE_PROJECT_NAME".to_owned(), name.clone());
     let stdin = options.stdin.as_deref();
-    let source = Source { files: &found.files, stdin, base: &found.base, variables: &found.variables };
+    let source = Source {
+        files: &found.files,
+        stdin,
+        base: &found.base,
+        variables: &found.variables,
+    };
     let whole = assemble::assemble(&source, &mut findings)?;
     if findings.unreadable {
-        return Err(LoadError::Invalid { faults: findings.faults, warnings: findings.warnings });
+        return Err(LoadError::Invalid {
+            faults: findings.faults,
+            warnings: findings.warnings,
+        });
     }
     let findings = RefCell::new(findings);
     let mut project = read(&whole, &name, &found, &findings);
@@ -122,35 +138,77 @@ pub fn load_with_document(options: &LoadOptions) -> Result<Loaded, LoadError> {
         checks::check(root, &findings);
     }
     select(&mut project, options, &found.variables, &findings)?;
-    let Findings { mut faults, warnings, .. } = findings.into_inner();
+    let Findings {
+        mut faults,
+        warnings,
+        ..
+    } = findings.into_inner();
     if !faults.is_empty() {
-        faults.sort_by_key(|fault| fault.origin.as_ref().map(|at| (file_order(&found.files, &at.file), at.line, at.column)));
+        faults.sort_by_key(|fault| {
+            fault
+                .origin
+                .as_ref()
+                .map(|at| (file_order(&found.files, &at.file), at.line, at.column))
+        });
         return Err(LoadError::Invalid { faults, warnings });
     }
     let document = Document::new(&whole, &project);
-    Ok(Loaded { project, warnings, document })
+    Ok(Loaded {
+        project,
+        warnings,
+        document,
+    })
 }
 
 fn file_order(files: &[PathBuf], file: &Path) -> usize {
-    files.iter().position(|known| known == file).unwrap_or(files.len())
+    files
+        .iter()
+        .position(|known| known == file)
+        .unwrap_or(files.len())
 }
 
 /// `--project-name`, `COMPOSE_PROJECT_NAME`, the last file's `name:`, the directory's name.
-fn project_name(options: &LoadOptions, found: &Found, findings: &mut Findings) -> Result<String, LoadError> {
-    let given = options.project_name.clone().or_else(|| found.variables.get("COMPOSE_PROJECT_NAME").cloned());
+fn project_name(
+    options: &LoadOptions,
+    found: &Found,
+    findings: &mut Findings,
+) -> Result<String, LoadError> {
+    let given = options
+        .project_name
+        .clone()
+        .or_else(|| found.variables.get("COMPOSE_PROJECT_NAME").cloned());
     let given = match given.filter(|name| !name.is_empty()) {
         Some(name) => Some(name),
         None => top_level_name(options, found, findings)?,
     };
     if let Some(name) = given {
-        return if normalise_name(&name) == name { Ok(name) } else { Err(LoadError::Name { name }) };
+        return if normalise_name(&name) == name {
+            Ok(name)
+        } else {
+            Err(LoadError::Name { name })
+        };
     }
-    let directory = found.base.directory.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let directory = found
+        .base
+        .directory
+        .file_name()
+        .map(|name| name.to_string_lossy())
+        .unwrap_or_default();
     let name = normalise_name(&directory);
-    if name.is_empty() { Err(LoadError::Name { name: directory.into_owned() }) } else { Ok(name) }
+    if name.is_empty() {
+        Err(LoadError::Name {
+            name: directory.into_owned(),
+        })
+    } else {
+        Ok(name)
+    }
 }
 
-fn top_level_name(options: &LoadOptions, found: &Found, findings: &mut Findings) -> Result<Option<String>, LoadError> {
+fn top_level_name(
+    options: &LoadOptions,
+    found: &Found,
+    findings: &mut Findings,
+) -> Result<Option<String>, LoadError> {
     let mut name = None;
     for file in &found.files {
         // Faults of the files themselves are found again, and told, when they are assembled.
@@ -174,14 +232,24 @@ fn read(whole: &Node, name: &str, found: &Found, findings: &RefCell<Findings>) -
         findings.borrow_mut().warn(warning);
     }
     let secrets = files(&root, "secrets", name, &found.variables);
-    let lookup = Lookup { variables: &found.variables, secrets: &secrets };
+    let lookup = Lookup {
+        variables: &found.variables,
+        secrets: &secrets,
+    };
     let services: BTreeMap<String, Service> = root
         .named("services")
         .into_iter()
-        .map(|(entry, section)| (entry.key.clone(), read_service::service(&entry.key, section, &lookup)))
+        .map(|(entry, section)| {
+            (
+                entry.key.clone(),
+                read_service::service(&entry.key, section, &lookup),
+            )
+        })
         .collect();
-    if services.is_empty() {
-        findings.borrow_mut().fault(Fault::at(&whole.origin, "services: none are defined"));
+    if services.is_empty() && whole.as_map().is_some() {
+        findings
+            .borrow_mut()
+            .fault(Fault::at(&whole.origin, "services: none are defined"));
     }
     let project = Project {
         name: name.to_owned(),
@@ -209,21 +277,35 @@ fn select(
     let mut profiles: BTreeSet<String> = options.profiles.iter().cloned().collect();
     if profiles.is_empty() {
         let listed = variables.get("COMPOSE_PROFILES").map_or("", String::as_str);
-        profiles.extend(listed.split(',').map(str::trim).filter(|profile| !profile.is_empty()).map(str::to_owned));
+        profiles.extend(
+            listed
+                .split(',')
+                .map(str::trim)
+                .filter(|profile| !profile.is_empty())
+                .map(str::to_owned),
+        );
     }
     let mut named: BTreeSet<&str> = BTreeSet::new();
     for name in &options.services {
-        let service = project.services.get(name).ok_or_else(|| LoadError::NoService { name: name.clone() })?;
+        let service = project
+            .services
+            .get(name)
+            .ok_or_else(|| LoadError::NoService { name: name.clone() })?;
         named.insert(name);
         profiles.extend(service.profiles.iter().cloned());
     }
     let is_active = |service: &Service| {
         service.profiles.is_empty()
             || profiles.contains("*")
-            || service.profiles.iter().any(|profile| profiles.contains(profile))
+            || service
+                .profiles
+                .iter()
+                .any(|profile| profiles.contains(profile))
             || named.contains(service.name.as_str())
     };
-    let (active, disabled) = std::mem::take(&mut project.services).into_iter().partition(|(_, service)| is_active(service));
+    let (active, disabled) = std::mem::take(&mut project.services)
+        .into_iter()
+        .partition(|(_, service)| is_active(service));
     project.services = active;
     project.disabled = disabled;
     for service in project.services.values_mut() {
@@ -241,7 +323,9 @@ fn select(
     }
     let known: BTreeSet<String> = project.services.keys().cloned().collect();
     for service in project.services.values_mut() {
-        service.depends_on.retain(|target, dependency| dependency.required || known.contains(target));
+        service
+            .depends_on
+            .retain(|target, dependency| dependency.required || known.contains(target));
     }
     settle_networks(project);
     Ok(())
@@ -255,8 +339,13 @@ fn settle_networks(project: &mut Project) {
         }
     }
     if used.contains("default") && !project.networks.contains_key("default") {
-        let network = NetworkDefinition { name: format!("{}_default", project.name), ..NetworkDefinition::default() };
+        let network = NetworkDefinition {
+            name: format!("{}_default", project.name),
+            ..NetworkDefinition::default()
+        };
         project.networks.insert("default".to_owned(), network);
     }
-    project.networks.retain(|key, _| used.contains(key.as_str()));
+    project
+        .networks
+        .retain(|key, _| used.contains(key.as_str()));
 }

@@ -18,8 +18,12 @@ enum ListRule {
 fn list_rule(path: &[String]) -> ListRule {
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     match path.as_slice() {
-        ["services", _, "command" | "entrypoint"] | ["services", _, "healthcheck", "test"] => ListRule::Replace,
-        ["services", _, "ports"] => ListRule::Keyed(&["host_ip", "target", "published", "protocol"]),
+        ["services", _, "command" | "entrypoint"] | ["services", _, "healthcheck", "test"] => {
+            ListRule::Replace
+        }
+        ["services", _, "ports"] => {
+            ListRule::Keyed(&["host_ip", "target", "published", "protocol"])
+        }
         ["services", _, "volumes" | "devices"] => ListRule::Keyed(&["target"]),
         ["services", _, "secrets" | "configs"] | ["services", _, "build", "secrets"] => {
             ListRule::Keyed(&["source", "target"])
@@ -36,7 +40,7 @@ pub(crate) fn merge(base: &mut Node, over: Node, path: &mut Vec<String>) {
         return;
     }
     match (&mut base.value, over.value) {
-        (Value::Map(_), Value::Null) | (Value::List(_), Value::Null) => {}
+        (Value::Map(_) | Value::List(_), Value::Null) => {}
         (Value::Map(base), Value::Map(over)) => {
             for entry in over.entries {
                 if entry.node.tag == Some(MergeTag::Reset) {
@@ -51,7 +55,13 @@ pub(crate) fn merge(base: &mut Node, over: Node, path: &mut Vec<String>) {
             }
         }
         (Value::List(base), Value::List(over)) => merge_lists(base, over, list_rule(path)),
-        (_, value) => *base = Node { value, origin: over.origin, tag: None },
+        (_, value) => {
+            *base = Node {
+                value,
+                origin: over.origin,
+                tag: None,
+            }
+        }
     }
 }
 
@@ -73,8 +83,11 @@ fn merge_lists(base: &mut Vec<Node>, over: Vec<Node>, rule: ListRule) {
 }
 
 fn same_item(one: &Node, other: &Node, keys: &[&str]) -> bool {
-    let (Some(one), Some(other)) = (one.as_map(), other.as_map()) else { return false };
-    keys.iter().all(|key| one.get(key).and_then(Node::as_str) == other.get(key).and_then(Node::as_str))
+    let (Some(one), Some(other)) = (one.as_map(), other.as_map()) else {
+        return false;
+    };
+    keys.iter()
+        .all(|key| one.get(key).and_then(Node::as_str) == other.get(key).and_then(Node::as_str))
 }
 
 /// Equal but for where it was written.
@@ -90,8 +103,11 @@ pub(crate) fn settle(node: &mut Node) {
     node.tag = None;
     match &mut node.value {
         Value::Map(map) => {
-            map.entries.retain(|entry| entry.node.tag != Some(MergeTag::Reset));
-            map.entries.iter_mut().for_each(|entry| settle(&mut entry.node));
+            map.entries
+                .retain(|entry| entry.node.tag != Some(MergeTag::Reset));
+            map.entries
+                .iter_mut()
+                .for_each(|entry| settle(&mut entry.node));
         }
         Value::List(items) => {
             items.retain(|item| item.tag != Some(MergeTag::Reset));

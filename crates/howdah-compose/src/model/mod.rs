@@ -20,6 +20,7 @@ mod node;
 mod ports;
 mod project;
 mod read_container;
+mod read_mounts;
 mod read_resources;
 mod read_service;
 mod render;
@@ -38,10 +39,12 @@ pub use interpolate::{InterpolationError, Variables, interpolate};
 pub use load::{LoadError, LoadOptions, Loaded, load, load_with_document};
 pub use mounts::{FileMount, MountSource, ServiceMount};
 pub use ports::{Port, Protocol};
-pub use project::{FileDefinition, FileSource, HostAddress, NetworkDefinition, Project, VolumeDefinition};
+pub use project::{
+    FileDefinition, FileSource, HostAddress, NetworkDefinition, Project, VolumeDefinition,
+};
 pub use render::Document;
 pub use service::{
-    Condition, ContainerSection, Dependency, Device, DnsSection, HealthcheckSection, LimitsSection, NetworkAttachment,
-    NetworkMode, PullPolicy, RestartPolicy, SecuritySection, Service,
+    Condition, ContainerSection, Dependency, Device, DnsSection, HealthcheckSection, LimitsSection,
+    NetworkAttachment, NetworkMode, PullPolicy, RestartPolicy, SecuritySection, Service,
 };
 pub use words::{WordsError, split as split_words};

@@ -52,16 +52,32 @@ pub(crate) struct Entry {
 
 impl Node {
     pub(crate) fn new(value: Value, origin: &Origin) -> Self {
-        Self { value, origin: origin.clone(), tag: None }
+        Self {
+            value,
+            origin: origin.clone(),
+            tag: None,
+        }
     }
 
     pub(crate) fn text(text: impl Into<String>, origin: &Origin) -> Self {
-        Self::new(Value::Scalar(Scalar { text: text.into(), plain: false }), origin)
+        Self::new(
+            Value::Scalar(Scalar {
+                text: text.into(),
+                plain: false,
+            }),
+            origin,
+        )
     }
 
     /// A number or boolean.
-    pub(crate) fn plain(text: impl ToString, origin: &Origin) -> Self {
-        Self::new(Value::Scalar(Scalar { text: text.to_string(), plain: true }), origin)
+    pub(crate) fn plain(text: &impl ToString, origin: &Origin) -> Self {
+        Self::new(
+            Value::Scalar(Scalar {
+                text: text.to_string(),
+                plain: true,
+            }),
+            origin,
+        )
     }
 
     pub(crate) fn null(origin: &Origin) -> Self {
@@ -104,7 +120,11 @@ impl Node {
             Value::List(_) => "a list",
             Value::Map(_) => "a mapping",
             Value::Scalar(scalar) if scalar.is_number() => "a number",
-            Value::Scalar(scalar) if scalar.plain && matches!(scalar.text.as_str(), "true" | "false") => "a boolean",
+            Value::Scalar(scalar)
+                if scalar.plain && matches!(scalar.text.as_str(), "true" | "false") =>
+            {
+                "a boolean"
+            }
             Value::Scalar(_) => "a string",
         }
     }
@@ -112,17 +132,27 @@ impl Node {
 
 impl Scalar {
     fn is_number(&self) -> bool {
-        self.plain && self.text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) && self.text.parse::<f64>().is_ok()
+        self.plain
+            && self
+                .text
+                .starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c))
+            && self.text.parse::<f64>().is_ok()
     }
 }
 
 impl Map {
     pub(crate) fn get(&self, key: &str) -> Option<&Node> {
-        self.entries.iter().find(|entry| entry.key == key).map(|entry| &entry.node)
+        self.entries
+            .iter()
+            .find(|entry| entry.key == key)
+            .map(|entry| &entry.node)
     }
 
     pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
-        self.entries.iter_mut().find(|entry| entry.key == key).map(|entry| &mut entry.node)
+        self.entries
+            .iter_mut()
+            .find(|entry| entry.key == key)
+            .map(|entry| &mut entry.node)
     }
 
     pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
@@ -133,7 +163,11 @@ impl Map {
     pub(crate) fn insert(&mut self, key: &str, node: Node) {
         match self.get_mut(key) {
             Some(old) => *old = node,
-            None => self.entries.push(Entry { key: key.to_owned(), key_origin: node.origin.clone(), node }),
+            None => self.entries.push(Entry {
+                key: key.to_owned(),
+                key_origin: node.origin.clone(),
+                node,
+            }),
         }
     }
 

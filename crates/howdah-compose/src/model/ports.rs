@@ -59,16 +59,33 @@ pub(crate) fn parse_short(text: &str) -> Result<Vec<Port>, PortError> {
         Some((rest, protocol)) => (rest, parse_protocol(protocol)?),
         None => (text, Protocol::Tcp),
     };
-    let (host, target_text) = rest.rsplit_once(':').map_or((None, rest), |(host, target)| (Some(host), target));
+    let (host, target_text) = rest
+        .rsplit_once(':')
+        .map_or((None, rest), |(host, target)| (Some(host), target));
     let (address, published_text) = match host {
         None => (None, ""),
-        Some(host) => host.rsplit_once(':').map_or((None, host), |(address, published)| (Some(address), published)),
+        Some(host) => host
+            .rsplit_once(':')
+            .map_or((None, host), |(address, published)| {
+                (Some(address), published)
+            }),
     };
     let host_ip = address.map(parse_address).transpose()?.flatten();
     let targets = parse_range(target_text)?;
-    let published = if published_text.is_empty() { None } else { Some(parse_range(published_text)?) };
-    pair(targets, published, |target, published| Port { target, published, host_ip, protocol }).ok_or_else(|| {
-        PortError::Lengths { published: published_text.to_owned(), target: target_text.to_owned() }
+    let published = if published_text.is_empty() {
+        None
+    } else {
+        Some(parse_range(published_text)?)
+    };
+    pair(targets, published, |target, published| Port {
+        target,
+        published,
+        host_ip,
+        protocol,
+    })
+    .ok_or_else(|| PortError::Lengths {
+        published: published_text.to_owned(),
+        target: target_text.to_owned(),
     })
 }
 
@@ -84,13 +101,21 @@ pub(crate) fn parse_address(text: &str) -> Result<Option<IpAddr>, PortError> {
     if text.is_empty() {
         return Ok(None);
     }
-    let bare = text.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(text);
-    bare.parse().map(Some).map_err(|_| PortError::Address(text.to_owned()))
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|inner| inner.strip_suffix(']'))
+        .unwrap_or(text);
+    bare.parse()
+        .map(Some)
+        .map_err(|_| PortError::Address(text.to_owned()))
 }
 
 /// `80` or `80-90`.
 pub(crate) fn parse_range(text: &str) -> Result<(u16, u16), PortError> {
-    let number = |part: &str| part.parse::<u16>().map_err(|_| PortError::Number(part.to_owned()));
+    let number = |part: &str| {
+        part.parse::<u16>()
+            .map_err(|_| PortError::Number(part.to_owned()))
+    };
     let (first, last) = match text.split_once('-') {
         Some((first, last)) => (number(first)?, number(last)?),
         None => (number(text)?, number(text)?),
@@ -102,14 +127,21 @@ pub(crate) fn parse_range(text: &str) -> Result<(u16, u16), PortError> {
 }
 
 /// Pairs targets with published ports one by one; a single target may take any of a published range.
-fn pair(targets: (u16, u16), published: Option<(u16, u16)>, make: impl Fn(u16, Option<(u16, u16)>) -> Port) -> Option<Vec<Port>> {
+fn pair(
+    targets: (u16, u16),
+    published: Option<(u16, u16)>,
+    make: impl Fn(u16, Option<(u16, u16)>) -> Port,
+) -> Option<Vec<Port>> {
     let (first, last) = targets;
     match published {
         None => Some((first..=last).map(|target| make(target, None)).collect()),
         Some(range) if first == last => Some(vec![make(first, Some(range))]),
-        Some((from, to)) if to - from == last - first => {
-            Some((first..=last).zip(from..=to).map(|(target, host)| make(target, Some((host, host)))).collect())
-        }
+        Some((from, to)) if to - from == last - first => Some(
+            (first..=last)
+                .zip(from..=to)
+                .map(|(target, host)| make(target, Some((host, host))))
+                .collect(),
+        ),
         Some(_) => None,
     }
 }
@@ -125,7 +157,13 @@ mod tests {
                 .iter()
                 .map(|port| {
                     let host = port.host_ip.map_or(String::new(), |ip| format!("{ip} "));
-                    let published = port.published.map_or("any".to_owned(), |(a, b)| if a == b { a.to_string() } else { format!("{a}-{b}") });
+                    let published = port.published.map_or("any".to_owned(), |(a, b)| {
+                        if a == b {
+                            a.to_string()
+                        } else {
+                            format!("{a}-{b}")
+                        }
+                    });
                     format!("{host}{published}>{}/{}", port.target, port.protocol)
                 })
                 .collect::<Vec<_>>()
@@ -147,7 +185,10 @@ mod tests {
             ("6060:6060/UDP", "6060>6060/udp"),
             ("http", "`http` is not a port"),
             ("70000", "`70000` is not a port"),
-            ("80:80/sctp", "`sctp` is not a protocol; tcp and udp can be published"),
+            (
+                "80:80/sctp",
+                "`sctp` is not a protocol; tcp and udp can be published",
+            ),
             ("90-80", "the range `90-80` ends before it starts"),
             ("1-3:1-2", "the ranges `1-3` and `1-2` differ in length"),
             ("host:80:80", "`host` is not a host address"),

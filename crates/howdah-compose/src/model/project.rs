@@ -37,12 +37,17 @@ pub struct Project {
 impl Project {
     /// The image a service runs: its `image:`, else `<project>-<service>`.
     pub fn image_name(&self, service: &Service) -> String {
-        service.image.clone().unwrap_or_else(|| format!("{}-{}", self.name, service.name))
+        service
+            .image
+            .clone()
+            .unwrap_or_else(|| format!("{}-{}", self.name, service.name))
     }
 
     /// The active services that have a `build:` section, by name.
     pub fn buildable(&self) -> impl Iterator<Item = &Service> {
-        self.services.values().filter(|service| service.build.is_some())
+        self.services
+            .values()
+            .filter(|service| service.build.is_some())
     }
 }
 

@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 
 use super::dotenv;
 use super::fault::{Fault, Origin};
-use super::mounts::{FileMount, MountSource, ServiceMount};
 use super::node::{Node, Value};
 use super::ports::{self, Port};
 use super::project::HostAddress;
+use super::read_mounts::{file_mounts, mounts};
 use super::read_service::Lookup;
 use super::section::Section;
 use super::service::{
-    ContainerSection, Device, DnsSection, HealthcheckSection, LimitsSection, NetworkAttachment, NetworkMode,
-    SecuritySection,
+    ContainerSection, Device, DnsSection, HealthcheckSection, LimitsSection, NetworkAttachment,
+    NetworkMode, SecuritySection,
 };
 use super::units;
 
@@ -82,7 +82,11 @@ fn labels(section: &Section<'_>, lookup: &Lookup<'_>) -> BTreeMap<String, String
     let mut all = BTreeMap::new();
     for path in section.strings("label_file") {
         let pairs = read_env_file(section, Path::new(&path), true, Some(lookup));
-        all.extend(pairs.into_iter().map(|(name, value)| (name, value.unwrap_or_default())));
+        all.extend(
+            pairs
+                .into_iter()
+                .map(|(name, value)| (name, value.unwrap_or_default())),
+        );
     }
     all.extend(section.labels("labels"));
     all
@@ -94,19 +98,35 @@ fn read_env_file(
     required: bool,
     lookup: Option<&Lookup<'_>>,
 ) -> Vec<(String, Option<String>)> {
-    let fault = |message: String| section.findings().borrow_mut().fault(Fault::at(section.origin(), message));
+    let fault = |message: String| {
+        section
+            .findings()
+            .borrow_mut()
+            .fault(Fault::at(section.origin(), message));
+    };
     let text = match read_limited(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => return Vec::new(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => {
+            return Vec::new();
+        }
         Err(error) => {
             fault(format!("{}: {error}", section.path()));
             return Vec::new();
         }
     };
-    let Some(lookup) = lookup else { return raw_pairs(&text) };
+    let Some(lookup) = lookup else {
+        return raw_pairs(&text);
+    };
     dotenv::parse(&text, lookup.variables).unwrap_or_else(|error| {
-        let origin = Origin { file: path.into(), line: error.line(), column: 1 };
-        section.findings().borrow_mut().fault(Fault::at(&origin, error.to_string()));
+        let origin = Origin {
+            file: path.into(),
+            line: error.line(),
+            column: 1,
+        };
+        section
+            .findings()
+            .borrow_mut()
+            .fault(Fault::at(&origin, error.to_string()));
         Vec::new()
     })
 }
@@ -115,14 +135,19 @@ fn read_limited(path: &Path) -> std::io::Result<String> {
     let size = fs_err::metadata(path)?.len();
     if size > LARGEST_FILE {
         let message = format!("`{}` is larger than {LARGEST_FILE} bytes", path.display());
-        return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, message));
+        return Err(std::io::Error::new(
+            std::io::ErrorKind::FileTooLarge,
+            message,
+        ));
     }
     fs_err::read_to_string(path)
 }
 
 /// `format: raw`: no quotes, no comments behind values, no variables.
 fn raw_pairs(text: &str) -> Vec<(String, Option<String>)> {
-    let lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
+    let lines = text
+        .lines()
+        .filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
     lines
         .map(|line| match line.split_once('=') {
             Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
@@ -134,13 +159,23 @@ fn raw_pairs(text: &str) -> Vec<(String, Option<String>)> {
 fn ports(section: &Section<'_>) -> Vec<Port> {
     let mut all = Vec::new();
     for item in section.sections("ports") {
-        let published = item.with("published", "a port or a range", |text| ports::parse_range(text).ok());
+        let published = item.with("published", "a port or a range", |text| {
+            ports::parse_range(text).ok()
+        });
         let port = Port {
             target: item.parsed("target", "a port").unwrap_or_default(),
             // Zero asks for any free port, like leaving it out.
             published: published.filter(|range| *range != (0, 0)),
-            host_ip: item.with("host_ip", "an address", |text| ports::parse_address(text).ok()).flatten(),
-            protocol: item.with("protocol", "tcp or udp", |text| ports::parse_protocol(text).ok()).unwrap_or(ports::Protocol::Tcp),
+            host_ip: item
+                .with("host_ip", "an address", |text| {
+                    ports::parse_address(text).ok()
+                })
+                .flatten(),
+            protocol: item
+                .with("protocol", "tcp or udp", |text| {
+                    ports::parse_protocol(text).ok()
+                })
+                .unwrap_or(ports::Protocol::Tcp),
         };
         if port.target == 0 && !item.has("target") {
             item.fault(item.origin(), "target", "is missing");
@@ -154,102 +189,14 @@ fn ports(section: &Section<'_>) -> Vec<Port> {
     all
 }
 
-fn mounts(section: &Section<'_>) -> Vec<ServiceMount> {
-    let mut all: Vec<ServiceMount> = section.sections("volumes").into_iter().filter_map(mount).collect();
-    for text in section.strings("tmpfs") {
-        let (target, options) = text.split_once(':').unwrap_or((&text, ""));
-        let mut source = (None, None);
-        for option in options.split(',') {
-            match option.split_once('=') {
-                Some(("size", size)) => source.0 = units::bytes(size),
-                Some(("mode", mode)) => source.1 = u32::from_str_radix(mode, 8).ok(),
-                _ => {}
-            }
-        }
-        let (size, mode) = source;
-        all.push(ServiceMount { target: target.to_owned(), read_only: false, source: MountSource::Tmpfs { size, mode } });
-    }
-    all
-}
-
-fn mount(item: Section<'_>) -> Option<ServiceMount> {
-    let kind = item.string("type");
-    let source = item.string("source");
-    let target = item.string("target");
-    let bind = item.section("bind");
-    let volume = item.section("volume");
-    let tmpfs = item.section("tmpfs");
-    let no_copy = volume.as_ref().is_some_and(|volume| volume.flag("nocopy"));
-    let subpath = volume.as_ref().and_then(|volume| volume.string("subpath"));
-    let size = tmpfs.as_ref().and_then(|tmpfs| tmpfs.bytes("size"));
-    let mode = tmpfs.as_ref().and_then(|tmpfs| tmpfs.with("mode", "an octal number", octal));
-    let propagation = bind.as_ref().and_then(|bind| bind.string("propagation"));
-    let create = bind.as_ref().is_some_and(|bind| bind.flag("create_host_path"));
-    if let Some(volume) = &volume {
-        volume.ignored(&["labels"]);
-    }
-    if let Some(bind) = &bind {
-        bind.string("selinux");
-        bind.ignored(&["recursive"]);
-    }
-    [bind, volume, tmpfs].into_iter().flatten().for_each(Section::finish);
-    let source = match (kind.as_deref(), source) {
-        (Some("bind"), Some(path)) => Some(MountSource::Bind { path: PathBuf::from(path), create, propagation }),
-        (Some("bind"), None) => {
-            item.fault(item.origin(), "source", "is missing");
-            None
-        }
-        (Some("volume") | None, Some(key)) => Some(MountSource::Volume { key, no_copy, subpath }),
-        (Some("volume") | None, None) => Some(MountSource::Anonymous { no_copy }),
-        (Some("tmpfs"), _) => Some(MountSource::Tmpfs { size, mode }),
-        (Some(other), _) => {
-            item.fault(item.origin(), "type", &format!("`{other}` is not supported; bind, volume and tmpfs are"));
-            None
-        }
-    };
-    let read_only = item.flag("read_only");
-    item.string("consistency");
-    match &target {
-        Some(target) if target.starts_with('/') => {}
-        Some(target) => item.fault(item.origin(), "target", &format!("`{target}` is not an absolute path")),
-        None => item.fault(item.origin(), "target", "is missing"),
-    }
-    item.finish();
-    Some(ServiceMount { target: target?, read_only, source: source? })
-}
-
-/// `0440`, `"440"` and `0o440` are all octal: nobody means decimal permissions.
-fn octal(text: &str) -> Option<u32> {
-    u32::from_str_radix(text.strip_prefix("0o").unwrap_or(text), 8).ok().filter(|mode| *mode <= 0o7777)
-}
-
-fn file_mounts(section: &Section<'_>, key: &'static str) -> Vec<FileMount> {
-    let mut all = Vec::new();
-    for item in section.sections(key) {
-        let source = item.string("source").unwrap_or_default();
-        let target = match item.string("target") {
-            Some(target) if target.starts_with('/') => target,
-            Some(name) if key == "secrets" => format!("/run/secrets/{name}"),
-            Some(name) => format!("/{name}"),
-            None if key == "secrets" => format!("/run/secrets/{source}"),
-            None => format!("/{source}"),
-        };
-        all.push(FileMount {
-            source,
-            target,
-            uid: item.parsed("uid", "a number"),
-            gid: item.parsed("gid", "a number"),
-            mode: item.with("mode", "an octal number", octal),
-        });
-        item.finish();
-    }
-    all
-}
-
 fn network(section: &Section<'_>) -> NetworkMode {
     if let Some(mode) = section.string("network_mode") {
         if section.has("networks") {
-            section.fault(section.origin(), "network_mode", "cannot be given beside `networks`");
+            section.fault(
+                section.origin(),
+                "network_mode",
+                "cannot be given beside `networks`",
+            );
         }
         return match mode.split_once(':') {
             None if mode == "host" => NetworkMode::Host,
@@ -258,7 +205,11 @@ fn network(section: &Section<'_>) -> NetworkMode {
             Some(("container", name)) => NetworkMode::Container(name.to_owned()),
             _ => {
                 let known = "must be host, none, service:NAME or container:NAME";
-                section.fault(section.origin(), "network_mode", &format!("{known}, not `{mode}`"));
+                section.fault(
+                    section.origin(),
+                    "network_mode",
+                    &format!("{known}, not `{mode}`"),
+                );
                 NetworkMode::None
             }
         };
@@ -269,9 +220,17 @@ fn network(section: &Section<'_>) -> NetworkMode {
             aliases: item.strings("aliases"),
             address: item.parsed("ipv4_address", "an IPv4 address"),
             mac_address: item.string("mac_address"),
-            priority: item.parsed("gw_priority", "a number").or(item.parsed("priority", "a number")).unwrap_or_default(),
+            priority: item
+                .parsed("gw_priority", "a number")
+                .or(item.parsed("priority", "a number"))
+                .unwrap_or_default(),
         };
-        item.ignored(&["ipv6_address", "link_local_ips", "driver_opts", "interface_name"]);
+        item.ignored(&[
+            "ipv6_address",
+            "link_local_ips",
+            "driver_opts",
+            "interface_name",
+        ]);
         item.finish();
         networks.insert(entry.key.clone(), attachment);
     }
@@ -283,7 +242,9 @@ fn network(section: &Section<'_>) -> NetworkMode {
 
 fn extra_hosts(section: &Section<'_>) -> Vec<(String, HostAddress)> {
     let mut all = Vec::new();
-    let Some(hosts) = section.section("extra_hosts") else { return all };
+    let Some(hosts) = section.section("extra_hosts") else {
+        return all;
+    };
     for entry in hosts.entries() {
         let values: Vec<&Node> = match &entry.node.value {
             Value::List(items) => items.iter().collect(),
@@ -298,7 +259,11 @@ fn extra_hosts(section: &Section<'_>) -> Vec<(String, HostAddress)> {
             };
             match address {
                 Some(address) => all.push((entry.key.clone(), address)),
-                None => hosts.fault(&value.origin, &entry.key, &format!("`{text}` is not an address")),
+                None => hosts.fault(
+                    &value.origin,
+                    &entry.key,
+                    &format!("`{text}` is not an address"),
+                ),
             }
         }
     }
@@ -329,11 +294,18 @@ fn healthcheck(section: Section<'_>) -> HealthcheckSection {
         start_period: section.duration("start_period"),
         start_interval: section.duration("start_interval"),
     };
-    let first = check.test.as_ref().map(|test| test.first().map(String::as_str));
+    let first = check
+        .test
+        .as_ref()
+        .map(|test| test.first().map(String::as_str));
     if let Some(first) = first
         && !matches!(first, Some("NONE" | "CMD" | "CMD-SHELL"))
     {
-        section.fault(section.origin(), "test", "must be a string, or a list that starts with NONE, CMD or CMD-SHELL");
+        section.fault(
+            section.origin(),
+            "test",
+            "must be a string, or a list that starts with NONE, CMD or CMD-SHELL",
+        );
     }
     section.finish();
     check
@@ -353,8 +325,14 @@ fn security(section: &Section<'_>) -> SecuritySection {
             "no-new-privileges:false" => {}
             "seccomp:unconfined" => security.seccomp_unconfined = true,
             other => {
-                let message = format!("{}: `{other}` is not supported yet, ignored", section.below("security_opt"));
-                section.findings().borrow_mut().warn(Fault::at(&item.origin, message));
+                let message = format!(
+                    "{}: `{other}` is not supported yet, ignored",
+                    section.below("security_opt")
+                );
+                section
+                    .findings()
+                    .borrow_mut()
+                    .warn(Fault::at(&item.origin, message));
             }
         }
     }
@@ -365,15 +343,22 @@ fn limits(section: &Section<'_>) -> LimitsSection {
     let mut ulimits = BTreeMap::new();
     for (entry, item) in section.named("ulimits") {
         let soft = item.parsed("soft", "a number").unwrap_or(-1);
-        ulimits.insert(entry.key.clone(), (soft, item.parsed("hard", "a number").unwrap_or(soft)));
+        ulimits.insert(
+            entry.key.clone(),
+            (soft, item.parsed("hard", "a number").unwrap_or(soft)),
+        );
         item.finish();
     }
     LimitsSection {
         memory: section.bytes("mem_limit"),
-        memory_swap: section.with("memswap_limit", "a size such as 64m, or -1", |text| match text {
-            "-1" => Some(-1),
-            _ => units::bytes(text).and_then(|size| i64::try_from(size).ok()),
-        }),
+        memory_swap: section.with(
+            "memswap_limit",
+            "a size such as 64m, or -1",
+            |text| match text {
+                "-1" => Some(-1),
+                _ => units::bytes(text).and_then(|size| i64::try_from(size).ok()),
+            },
+        ),
         cpus: section.parsed("cpus", "a number of processors"),
         pids: section.parsed("pids_limit", "a number"),
         shm_size: section.bytes("shm_size"),
@@ -388,7 +373,9 @@ fn devices(section: &Section<'_>) -> Vec<Device> {
         let source = item.string("source").unwrap_or_default();
         all.push(Device {
             target: PathBuf::from(item.string("target").unwrap_or_else(|| source.clone())),
-            permissions: item.string("permissions").unwrap_or_else(|| "rwm".to_owned()),
+            permissions: item
+                .string("permissions")
+                .unwrap_or_else(|| "rwm".to_owned()),
             source: PathBuf::from(source),
         });
         item.finish();

@@ -13,13 +13,19 @@ fn name(key: &str, section: &Section<'_>, project: &str) -> (String, bool) {
     let external = match section.get("external") {
         // `external: {name: x}` is the old way to write it.
         Some(node) if node.as_map().is_some() => {
-            let old = section.section("external").and_then(|old| old.string("name"));
+            let old = section
+                .section("external")
+                .and_then(|old| old.string("name"));
             explicit = explicit.or(old);
             true
         }
         _ => section.flag("external"),
     };
-    let default = if external { key.to_owned() } else { format!("{project}_{key}") };
+    let default = if external {
+        key.to_owned()
+    } else {
+        format!("{project}_{key}")
+    };
     (explicit.unwrap_or(default), external)
 }
 
@@ -36,8 +42,16 @@ pub(crate) fn networks(root: &Section<'_>, project: &str) -> BTreeMap<String, Ne
             labels: section.labels("labels"),
             ..NetworkDefinition::default()
         };
-        if let Some(driver) = network.driver.as_deref().filter(|driver| !matches!(*driver, "bridge" | "default")) {
-            section.fault(section.origin(), "driver", &format!("`{driver}` is not supported; bridge is"));
+        if let Some(driver) = network
+            .driver
+            .as_deref()
+            .filter(|driver| !matches!(*driver, "bridge" | "default"))
+        {
+            section.fault(
+                section.origin(),
+                "driver",
+                &format!("`{driver}` is not supported; bridge is"),
+            );
         }
         if let Some(ipam) = section.section("ipam") {
             ipam.string("driver");
@@ -46,7 +60,9 @@ pub(crate) fn networks(root: &Section<'_>, project: &str) -> BTreeMap<String, Ne
                 let subnet = config.string("subnet").unwrap_or_default();
                 let gateway = config.string("gateway");
                 if !subnet.contains(':') {
-                    network.subnet = config.parsed("subnet", "a subnet such as 172.20.0.0/16").or(network.subnet);
+                    network.subnet = config
+                        .parsed("subnet", "a subnet such as 172.20.0.0/16")
+                        .or(network.subnet);
                     let gateway = gateway.and_then(|_| config.parsed("gateway", "an IPv4 address"));
                     network.gateway = gateway.or(network.gateway);
                 }
@@ -76,7 +92,11 @@ pub(crate) fn volumes(root: &Section<'_>, project: &str) -> BTreeMap<String, Vol
             labels: section.labels("labels"),
         };
         if let Some(driver) = volume.driver.as_deref().filter(|driver| *driver != "local") {
-            section.fault(section.origin(), "driver", &format!("`{driver}` is not supported; local is"));
+            section.fault(
+                section.origin(),
+                "driver",
+                &format!("`{driver}` is not supported; local is"),
+            );
         }
         section.finish();
         all.insert(entry.key.clone(), volume);
@@ -95,7 +115,11 @@ pub(crate) fn files(
     for (entry, section) in root.named(kind) {
         let (name, external) = name(&entry.key, &section, project);
         let mut sources = Vec::new();
-        sources.extend(section.string("file").map(|path| FileSource::File(PathBuf::from(path))));
+        sources.extend(
+            section
+                .string("file")
+                .map(|path| FileSource::File(PathBuf::from(path))),
+        );
         sources.extend(section.string("environment").map(|variable| {
             let value = variables.get(&variable).cloned();
             FileSource::Environment { variable, value }
@@ -103,7 +127,11 @@ pub(crate) fn files(
         sources.extend(section.string("content").map(FileSource::Content));
         sources.extend(external.then_some(FileSource::External));
         if sources.len() != 1 {
-            section.fault(section.origin(), "file", "exactly one of `file`, `environment`, `content` and `external` is needed");
+            section.fault(
+                section.origin(),
+                "file",
+                "exactly one of `file`, `environment`, `content` and `external` is needed",
+            );
         }
         section.labels("labels");
         section.ignored(&["driver", "driver_opts", "template_driver"]);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::build::{BuildContext, BuildSection, BuildSecret};
+use super::build::{BuildContext, BuildSecret, BuildSection};
 use super::canonical::is_remote;
 use super::interpolate::Variables;
 use super::project::{FileDefinition, FileSource};
@@ -19,11 +19,43 @@ pub(crate) struct Lookup<'a> {
 
 /// Keys of the specification whose support is not here yet.
 const IGNORED: &[&str] = &[
-    "annotations", "blkio_config", "cgroup", "cgroup_parent", "cpu_count", "cpu_percent", "cpu_period", "cpu_quota",
-    "cpu_rt_period", "cpu_rt_runtime", "cpu_shares", "cpuset", "credential_spec", "develop", "device_cgroup_rules",
-    "external_links", "gpus", "ipc", "isolation", "logging", "mac_address", "mem_reservation", "mem_swappiness",
-    "models", "oom_kill_disable", "pid", "platform", "post_start", "pre_start", "pre_stop", "provider", "runtime", "storage_opt",
-    "use_api_socket", "userns_mode", "uts", "volumes_from",
+    "annotations",
+    "blkio_config",
+    "cgroup",
+    "cgroup_parent",
+    "cpu_count",
+    "cpu_percent",
+    "cpu_period",
+    "cpu_quota",
+    "cpu_rt_period",
+    "cpu_rt_runtime",
+    "cpu_shares",
+    "cpuset",
+    "credential_spec",
+    "develop",
+    "device_cgroup_rules",
+    "external_links",
+    "gpus",
+    "ipc",
+    "isolation",
+    "logging",
+    "mac_address",
+    "mem_reservation",
+    "mem_swappiness",
+    "models",
+    "oom_kill_disable",
+    "pid",
+    "platform",
+    "post_start",
+    "pre_start",
+    "pre_stop",
+    "provider",
+    "runtime",
+    "storage_opt",
+    "use_api_socket",
+    "userns_mode",
+    "uts",
+    "volumes_from",
 ];
 
 /// Reads one service.
@@ -32,12 +64,17 @@ pub(crate) fn service(name: &str, section: Section<'_>, lookup: &Lookup<'_>) -> 
     let mut service = Service {
         name: name.to_owned(),
         image: section.string("image"),
-        build: section.section("build").map(|build| build_section(build, lookup)),
+        build: section
+            .section("build")
+            .map(|build| build_section(build, lookup)),
         pull_policy: pull_policy(&section),
         profiles: section.strings("profiles"),
         container: read_container::container(&section, lookup),
         depends_on: depends_on(&section),
-        replicas: section.parsed("scale", "a number").or(deploy.replicas).unwrap_or(1),
+        replicas: section
+            .parsed("scale", "a number")
+            .or(deploy.replicas)
+            .unwrap_or(1),
         restart: restart(&section).or(deploy.restart).unwrap_or_default(),
         stop_grace_period: section.duration("stop_grace_period"),
         stop_signal: section.string("stop_signal"),
@@ -49,10 +86,17 @@ pub(crate) fn service(name: &str, section: Section<'_>, lookup: &Lookup<'_>) -> 
     limits.pids = limits.pids.or(deploy.pids);
     if service.image.is_none() && service.build.is_none() {
         let message = format!("{}: needs `image:` or `build:`", section.path());
-        section.findings().borrow_mut().fault(super::fault::Fault::at(section.origin(), message));
+        section
+            .findings()
+            .borrow_mut()
+            .fault(super::fault::Fault::at(section.origin(), message));
     }
     if service.replicas > 1 && service.container.container_name.is_some() {
-        section.fault(section.origin(), "container_name", "cannot be given to more than one replica");
+        section.fault(
+            section.origin(),
+            "container_name",
+            "cannot be given to more than one replica",
+        );
     }
     section.get("extends");
     section.list("expose");
@@ -62,15 +106,21 @@ pub(crate) fn service(name: &str, section: Section<'_>, lookup: &Lookup<'_>) -> 
 }
 
 fn pull_policy(section: &Section<'_>) -> PullPolicy {
-    let policy = section.with("pull_policy", "missing, always, never, build, daily, weekly or every_<duration>", |text| match text {
-        "missing" | "if_not_present" => Some(PullPolicy::Missing),
-        "always" => Some(PullPolicy::Always),
-        "never" => Some(PullPolicy::Never),
-        "build" => Some(PullPolicy::Build),
-        // Without a record of the last pull, an image that is here is taken to be fresh.
-        other if other == "daily" || other == "weekly" || other.starts_with("every_") => Some(PullPolicy::Missing),
-        _ => None,
-    });
+    let policy = section.with(
+        "pull_policy",
+        "missing, always, never, build, daily, weekly or every_<duration>",
+        |text| match text {
+            "missing" | "if_not_present" => Some(PullPolicy::Missing),
+            "always" => Some(PullPolicy::Always),
+            "never" => Some(PullPolicy::Never),
+            "build" => Some(PullPolicy::Build),
+            // Without a record of the last pull, an image that is here is taken to be fresh.
+            other if other == "daily" || other == "weekly" || other.starts_with("every_") => {
+                Some(PullPolicy::Missing)
+            }
+            _ => None,
+        },
+    );
     policy.unwrap_or_default()
 }
 
@@ -95,27 +145,40 @@ fn depends_on(section: &Section<'_>) -> BTreeMap<String, Dependency> {
         item.finish();
         all.insert(entry.key.clone(), dependency);
     }
-    let implied = || Dependency { condition: Condition::Started, required: true, restart: false };
+    let implied = || Dependency {
+        condition: Condition::Started,
+        required: true,
+        restart: false,
+    };
     for link in section.strings("links") {
         let service = link.split(':').next().unwrap_or_default().to_owned();
         all.entry(service).or_insert_with(implied);
     }
-    if let Some(name) = section.string("network_mode").and_then(|mode| Some(mode.strip_prefix("service:")?.to_owned())) {
+    if let Some(name) = section
+        .string("network_mode")
+        .and_then(|mode| Some(mode.strip_prefix("service:")?.to_owned()))
+    {
         all.entry(name).or_insert_with(implied);
     }
     all
 }
 
 fn restart(section: &Section<'_>) -> Option<RestartPolicy> {
-    section.with("restart", "no, always, on-failure[:N] or unless-stopped", |text| match text.split_once(':') {
-        // YAML 1.1 writers leave `no` unquoted; it may arrive as a boolean.
-        None if matches!(text, "no" | "false") => Some(RestartPolicy::No),
-        None if text == "always" => Some(RestartPolicy::Always),
-        None if text == "unless-stopped" => Some(RestartPolicy::UnlessStopped),
-        None if text == "on-failure" => Some(RestartPolicy::OnFailure { attempts: None }),
-        Some(("on-failure", most)) => Some(RestartPolicy::OnFailure { attempts: Some(most.parse().ok()?) }),
-        _ => None,
-    })
+    section.with(
+        "restart",
+        "no, always, on-failure[:N] or unless-stopped",
+        |text| match text.split_once(':') {
+            // YAML 1.1 writers leave `no` unquoted; it may arrive as a boolean.
+            None if matches!(text, "no" | "false") => Some(RestartPolicy::No),
+            None if text == "always" => Some(RestartPolicy::Always),
+            None if text == "unless-stopped" => Some(RestartPolicy::UnlessStopped),
+            None if text == "on-failure" => Some(RestartPolicy::OnFailure { attempts: None }),
+            Some(("on-failure", most)) => Some(RestartPolicy::OnFailure {
+                attempts: Some(most.parse().ok()?),
+            }),
+            _ => None,
+        },
+    )
 }
 
 /// The parts of `deploy:` that mean something on one machine.
@@ -130,16 +193,22 @@ struct Deploy {
 
 impl Deploy {
     fn read(service: &Section<'_>) -> Self {
-        let Some(section) = service.section("deploy") else { return Self::default() };
-        let mut deploy = Self { replicas: section.parsed("replicas", "a number"), ..Self::default() };
+        let Some(section) = service.section("deploy") else {
+            return Self::default();
+        };
+        let mut deploy = Self {
+            replicas: section.parsed("replicas", "a number"),
+            ..Self::default()
+        };
         if let Some(policy) = section.section("restart_policy") {
             let attempts = policy.parsed("max_attempts", "a number");
-            deploy.restart = policy.with("condition", "none, on-failure or any", |text| match text {
-                "none" => Some(RestartPolicy::No),
-                "on-failure" => Some(RestartPolicy::OnFailure { attempts }),
-                "any" => Some(RestartPolicy::Always),
-                _ => None,
-            });
+            deploy.restart =
+                policy.with("condition", "none, on-failure or any", |text| match text {
+                    "none" => Some(RestartPolicy::No),
+                    "on-failure" => Some(RestartPolicy::OnFailure { attempts }),
+                    "any" => Some(RestartPolicy::Always),
+                    _ => None,
+                });
             policy.ignored(&["delay", "window"]);
             policy.finish();
         }
@@ -154,7 +223,13 @@ impl Deploy {
             resources.finish();
         }
         section.labels("labels");
-        section.ignored(&["mode", "placement", "update_config", "rollback_config", "endpoint_mode"]);
+        section.ignored(&[
+            "mode",
+            "placement",
+            "update_config",
+            "rollback_config",
+            "endpoint_mode",
+        ]);
         section.finish();
         deploy
     }
@@ -170,7 +245,11 @@ fn build_section(section: Section<'_>, lookup: &Lookup<'_>) -> BuildSection {
         }
     }
     let build = BuildSection {
-        context: if is_remote_context { BuildContext::Remote(context) } else { BuildContext::Directory(PathBuf::from(context)) },
+        context: if is_remote_context {
+            BuildContext::Remote(context)
+        } else {
+            BuildContext::Directory(PathBuf::from(context))
+        },
         dockerfile: section.string("dockerfile").map(PathBuf::from),
         dockerfile_inline: section.string("dockerfile_inline"),
         target: section.string("target"),
@@ -190,9 +269,21 @@ fn build_section(section: Section<'_>, lookup: &Lookup<'_>) -> BuildSection {
         tags: section.strings("tags"),
     };
     if build.dockerfile.is_some() && build.dockerfile_inline.is_some() {
-        section.fault(section.origin(), "dockerfile_inline", "cannot be given beside `dockerfile`");
+        section.fault(
+            section.origin(),
+            "dockerfile_inline",
+            "cannot be given beside `dockerfile`",
+        );
     }
-    section.ignored(&["entitlements", "isolation", "no_cache_filter", "privileged", "provenance", "sbom", "ulimits"]);
+    section.ignored(&[
+        "entitlements",
+        "isolation",
+        "no_cache_filter",
+        "privileged",
+        "provenance",
+        "sbom",
+        "ulimits",
+    ]);
     section.finish();
     build
 }
@@ -202,15 +293,29 @@ fn build_secrets(section: &Section<'_>, lookup: &Lookup<'_>) -> BTreeMap<String,
     for item in section.sections("secrets") {
         let source = item.string("source").unwrap_or_default();
         let id = item.string("target").unwrap_or_else(|| source.clone());
-        match lookup.secrets.get(&source).map(|definition| &definition.source) {
+        match lookup
+            .secrets
+            .get(&source)
+            .map(|definition| &definition.source)
+        {
             Some(FileSource::File(path)) => {
                 secrets.insert(id, BuildSecret::File(path.clone()));
             }
             Some(FileSource::Environment { variable, value }) => {
-                secrets.insert(id, BuildSecret::Environment { variable: variable.clone(), value: value.clone() });
+                secrets.insert(
+                    id,
+                    BuildSecret::Environment {
+                        variable: variable.clone(),
+                        value: value.clone(),
+                    },
+                );
             }
             Some(FileSource::Content(_) | FileSource::External) => {
-                item.fault(item.origin(), "source", "only a file or an environment variable can be a build secret");
+                item.fault(
+                    item.origin(),
+                    "source",
+                    "only a file or an environment variable can be a build secret",
+                );
             }
             // An undefined one is reported with the other references.
             None => {}
@@ -220,4 +325,3 @@ fn build_secrets(section: &Section<'_>, lookup: &Lookup<'_>) -> BTreeMap<String,
     }
     secrets
 }
-

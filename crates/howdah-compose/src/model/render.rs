@@ -6,7 +6,9 @@ use super::node::{Map, Node, Scalar, Value};
 use super::project::Project;
 
 /// The order of the top-level keys; all others follow by name.
-const TOP: [&str; 6] = ["name", "services", "networks", "volumes", "secrets", "configs"];
+const TOP: [&str; 6] = [
+    "name", "services", "networks", "volumes", "secrets", "configs",
+];
 
 /// A merged Compose file in long form, without the services that profiles leave out.
 #[derive(Debug, Clone)]
@@ -29,7 +31,10 @@ impl Document {
 
     /// As YAML; `origins` adds `# file:line` behind each value.
     pub fn to_yaml(&self, origins: bool) -> String {
-        let mut writer = Writer { text: String::new(), origins };
+        let mut writer = Writer {
+            text: String::new(),
+            origins,
+        };
         writer.map(self.root.as_map().unwrap_or(&Map::default()), 0, true);
         writer.text
     }
@@ -41,16 +46,27 @@ impl Document {
 }
 
 fn complete_services(root: &mut Map, project: &Project) {
-    let Some(services) = root.get_mut("services").and_then(Node::as_map_mut) else { return };
-    services.entries.retain(|entry| project.services.contains_key(&entry.key));
+    let Some(services) = root.get_mut("services").and_then(Node::as_map_mut) else {
+        return;
+    };
+    services
+        .entries
+        .retain(|entry| project.services.contains_key(&entry.key));
     for entry in &mut services.entries {
-        let Some(typed) = project.services.get(&entry.key) else { continue };
+        let Some(typed) = project.services.get(&entry.key) else {
+            continue;
+        };
         let origin = entry.node.origin.clone();
-        let Some(service) = entry.node.as_map_mut() else { continue };
+        let Some(service) = entry.node.as_map_mut() else {
+            continue;
+        };
         if let super::service::NetworkMode::Networks(networks) = &typed.container.network
             && service.get("networks").is_none()
         {
-            let entries = networks.keys().map(|key| (key.as_str(), Node::null(&origin))).collect();
+            let entries = networks
+                .keys()
+                .map(|key| (key.as_str(), Node::null(&origin)))
+                .collect();
             service.insert("networks", Node::map(entries, &origin));
         }
         service.remove("env_file");
@@ -60,7 +76,12 @@ fn complete_services(root: &mut Map, project: &Project) {
             for (name, value) in &typed.container.environment {
                 let written = old.as_ref().and_then(|old| old.as_map()?.get(name));
                 let origin = written.map_or(&origin, |node| &node.origin);
-                environment.insert(name, value.as_ref().map_or_else(|| Node::null(origin), |text| Node::text(text, origin)));
+                environment.insert(
+                    name,
+                    value
+                        .as_ref()
+                        .map_or_else(|| Node::null(origin), |text| Node::text(text, origin)),
+                );
             }
             service.insert("environment", Node::new(Value::Map(environment), &origin));
         }
@@ -77,7 +98,9 @@ fn complete_resources(root: &mut Map, project: &Project) {
         name_resource(root, "networks", key, &network.name, true);
     }
     if let Some(networks) = root.get_mut("networks").and_then(Node::as_map_mut) {
-        networks.entries.retain(|entry| project.networks.contains_key(&entry.key));
+        networks
+            .entries
+            .retain(|entry| project.networks.contains_key(&entry.key));
     }
     for (key, volume) in &project.volumes {
         name_resource(root, "volumes", key, &volume.name, false);
@@ -90,9 +113,13 @@ fn complete_resources(root: &mut Map, project: &Project) {
 }
 
 fn name_resource(root: &mut Map, section: &str, key: &str, name: &str, create: bool) {
-    let Some(section) = root.get_mut(section) else { return };
+    let Some(section) = root.get_mut(section) else {
+        return;
+    };
     let origin = section.origin.clone();
-    let Some(map) = section.as_map_mut() else { return };
+    let Some(map) = section.as_map_mut() else {
+        return;
+    };
     if map.get(key).is_none() && create {
         map.insert(key, Node::map(Vec::new(), &origin));
     }
@@ -110,7 +137,13 @@ impl Writer {
     fn map(&mut self, map: &Map, indent: usize, top: bool) {
         let mut entries: Vec<_> = map.entries.iter().collect();
         entries.sort_by_key(|entry| {
-            let rank = if top { TOP.iter().position(|key| *key == entry.key).unwrap_or(TOP.len()) } else { 0 };
+            let rank = if top {
+                TOP.iter()
+                    .position(|key| *key == entry.key)
+                    .unwrap_or(TOP.len())
+            } else {
+                0
+            };
             (rank, entry.key.as_str())
         });
         for entry in entries {
@@ -136,7 +169,9 @@ impl Writer {
                 }
             }
             Value::Null => self.line(" null", node),
-            Value::Scalar(scalar) => self.line(&format!(" {}", quote(&scalar.text, scalar.plain)), node),
+            Value::Scalar(scalar) => {
+                self.line(&format!(" {}", quote(&scalar.text, scalar.plain)), node);
+            }
         }
     }
 
@@ -157,18 +192,41 @@ impl Writer {
     fn line(&mut self, text: &str, node: &Node) {
         self.text.push_str(text);
         if self.origins {
-            let file = node.origin.file.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-            self.text.push_str(&format!("  # {file}:{}", node.origin.line));
+            let file = node
+                .origin
+                .file
+                .file_name()
+                .map(|name| name.to_string_lossy())
+                .unwrap_or_default();
+            self.text
+                .extend(["  # ", &file, ":", &node.origin.line.to_string()]);
         }
         self.text.push('\n');
     }
 }
 
+/// What is printed may be read as a Compose file again: a dollar sign must not become a variable.
+fn escape(text: &str) -> String {
+    text.replace('$', "$$")
+}
+
 /// Quotes what YAML would read as something else than this string.
 fn quote(text: &str, plain: bool) -> String {
+    let text = &escape(text);
     let looks_typed = matches!(
         text.to_ascii_lowercase().as_str(),
-        "" | "~" | "null" | "true" | "false" | "yes" | "no" | "on" | "off" | "y" | "n" | ".nan" | ".inf"
+        "" | "~"
+            | "null"
+            | "true"
+            | "false"
+            | "yes"
+            | "no"
+            | "on"
+            | "off"
+            | "y"
+            | "n"
+            | ".nan"
+            | ".inf"
     ) || text.parse::<f64>().is_ok()
         || text.starts_with("0x")
         || text.starts_with("0o");
@@ -184,8 +242,14 @@ fn quote(text: &str, plain: bool) -> String {
 
 /// Whether a text means itself without quotes (YAML 1.2, 7.3.3 Plain Style, a safe part of it).
 fn is_plain_scalar(text: &str) -> bool {
-    let reserved = ['?', ':', ',', '[', ']', '{', '}', '#', '&', '*', '!', '|', '>', '\'', '"', '%', '@', '`', ' ', '='];
-    let starts_plain = !text.starts_with(reserved) && text != "-" && !text.starts_with("- ") && !text.starts_with("---");
+    let reserved = [
+        '?', ':', ',', '[', ']', '{', '}', '#', '&', '*', '!', '|', '>', '\'', '"', '%', '@', '`',
+        ' ', '=',
+    ];
+    let starts_plain = !text.starts_with(reserved)
+        && text != "-"
+        && !text.starts_with("- ")
+        && !text.starts_with("---");
     starts_plain
         && !text.chars().any(|c| c.is_control() || c == '\u{feff}')
         && !text.ends_with([' ', ':'])
@@ -201,7 +265,12 @@ fn json(node: &Node) -> Json {
         Value::Map(map) => {
             let mut entries: Vec<_> = map.entries.iter().collect();
             entries.sort_by_key(|entry| entry.key.as_str());
-            Json::Object(entries.into_iter().map(|entry| (entry.key.clone(), json(&entry.node))).collect::<JsonMap<_, _>>())
+            Json::Object(
+                entries
+                    .into_iter()
+                    .map(|entry| (entry.key.clone(), json(&entry.node)))
+                    .collect::<JsonMap<_, _>>(),
+            )
         }
         Value::Scalar(scalar) => json_scalar(scalar),
     }
@@ -212,9 +281,13 @@ fn json_scalar(scalar: &Scalar) -> Json {
     match text {
         "true" | "false" if scalar.plain => Json::Bool(text == "true"),
         _ if scalar.plain => {
-            let number = text.parse::<i64>().ok().map(Number::from).or_else(|| text.parse().ok().and_then(Number::from_f64));
+            let number = text
+                .parse::<i64>()
+                .ok()
+                .map(Number::from)
+                .or_else(|| text.parse().ok().and_then(Number::from_f64));
             number.map_or_else(|| Json::String(text.to_owned()), Json::Number)
         }
-        _ => Json::String(text.to_owned()),
+        _ => Json::String(escape(text)),
     }
 }

@@ -51,6 +51,10 @@ impl Service {
 }
 
 /// What one container of a service is; a change here means another container.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent keys of the file, not the states of one thing"
+)]
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ContainerSection {
     /// `container_name:`.

@@ -9,7 +9,9 @@ pub struct WordsError {
 
 /// Splits like a POSIX shell does before expansion (XCU 2.2 Quoting); Compose uses go-shellwords.
 pub fn split(text: &str) -> Result<Vec<String>, WordsError> {
-    let unclosed = || WordsError { text: text.to_owned() };
+    let unclosed = || WordsError {
+        text: text.to_owned(),
+    };
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut characters = text.chars();
@@ -25,7 +27,10 @@ pub fn split(text: &str) -> Result<Vec<String>, WordsError> {
                     }
                 }
             }
-            '"' => double_quoted(&mut characters, word.get_or_insert_default()).ok_or_else(unclosed)?,
+            '"' => {
+                double_quoted(&mut characters, word.get_or_insert_default())
+                    .ok_or_else(unclosed)?;
+            }
             '\\' => match characters.next() {
                 Some('\n') => {}
                 Some(other) => word.get_or_insert_default().push(other),
@@ -60,7 +65,10 @@ mod tests {
     fn quotes_and_backslashes() {
         let table: [(&str, &[&str]); 8] = [
             ("php artisan queue:work", &["php", "artisan", "queue:work"]),
-            ("sh -c 'echo \"a b\"; exit 3'", &["sh", "-c", "echo \"a b\"; exit 3"]),
+            (
+                "sh -c 'echo \"a b\"; exit 3'",
+                &["sh", "-c", "echo \"a b\"; exit 3"],
+            ),
             ("a \"b \\\" c\" d", &["a", "b \" c", "d"]),
             ("a\\ b c", &["a b", "c"]),
             ("  a\n\tb  ", &["a", "b"]),

@@ -52,7 +52,13 @@ impl<'text> Builder<'text, '_> {
         loop {
             match self.event()? {
                 (Event::StreamEnd, _) => return Ok(()),
-                (Event::DocumentStart(_) | Event::DocumentEnd | Event::StreamStart | Event::Nothing, _) => {}
+                (
+                    Event::DocumentStart(_)
+                    | Event::DocumentEnd
+                    | Event::StreamStart
+                    | Event::Nothing,
+                    _,
+                ) => {}
                 (event, at) => documents.push(self.node(event, &at)?),
             }
         }
@@ -61,13 +67,27 @@ impl<'text> Builder<'text, '_> {
     fn event(&mut self) -> Result<(Event<'text>, Origin), Fault> {
         match self.parser.next_event() {
             Some(Ok((event, span))) => Ok((event, self.origin(&span.start))),
-            Some(Err(error)) => Err(Fault::at(&self.origin(error.marker()), format!("not valid YAML: {}", error.info()))),
-            None => Ok((Event::StreamEnd, Origin { file: Arc::clone(&self.file), line: 0, column: 0 })),
+            Some(Err(error)) => Err(Fault::at(
+                &self.origin(error.marker()),
+                format!("not valid YAML: {}", error.info()),
+            )),
+            None => Ok((
+                Event::StreamEnd,
+                Origin {
+                    file: Arc::clone(&self.file),
+                    line: 0,
+                    column: 0,
+                },
+            )),
         }
     }
 
     fn origin(&self, marker: &Marker) -> Origin {
-        Origin { file: Arc::clone(&self.file), line: marker.line(), column: marker.col() + 1 }
+        Origin {
+            file: Arc::clone(&self.file),
+            line: marker.line(),
+            column: marker.col() + 1,
+        }
     }
 
     fn node(&mut self, event: Event<'text>, at: &Origin) -> Result<Node, Fault> {
@@ -76,7 +96,11 @@ impl<'text> Builder<'text, '_> {
         let (value, anchor, tag) = match event {
             Event::Alias(id) => return self.alias(id, at),
             Event::Scalar(text, style, anchor, tag) => {
-                let value = scalar(text.into_owned(), style == ScalarStyle::Plain, tag.as_deref());
+                let value = scalar(
+                    text.into_owned(),
+                    style == ScalarStyle::Plain,
+                    tag.as_deref(),
+                );
                 (value, anchor, tag)
             }
             Event::SequenceStart(anchor, tag) => (Value::List(self.list(at)?), anchor, tag),
@@ -84,9 +108,14 @@ impl<'text> Builder<'text, '_> {
             _ => return Err(Fault::at(at, "not valid YAML: unexpected end")),
         };
         let tag = self.merge_tag(tag.as_deref(), at);
-        let node = Node { value, origin: at.clone(), tag };
+        let node = Node {
+            value,
+            origin: at.clone(),
+            tag,
+        };
         if anchor > 0 {
-            self.anchors.insert(anchor, (node.clone(), self.nodes - before));
+            self.anchors
+                .insert(anchor, (node.clone(), self.nodes - before));
         }
         Ok(node)
     }
@@ -103,7 +132,10 @@ impl<'text> Builder<'text, '_> {
     fn grow(&mut self, by: usize, at: &Origin) -> Result<(), Fault> {
         self.nodes += by;
         if self.nodes > MOST_NODES {
-            return Err(Fault::at(at, format!("the file unfolds to more than {MOST_NODES} values")));
+            return Err(Fault::at(
+                at,
+                format!("the file unfolds to more than {MOST_NODES} values"),
+            ));
         }
         Ok(())
     }
@@ -111,7 +143,10 @@ impl<'text> Builder<'text, '_> {
     fn enter(&mut self, at: &Origin) -> Result<(), Fault> {
         self.depth += 1;
         if self.depth > DEEPEST {
-            return Err(Fault::at(at, format!("nested deeper than {DEEPEST} levels")));
+            return Err(Fault::at(
+                at,
+                format!("nested deeper than {DEEPEST} levels"),
+            ));
         }
         Ok(())
     }
@@ -145,9 +180,16 @@ impl<'text> Builder<'text, '_> {
             if key == "<<" {
                 merges.push(node);
             } else if seen.insert(key.clone()) {
-                map.entries.push(Entry { key, key_origin, node });
+                map.entries.push(Entry {
+                    key,
+                    key_origin,
+                    node,
+                });
             } else {
-                self.findings.fault(Fault::at(&key_origin, format!("the key `{key}` is given twice")));
+                self.findings.fault(Fault::at(
+                    &key_origin,
+                    format!("the key `{key}` is given twice"),
+                ));
             }
         }
         for merge in merges {
@@ -173,7 +215,10 @@ impl<'text> Builder<'text, '_> {
                 }
             }
             Value::Null => {}
-            Value::Scalar(_) => self.findings.fault(Fault::at(&merge.origin, "`<<` takes a mapping, or a list of them")),
+            Value::Scalar(_) => self.findings.fault(Fault::at(
+                &merge.origin,
+                "`<<` takes a mapping, or a list of them",
+            )),
         }
     }
 
@@ -186,7 +231,10 @@ impl<'text> Builder<'text, '_> {
             "reset" => Some(MergeTag::Reset),
             "override" => Some(MergeTag::Override),
             other => {
-                self.findings.fault(Fault::at(at, format!("unknown tag `!{other}`")).hint("Compose knows `!reset` and `!override`"));
+                self.findings.fault(
+                    Fault::at(at, format!("unknown tag `!{other}`"))
+                        .hint("Compose knows `!reset` and `!override`"),
+                );
                 None
             }
         }
@@ -199,5 +247,8 @@ fn scalar(text: String, plain: bool, tag: Option<&Tag>) -> Value {
     if plain && !is_string && matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL") {
         return Value::Null;
     }
-    Value::Scalar(Scalar { text, plain: plain && !is_string })
+    Value::Scalar(Scalar {
+        text,
+        plain: plain && !is_string,
+    })
 }

@@ -43,7 +43,16 @@ impl ContainerPlan {
     /// id (compared beside it), `depends_on`, `restart`, `scale`, `profiles`, `build`, `pull_policy` and the grace period, which
     /// are obeyed without a new container.
     pub fn compute_hash(&self) -> Result<String, serde_json::Error> {
-        let recipe = (1, &self.service.container, &self.secrets, &self.configs, &self.volumes, &self.anonymous, self.stop_signal, &self.health);
+        let recipe = (
+            1,
+            &self.service.container,
+            &self.secrets,
+            &self.configs,
+            &self.volumes,
+            &self.anonymous,
+            self.stop_signal,
+            &self.health,
+        );
         Ok(Digest::of(serde_json::to_vec(&recipe)?).hex())
     }
 }
@@ -133,7 +142,10 @@ pub struct BoundPort {
 }
 
 /// One container of a stack.
-#[expect(clippy::struct_excessive_bools, reason = "independent switches of the command line, not the states of one thing")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent switches of the command line, not the states of one thing"
+)]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Container {
     /// 64 hex digits.
@@ -178,7 +190,13 @@ impl Container {
 
     /// It has a process, or is about to have one.
     pub fn is_active(&self) -> bool {
-        matches!(self.phase, Phase::Starting | Phase::Running { .. } | Phase::Stopping { .. } | Phase::Backoff { .. })
+        matches!(
+            self.phase,
+            Phase::Starting
+                | Phase::Running { .. }
+                | Phase::Stopping { .. }
+                | Phase::Backoff { .. }
+        )
     }
 
     /// Its health, when it runs and has a check.

@@ -1,7 +1,7 @@
 //! Whether what a container waits for has come to pass.
 
 use super::container::{Container, Phase};
-use super::health::HealthStatus;
+use super::health::{Health, HealthStatus};
 use crate::model::{Condition, Dependency};
 
 /// The answer.
@@ -23,14 +23,15 @@ pub(crate) fn readiness<'a>(
     for container in containers {
         any = true;
         match of_container(dependency.condition, container) {
-            Readiness::Ready => {}
             Readiness::Wait => result = Readiness::Wait,
             Readiness::Never(why) if dependency.required => return Readiness::Never(why),
-            Readiness::Never(_) => {}
+            Readiness::Ready | Readiness::Never(_) => {}
         }
     }
     if !any && dependency.required {
-        return Readiness::Never(format!("service `{name}`, which it depends on, has no container"));
+        return Readiness::Never(format!(
+            "service `{name}`, which it depends on, has no container"
+        ));
     }
     result
 }
@@ -38,25 +39,39 @@ pub(crate) fn readiness<'a>(
 fn of_container(condition: Condition, container: &Container) -> Readiness {
     let name = &container.name;
     match (condition, &container.phase) {
-        (_, Phase::Failed { message }) => Readiness::Never(format!("`{name}`, which it depends on, cannot start: {message}")),
-        (_, Phase::Waiting | Phase::Starting | Phase::Backoff { .. } | Phase::Stopping { .. } | Phase::Removing) => Readiness::Wait,
-        (_, Phase::Created) => Readiness::Never(format!("`{name}`, which it depends on, is not started")),
+        (_, Phase::Failed { message }) => Readiness::Never(format!(
+            "`{name}`, which it depends on, cannot start: {message}"
+        )),
+        (_, Phase::Created) => {
+            Readiness::Never(format!("`{name}`, which it depends on, is not started"))
+        }
         (Condition::Started, Phase::Running { .. } | Phase::Exited(_)) => Readiness::Ready,
-        (Condition::Healthy, Phase::Running { health: None, .. }) => {
-            Readiness::Never(format!("`{name}`, which must be healthy first, has no health check"))
+        (Condition::Healthy, Phase::Running { health, .. }) => healthy(name, health.as_ref()),
+        (Condition::Healthy, Phase::Exited(ended)) => Readiness::Never(format!(
+            "`{name}`, which must be healthy first, exited ({})",
+            ended.code
+        )),
+        (Condition::CompletedSuccessfully, Phase::Exited(ended)) if ended.code == 0 => {
+            Readiness::Ready
         }
-        (Condition::Healthy, Phase::Running { health: Some(health), .. }) => match health.status {
-            HealthStatus::Healthy => Readiness::Ready,
-            HealthStatus::Starting => Readiness::Wait,
-            HealthStatus::Unhealthy => Readiness::Never(format!("`{name}`, which it depends on, is unhealthy")),
-        },
-        (Condition::Healthy, Phase::Exited(ended)) => {
-            Readiness::Never(format!("`{name}`, which must be healthy first, exited ({})", ended.code))
-        }
-        (Condition::CompletedSuccessfully, Phase::Running { .. }) => Readiness::Wait,
-        (Condition::CompletedSuccessfully, Phase::Exited(ended)) if ended.code == 0 => Readiness::Ready,
-        (Condition::CompletedSuccessfully, Phase::Exited(ended)) => {
-            Readiness::Never(format!("`{name}`, which must complete first, exited ({})", ended.code))
+        (Condition::CompletedSuccessfully, Phase::Exited(ended)) => Readiness::Never(format!(
+            "`{name}`, which must complete first, exited ({})",
+            ended.code
+        )),
+        // On its way, one way or the other.
+        _ => Readiness::Wait,
+    }
+}
+
+fn healthy(name: &str, health: Option<&Health>) -> Readiness {
+    match health.map(|health| health.status) {
+        None => Readiness::Never(format!(
+            "`{name}`, which must be healthy first, has no health check"
+        )),
+        Some(HealthStatus::Healthy) => Readiness::Ready,
+        Some(HealthStatus::Starting) => Readiness::Wait,
+        Some(HealthStatus::Unhealthy) => {
+            Readiness::Never(format!("`{name}`, which it depends on, is unhealthy"))
         }
     }
 }

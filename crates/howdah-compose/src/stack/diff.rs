@@ -5,8 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::container::{Container, ContainerPlan, Goal, Phase};
 use super::Stack;
+use super::container::{Container, ContainerPlan, Goal, Phase};
 use crate::model::{Project, Service};
 
 /// What the project wants.
@@ -134,10 +134,16 @@ impl fmt::Display for StackAction {
                 write!(formatter, "recreate container {name}: {reason}")
             }
             Self::Start { name } => write!(formatter, "start container {name}"),
-            Self::Restart { name } => write!(formatter, "restart container {name}: a dependency is replaced"),
+            Self::Restart { name } => write!(
+                formatter,
+                "restart container {name}: a dependency is replaced"
+            ),
             Self::Keep { name } => write!(formatter, "keep container {name}"),
             Self::Remove { name } => write!(formatter, "remove container {name}"),
-            Self::Orphan { name } => write!(formatter, "leave orphan container {name} (--remove-orphans removes it)"),
+            Self::Orphan { name } => write!(
+                formatter,
+                "leave orphan container {name} (--remove-orphans removes it)"
+            ),
         }
     }
 }
@@ -145,16 +151,26 @@ impl fmt::Display for StackAction {
 /// The name of a service's container.
 pub fn container_name(project: &Project, service: &Service, index: u32) -> String {
     let default = || format!("{}-{}-{index}", project.name, service.name);
-    service.container.container_name.clone().unwrap_or_else(default)
+    service
+        .container
+        .container_name
+        .clone()
+        .unwrap_or_else(default)
 }
 
 /// The services an `up` is about: those named, or all, with what they depend on.
 pub fn wanted_services(project: &Project, options: &DiffOptions) -> BTreeSet<String> {
     let all = || project.services.keys().cloned().collect::<Vec<_>>();
-    let mut open: Vec<String> = if options.services.is_empty() { all() } else { options.services.clone() };
+    let mut open: Vec<String> = if options.services.is_empty() {
+        all()
+    } else {
+        options.services.clone()
+    };
     let mut wanted = BTreeSet::new();
     while let Some(name) = open.pop() {
-        let Some(service) = project.services.get(&name) else { continue };
+        let Some(service) = project.services.get(&name) else {
+            continue;
+        };
         if wanted.insert(name) && !options.no_deps {
             open.extend(service.depends_on.keys().cloned());
         }
@@ -168,41 +184,80 @@ pub fn diff(desired: &Desired<'_>, actual: &Stack, options: &DiffOptions) -> Vec
     let wanted = wanted_services(project, options);
     let mut actions = resources(project, actual, desired.plans);
     for service in wanted.iter().filter_map(|name| project.services.get(name)) {
-        let Some(plan) = desired.plans.get(&service.name) else { continue };
-        let replicas = options.scale.get(&service.name).copied().unwrap_or(service.replicas);
+        let Some(plan) = desired.plans.get(&service.name) else {
+            continue;
+        };
+        let replicas = options
+            .scale
+            .get(&service.name)
+            .copied()
+            .unwrap_or(service.replicas);
         for index in 1..=replicas {
             let name = container_name(project, service, index);
             actions.push(match actual.containers.get(&name) {
-                None => StackAction::Create { name, service: service.name.clone(), index },
+                None => StackAction::Create {
+                    name,
+                    service: service.name.clone(),
+                    index,
+                },
                 Some(container) => existing(container, plan, options),
             });
         }
-        let surplus = actual.of_service(&service.name).filter(|container| container.index > replicas);
-        actions.extend(surplus.map(|container| StackAction::Remove { name: container.name.clone() }));
+        let surplus = actual
+            .of_service(&service.name)
+            .filter(|container| container.index > replicas);
+        actions.extend(surplus.map(|container| StackAction::Remove {
+            name: container.name.clone(),
+        }));
     }
     restart_dependents(&mut actions, project, actual);
     let is_orphan = |container: &&Container| {
         let service = container.service();
-        !container.one_off && !project.services.contains_key(service) && !project.disabled.contains_key(service)
+        !container.one_off
+            && !project.services.contains_key(service)
+            && !project.disabled.contains_key(service)
     };
-    actions.extend(actual.containers.values().filter(is_orphan).map(|container| {
-        let name = container.name.clone();
-        if options.remove_orphans { StackAction::Remove { name } } else { StackAction::Orphan { name } }
-    }));
+    actions.extend(
+        actual
+            .containers
+            .values()
+            .filter(is_orphan)
+            .map(|container| {
+                let name = container.name.clone();
+                if options.remove_orphans {
+                    StackAction::Remove { name }
+                } else {
+                    StackAction::Orphan { name }
+                }
+            }),
+    );
     actions
 }
 
-fn resources(project: &Project, actual: &Stack, plans: &BTreeMap<String, ContainerPlan>) -> Vec<StackAction> {
+fn resources(
+    project: &Project,
+    actual: &Stack,
+    plans: &BTreeMap<String, ContainerPlan>,
+) -> Vec<StackAction> {
     let mut actions = Vec::new();
     for (key, network) in &project.networks {
         if !actual.networks.contains_key(key) {
-            actions.push(StackAction::CreateNetwork { key: key.clone(), name: network.name.clone() });
+            actions.push(StackAction::CreateNetwork {
+                key: key.clone(),
+                name: network.name.clone(),
+            });
         }
     }
-    let used: BTreeSet<&String> = plans.values().flat_map(|plan| plan.volumes.values()).collect();
+    let used: BTreeSet<&String> = plans
+        .values()
+        .flat_map(|plan| plan.volumes.values())
+        .collect();
     for volume in project.volumes.values() {
-        if used.contains(&volume.name) && !volume.external && !actual.volumes.contains(&volume.name) {
-            actions.push(StackAction::CreateVolume { name: volume.name.clone() });
+        if used.contains(&volume.name) && !volume.external && !actual.volumes.contains(&volume.name)
+        {
+            actions.push(StackAction::CreateVolume {
+                name: volume.name.clone(),
+            });
         }
     }
     actions
@@ -212,16 +267,28 @@ fn existing(container: &Container, plan: &ContainerPlan, options: &DiffOptions) 
     let (name, service) = (container.name.clone(), container.service().to_owned());
     let reason = match options.recreate {
         Recreate::Always => Some(RecreateReason::Forced),
-        Recreate::Never => None,
         Recreate::Changed if container.plan.image != plan.image => Some(RecreateReason::Image),
-        Recreate::Changed if container.plan.hash != plan.hash => Some(RecreateReason::Configuration),
-        Recreate::Changed => None,
+        Recreate::Changed if container.plan.hash != plan.hash => {
+            Some(RecreateReason::Configuration)
+        }
+        Recreate::Changed | Recreate::Never => None,
     };
-    let is_going = matches!(container.goal, Goal::Remove | Goal::Replace(_)) || container.phase == Phase::Removing;
+    let is_going = matches!(container.goal, Goal::Remove | Goal::Replace(_))
+        || container.phase == Phase::Removing;
     match reason {
-        Some(reason) => StackAction::Recreate { name, service, reason },
-        None if is_going => StackAction::Recreate { name, service, reason: RecreateReason::Configuration },
-        None if container.goal == Goal::Run && (container.is_active() || container.phase == Phase::Waiting) => {
+        Some(reason) => StackAction::Recreate {
+            name,
+            service,
+            reason,
+        },
+        None if is_going => StackAction::Recreate {
+            name,
+            service,
+            reason: RecreateReason::Configuration,
+        },
+        None if container.goal == Goal::Run
+            && (container.is_active() || container.phase == Phase::Waiting) =>
+        {
             StackAction::Keep { name }
         }
         None => StackAction::Start { name },
@@ -238,10 +305,18 @@ fn restart_dependents(actions: &mut [StackAction], project: &Project, actual: &S
         })
         .collect();
     for action in actions {
-        let StackAction::Keep { name } = action else { continue };
-        let service = actual.containers.get(name).and_then(|container| project.services.get(container.service()));
+        let StackAction::Keep { name } = action else {
+            continue;
+        };
+        let service = actual
+            .containers
+            .get(name)
+            .and_then(|container| project.services.get(container.service()));
         let depends = |service: &Service| {
-            service.depends_on.iter().any(|(target, dependency)| dependency.restart && replaced.contains(target))
+            service
+                .depends_on
+                .iter()
+                .any(|(target, dependency)| dependency.restart && replaced.contains(target))
         };
         if service.is_some_and(depends) {
             *action = StackAction::Restart { name: name.clone() };

@@ -35,24 +35,44 @@ pub struct HealthPlan {
 
 impl HealthPlan {
     /// The service's section over the image's `HEALTHCHECK`, over Docker's defaults; none when there is no check.
-    pub fn decide(section: Option<&HealthcheckSection>, image: Option<&howdah_image::Healthcheck>) -> Option<Self> {
+    pub fn decide(
+        section: Option<&HealthcheckSection>,
+        image: Option<&howdah_image::Healthcheck>,
+    ) -> Option<Self> {
         let empty = HealthcheckSection::default();
         let section = section.unwrap_or(&empty);
-        let test = section.test.clone().or_else(|| image.map(|image| image.test.clone()))?;
+        let test = section
+            .test
+            .clone()
+            .or_else(|| image.map(|image| image.test.clone()))?;
         if section.disable || test.is_empty() || test[0] == "NONE" {
             return None;
         }
         // The image's times go with the image's test, and with a test of the service that does not say them.
         let pick = |own: Option<Duration>, image: Option<Duration>, default: u64| {
-            own.or(image).filter(|time| !time.is_zero()).unwrap_or(Duration::from_secs(default))
+            own.or(image)
+                .filter(|time| !time.is_zero())
+                .unwrap_or(Duration::from_secs(default))
         };
         Some(Self {
             test,
             interval: pick(section.interval, image.and_then(|image| image.interval), 30),
             timeout: pick(section.timeout, image.and_then(|image| image.timeout), 30),
-            retries: section.retries.or(image.and_then(|image| image.retries)).filter(|count| *count > 0).unwrap_or(3),
-            start_period: pick(section.start_period, image.and_then(|image| image.start_period), 0),
-            start_interval: pick(section.start_interval, image.and_then(|image| image.start_interval), 5),
+            retries: section
+                .retries
+                .or(image.and_then(|image| image.retries))
+                .filter(|count| *count > 0)
+                .unwrap_or(3),
+            start_period: pick(
+                section.start_period,
+                image.and_then(|image| image.start_period),
+                0,
+            ),
+            start_interval: pick(
+                section.start_interval,
+                image.and_then(|image| image.start_interval),
+                5,
+            ),
         })
     }
 }
@@ -99,7 +119,13 @@ pub struct Probe {
 impl Health {
     /// Of a container that has just been started.
     pub fn new(started: Millis) -> Self {
-        Self { status: HealthStatus::Starting, failing: 0, early: 0, next: Some(started.after(EARLIEST)), output: String::new() }
+        Self {
+            status: HealthStatus::Starting,
+            failing: 0,
+            early: 0,
+            next: Some(started.after(EARLIEST)),
+            output: String::new(),
+        }
     }
 
     /// When a check is due.
@@ -132,7 +158,11 @@ impl Health {
             }
         }
         let pause = if self.status == HealthStatus::Starting && is_early {
-            let most = if in_start_period { plan.start_interval.min(plan.interval) } else { plan.interval };
+            let most = if in_start_period {
+                plan.start_interval.min(plan.interval)
+            } else {
+                plan.interval
+            };
             let doubled = EARLIEST.saturating_mul(1 << self.early.min(16));
             self.early += 1;
             doubled.min(most)
@@ -163,11 +193,22 @@ mod tests {
         let started = Millis(1_000_000);
         let mut health = Health::new(started);
         let mut changes = Vec::new();
-        while let Some(now) = health.due().filter(|due| *due < Millis(started.0 + until * 1000)) {
+        while let Some(now) = health
+            .due()
+            .filter(|due| *due < Millis(started.0 + until * 1000))
+        {
             let before = health.status;
             health.begin();
             let second = now.since(started).as_secs();
-            health.finish(plan, Probe { passed: passes(second), output: String::new() }, started, now);
+            health.finish(
+                plan,
+                Probe {
+                    passed: passes(second),
+                    output: String::new(),
+                },
+                started,
+                now,
+            );
             if health.status != before {
                 changes.push(format!("{second}:{:?}", health.status));
             }
@@ -194,12 +235,18 @@ mod tests {
     fn one_failure_is_forgiven_and_recovery_is_seen() {
         assert_eq!(timeline(&plan(), 100, |second| second != 20), ["0:Healthy"]);
         let changes = timeline(&plan(), 200, |second| !(20..90).contains(&second));
-        assert!(changes[1].ends_with("Unhealthy") && changes[2].ends_with("Healthy"), "{changes:?}");
+        assert!(
+            changes[1].ends_with("Unhealthy") && changes[2].ends_with("Healthy"),
+            "{changes:?}"
+        );
     }
 
     #[test]
     fn failures_in_the_start_period_do_not_count() {
-        let plan = HealthPlan { start_period: Duration::from_secs(100), ..plan() };
+        let plan = HealthPlan {
+            start_period: Duration::from_secs(100),
+            ..plan()
+        };
         assert_eq!(timeline(&plan, 99, |_| false), [""; 0]);
         assert!(timeline(&plan, 200, |_| false)[0].ends_with("Unhealthy"));
     }
@@ -212,10 +259,24 @@ mod tests {
             ..Default::default()
         };
         let decided = HealthPlan::decide(None, Some(&image)).unwrap();
-        assert_eq!((decided.test[1].as_str(), decided.interval, decided.retries), ("image", Duration::from_secs(7), 3));
-        let section = HealthcheckSection { retries: Some(5), ..Default::default() };
-        assert_eq!(HealthPlan::decide(Some(&section), Some(&image)).unwrap().retries, 5);
-        let section = HealthcheckSection { disable: true, ..Default::default() };
+        assert_eq!(
+            (decided.test[1].as_str(), decided.interval, decided.retries),
+            ("image", Duration::from_secs(7), 3)
+        );
+        let section = HealthcheckSection {
+            retries: Some(5),
+            ..Default::default()
+        };
+        assert_eq!(
+            HealthPlan::decide(Some(&section), Some(&image))
+                .unwrap()
+                .retries,
+            5
+        );
+        let section = HealthcheckSection {
+            disable: true,
+            ..Default::default()
+        };
         assert_eq!(HealthPlan::decide(Some(&section), Some(&image)), None);
         assert_eq!(HealthPlan::decide(None, None), None);
     }

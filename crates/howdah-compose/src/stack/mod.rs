@@ -24,7 +24,10 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 pub use container::{BoundPort, Container, ContainerPlan, Ended, Goal, Phase};
-pub use diff::{Desired, DiffOptions, Recreate, RecreateReason, StackAction, container_name, diff, wanted_services};
+pub use diff::{
+    Desired, DiffOptions, Recreate, RecreateReason, StackAction, container_name, diff,
+    wanted_services,
+};
 pub use event::{Change, StackEvent, Subject};
 pub(crate) use health::MOST_OUTPUT;
 pub use health::{Health, HealthPlan, HealthStatus, Probe};
@@ -104,8 +107,16 @@ impl Stack {
     /// When `step` has to be called again if nothing happens before.
     pub fn next_deadline(&self) -> Option<Millis> {
         let deadline = |container: &Container| match &container.phase {
-            Phase::Running { health: Some(health), .. } => health.due(),
-            Phase::Stopping { until, killed: false, .. } | Phase::Backoff { until, .. } => Some(*until),
+            Phase::Running {
+                health: Some(health),
+                ..
+            } => health.due(),
+            Phase::Stopping {
+                until,
+                killed: false,
+                ..
+            }
+            | Phase::Backoff { until, .. } => Some(*until),
             _ => None,
         };
         self.containers.values().filter_map(deadline).min()
@@ -113,11 +124,16 @@ impl Stack {
 
     /// Moves one container; says whether its phase or goal changed.
     fn step_container(&mut self, name: &str, now: Millis, effects: &mut Vec<Effect>) -> bool {
-        let Some(container) = self.containers.get(name) else { return false };
+        let Some(container) = self.containers.get(name) else {
+            return false;
+        };
         let wants_run = container.goal == Goal::Run;
         match &container.phase {
             Phase::Waiting if wants_run => self.try_start(name, now, effects),
-            Phase::Running { health: Some(health), .. } if wants_run && health.due().is_some_and(|due| due <= now) => {
+            Phase::Running {
+                health: Some(health),
+                ..
+            } if wants_run && health.due().is_some_and(|due| due <= now) => {
                 self.begin_probe(name);
                 effects.push(Effect::Probe(name.to_owned()));
                 true
@@ -131,19 +147,43 @@ impl Stack {
             Phase::Running { started, .. } if !wants_run && self.may_stop(container) => {
                 let (started, signal) = (*started, container.plan.stop_signal);
                 let until = now.after(container.stop_grace());
-                self.set_phase(name, Phase::Stopping { started, until, killed: false });
+                self.set_phase(
+                    name,
+                    Phase::Stopping {
+                        started,
+                        until,
+                        killed: false,
+                    },
+                );
                 self.tell(name, now, Change::Stopping);
                 effects.push(Effect::Signal(name.to_owned(), signal));
                 true
             }
-            Phase::Stopping { started, until, killed: false } if *until <= now => {
+            Phase::Stopping {
+                started,
+                until,
+                killed: false,
+            } if *until <= now => {
                 let (started, until, grace) = (*started, *until, container.stop_grace().as_secs());
-                self.set_phase(name, Phase::Stopping { started, until, killed: true });
+                self.set_phase(
+                    name,
+                    Phase::Stopping {
+                        started,
+                        until,
+                        killed: true,
+                    },
+                );
                 self.tell(name, now, Change::Killed { grace });
                 effects.push(Effect::Signal(name.to_owned(), SIGKILL));
                 true
             }
-            Phase::Waiting | Phase::Created | Phase::Failed { .. } | Phase::Exited(_) | Phase::Backoff { .. } if !wants_run => {
+            Phase::Waiting
+            | Phase::Created
+            | Phase::Failed { .. }
+            | Phase::Exited(_)
+            | Phase::Backoff { .. }
+                if !wants_run =>
+            {
                 self.rest(name, effects)
             }
             _ => false,
@@ -160,7 +200,13 @@ impl Stack {
                 true
             }
             Readiness::Never(message) => {
-                self.tell(name, now, Change::Failed { message: message.clone() });
+                self.tell(
+                    name,
+                    now,
+                    Change::Failed {
+                        message: message.clone(),
+                    },
+                );
                 self.set_phase(name, Phase::Failed { message });
                 true
             }
@@ -184,7 +230,9 @@ impl Stack {
 
     /// The containers of a service, one-off ones left out.
     pub fn of_service<'a>(&'a self, service: &'a str) -> impl Iterator<Item = &'a Container> {
-        self.containers.values().filter(move |container| container.service() == service && !container.one_off)
+        self.containers
+            .values()
+            .filter(move |container| container.service() == service && !container.one_off)
     }
 
     /// Whether nobody who is to stop as well still needs it.
@@ -193,14 +241,20 @@ impl Stack {
             other.name != container.name
                 && other.goal != Goal::Run
                 && other.is_active()
-                && other.plan.service.depends_on.contains_key(container.service())
+                && other
+                    .plan
+                    .service
+                    .depends_on
+                    .contains_key(container.service())
         };
         container.one_off || !self.containers.values().any(needs)
     }
 
     /// What comes after a container has come to rest with another goal than running.
     fn rest(&mut self, name: &str, effects: &mut Vec<Effect>) -> bool {
-        let Some(container) = self.containers.get_mut(name) else { return false };
+        let Some(container) = self.containers.get_mut(name) else {
+            return false;
+        };
         let resting = match &container.phase {
             Phase::Backoff { exit, .. } | Phase::Exited(exit) => Phase::Exited(*exit),
             _ => Phase::Created,
@@ -227,10 +281,15 @@ impl Stack {
 
     /// A container's program runs.
     pub fn started(&mut self, name: &str, ports: Vec<BoundPort>, now: Millis) {
-        let Some(container) = self.containers.get_mut(name) else { return };
+        let Some(container) = self.containers.get_mut(name) else {
+            return;
+        };
         if container.phase == Phase::Starting {
             let health = container.plan.health.as_ref().map(|_| Health::new(now));
-            container.phase = Phase::Running { started: now, health };
+            container.phase = Phase::Running {
+                started: now,
+                health,
+            };
             container.ports = ports;
             self.tell(name, now, Change::Started);
         }
@@ -238,16 +297,32 @@ impl Stack {
 
     /// A container could not be started.
     pub fn start_failed(&mut self, name: &str, message: String, now: Millis) {
-        if self.containers.get(name).is_some_and(|container| container.phase == Phase::Starting) {
-            self.tell(name, now, Change::Failed { message: message.clone() });
+        if self
+            .containers
+            .get(name)
+            .is_some_and(|container| container.phase == Phase::Starting)
+        {
+            self.tell(
+                name,
+                now,
+                Change::Failed {
+                    message: message.clone(),
+                },
+            );
             self.set_phase(name, Phase::Failed { message });
         }
     }
 
     /// A container's program ended.
     pub fn exited(&mut self, name: &str, ended: Ended, now: Millis) {
-        let Some(container) = self.containers.get_mut(name) else { return };
-        let Ended { code, oom_killed, finished } = ended;
+        let Some(container) = self.containers.get_mut(name) else {
+            return;
+        };
+        let Ended {
+            code,
+            oom_killed,
+            finished,
+        } = ended;
         let (expected, began) = match &container.phase {
             Phase::Stopping { started, .. } => (true, *started),
             Phase::Running { started, .. } => (false, *started),
@@ -256,14 +331,27 @@ impl Stack {
         };
         let attempts = restart::attempts_after(container.restarts, began, finished);
         let pause = restart::pause(container.plan.service.restart, code, attempts);
-        container.phase = match pause.filter(|_| !expected && container.goal == Goal::Run && !container.one_off) {
+        container.phase = match pause
+            .filter(|_| !expected && container.goal == Goal::Run && !container.one_off)
+        {
             Some(pause) => {
                 container.restarts = attempts + 1;
-                Phase::Backoff { until: now.after(pause), exit: ended }
+                Phase::Backoff {
+                    until: now.after(pause),
+                    exit: ended,
+                }
             }
             None => Phase::Exited(ended),
         };
-        self.tell(name, now, Change::Exited { code, oom_killed, expected });
+        self.tell(
+            name,
+            now,
+            Change::Exited {
+                code,
+                oom_killed,
+                expected,
+            },
+        );
     }
 
     /// A one-off container's command is gone before its program ran.
@@ -277,22 +365,42 @@ impl Stack {
     }
 
     fn begin_probe(&mut self, name: &str) {
-        if let Some(Container { phase: Phase::Running { health: Some(health), .. }, .. }) = self.containers.get_mut(name) {
+        if let Some(Container {
+            phase:
+                Phase::Running {
+                    health: Some(health),
+                    ..
+                },
+            ..
+        }) = self.containers.get_mut(name)
+        {
             health.begin();
         }
     }
 
     /// A health check has a result.
     pub fn probed(&mut self, name: &str, probe: Probe, now: Millis) {
-        let Some(container) = self.containers.get_mut(name) else { return };
-        let Some(plan) = &container.plan.health else { return };
-        let Phase::Running { started, health: Some(health) } = &mut container.phase else { return };
+        let Some(container) = self.containers.get_mut(name) else {
+            return;
+        };
+        let Some(plan) = &container.plan.health else {
+            return;
+        };
+        let Phase::Running {
+            started,
+            health: Some(health),
+        } = &mut container.phase
+        else {
+            return;
+        };
         let before = health.status;
         health.finish(plan, probe, *started, now);
         let change = match health.status {
             status if status == before => return,
             HealthStatus::Healthy => Change::Healthy,
-            HealthStatus::Unhealthy => Change::Unhealthy { output: health.output.clone() },
+            HealthStatus::Unhealthy => Change::Unhealthy {
+                output: health.output.clone(),
+            },
             HealthStatus::Starting => return,
         };
         self.tell(name, now, change);
@@ -300,12 +408,19 @@ impl Stack {
 
     /// A container is gone; the one that replaces it takes its place.
     pub fn removed(&mut self, name: &str, now: Millis) {
-        let is_removing = self.containers.get(name).is_some_and(|container| container.phase == Phase::Removing);
+        let is_removing = self
+            .containers
+            .get(name)
+            .is_some_and(|container| container.phase == Phase::Removing);
         if !is_removing {
             return;
         }
         self.tell(name, now, Change::Removed);
-        if let Some(Container { goal: Goal::Replace(next), .. }) = self.containers.remove(name) {
+        if let Some(Container {
+            goal: Goal::Replace(next),
+            ..
+        }) = self.containers.remove(name)
+        {
             self.containers.insert(name.to_owned(), *next);
             self.tell(name, now, Change::Created);
         }
@@ -314,7 +429,11 @@ impl Stack {
     /// Prepares for another keeper's life: checks that were under way are due again.
     pub fn adopt(&mut self, now: Millis) {
         for container in self.containers.values_mut() {
-            if let Phase::Running { health: Some(health), .. } = &mut container.phase {
+            if let Phase::Running {
+                health: Some(health),
+                ..
+            } = &mut container.phase
+            {
                 health.resume(now);
             }
         }
@@ -335,15 +454,21 @@ impl Stack {
                 service: container.service().to_owned(),
                 index: container.index,
             };
-            self.events.push(StackEvent { at, subject, change });
+            self.events.push(StackEvent {
+                at,
+                subject,
+                change,
+            });
         }
     }
 
     /// Nothing has a process, will have one, or is being removed.
     pub fn is_at_rest(&self) -> bool {
         let rests = |container: &Container| {
-            matches!(container.phase, Phase::Exited(_) | Phase::Created | Phase::Failed { .. })
-                && matches!(container.goal, Goal::Run | Goal::Stop)
+            matches!(
+                container.phase,
+                Phase::Exited(_) | Phase::Created | Phase::Failed { .. }
+            ) && matches!(container.goal, Goal::Run | Goal::Stop)
         };
         self.containers.values().all(rests)
     }

@@ -20,13 +20,19 @@ pub enum Selection<'a> {
 impl Selection<'_> {
     /// Services, or all when none is named.
     pub fn of(services: &[String]) -> Selection<'_> {
-        if services.is_empty() { Selection::All } else { Selection::Services(services) }
+        if services.is_empty() {
+            Selection::All
+        } else {
+            Selection::Services(services)
+        }
     }
 
     fn includes(&self, container: &Container) -> bool {
         match self {
             Self::All => true,
-            Self::Services(names) => names.iter().any(|name| name == container.service()) && !container.one_off,
+            Self::Services(names) => {
+                names.iter().any(|name| name == container.service()) && !container.one_off
+            }
         }
     }
 }
@@ -43,14 +49,23 @@ impl Stack {
         let mut concerned = Vec::new();
         for action in actions {
             match action {
-                StackAction::Create { name, service, index } => {
-                    let Some(plan) = plans.get(service) else { continue };
-                    self.containers.insert(name.clone(), make(name, plan, *index));
+                StackAction::Create {
+                    name,
+                    service,
+                    index,
+                } => {
+                    let Some(plan) = plans.get(service) else {
+                        continue;
+                    };
+                    self.containers
+                        .insert(name.clone(), make(name, plan, *index));
                     self.tell(name, now, Change::Created);
                     concerned.push(name.clone());
                 }
                 StackAction::Recreate { name, service, .. } => {
-                    let Some(plan) = plans.get(service) else { continue };
+                    let Some(plan) = plans.get(service) else {
+                        continue;
+                    };
                     self.replace(name, plan, make, now);
                     concerned.push(name.clone());
                 }
@@ -66,12 +81,25 @@ impl Stack {
                 }
                 StackAction::Keep { name } => {
                     self.refresh(name, plans);
-                    let is_running = self.containers.get(name).is_some_and(|kept| matches!(kept.phase, Phase::Running { .. }));
-                    self.tell(name, now, if is_running { Change::Unchanged } else { Change::Waiting });
+                    let is_running = self
+                        .containers
+                        .get(name)
+                        .is_some_and(|kept| matches!(kept.phase, Phase::Running { .. }));
+                    self.tell(
+                        name,
+                        now,
+                        if is_running {
+                            Change::Unchanged
+                        } else {
+                            Change::Waiting
+                        },
+                    );
                     concerned.push(name.clone());
                 }
                 StackAction::Remove { name } => self.set_goal(name, Goal::Remove),
-                StackAction::CreateNetwork { .. } | StackAction::CreateVolume { .. } | StackAction::Orphan { .. } => {}
+                StackAction::CreateNetwork { .. }
+                | StackAction::CreateVolume { .. }
+                | StackAction::Orphan { .. } => {}
             }
         }
         concerned
@@ -84,12 +112,23 @@ impl Stack {
         make: &dyn Fn(&str, &ContainerPlan, u32) -> Container,
         now: Millis,
     ) {
-        let Some(old) = self.containers.get_mut(name) else { return };
+        let Some(old) = self.containers.get_mut(name) else {
+            return;
+        };
         let mut next = make(name, plan, old.index);
         // The same address again: what knows it by address finds it where it was.
-        next.addresses.extend(old.addresses.clone().into_iter().filter(|(network, _)| wants_network(plan, network)));
-        let kept = old.anonymous.iter().filter(|(path, _)| plan.anonymous.contains(path));
-        next.anonymous.extend(kept.map(|(path, volume)| (path.clone(), volume.clone())));
+        next.addresses.extend(
+            old.addresses
+                .clone()
+                .into_iter()
+                .filter(|(network, _)| wants_network(plan, network)),
+        );
+        let kept = old
+            .anonymous
+            .iter()
+            .filter(|(path, _)| plan.anonymous.contains(path));
+        next.anonymous
+            .extend(kept.map(|(path, volume)| (path.clone(), volume.clone())));
         old.goal = Goal::Replace(Box::new(next));
         self.tell(name, now, Change::Recreating);
     }
@@ -105,7 +144,9 @@ impl Stack {
     }
 
     fn start(&mut self, name: &str, now: Millis) {
-        let Some(container) = self.containers.get_mut(name) else { return };
+        let Some(container) = self.containers.get_mut(name) else {
+            return;
+        };
         if container.one_off {
             return;
         }
@@ -113,7 +154,9 @@ impl Stack {
         container.grace = None;
         match container.phase {
             Phase::Stopping { .. } => container.goal = Goal::Restart,
-            Phase::Running { .. } | Phase::Starting | Phase::Waiting | Phase::Backoff { .. } => container.goal = Goal::Run,
+            Phase::Running { .. } | Phase::Starting | Phase::Waiting | Phase::Backoff { .. } => {
+                container.goal = Goal::Run;
+            }
             Phase::Exited(_) | Phase::Created | Phase::Failed { .. } => {
                 container.goal = Goal::Run;
                 container.phase = Phase::Waiting;
@@ -130,8 +173,15 @@ impl Stack {
     }
 
     /// Changes the containers selected; gives their names.
-    fn update(&mut self, selection: &Selection<'_>, mut change: impl FnMut(&mut Container)) -> Vec<String> {
-        let selected = self.containers.values_mut().filter(|container| selection.includes(container));
+    fn update(
+        &mut self,
+        selection: &Selection<'_>,
+        mut change: impl FnMut(&mut Container),
+    ) -> Vec<String> {
+        let selected = self
+            .containers
+            .values_mut()
+            .filter(|container| selection.includes(container));
         selected
             .map(|container| {
                 change(container);
@@ -151,7 +201,11 @@ impl Stack {
     }
 
     /// Wants containers gone. Those that are being stopped already keep their deadline unless a new one is given.
-    pub fn want_remove(&mut self, selection: &Selection<'_>, grace: Option<Duration>) -> Vec<String> {
+    pub fn want_remove(
+        &mut self,
+        selection: &Selection<'_>,
+        grace: Option<Duration>,
+    ) -> Vec<String> {
         self.update(selection, |container| {
             container.goal = Goal::Remove;
             container.grace = grace;
@@ -159,9 +213,15 @@ impl Stack {
     }
 
     /// Wants containers restarted.
-    pub fn want_restart(&mut self, selection: &Selection<'_>, grace: Option<Duration>) -> Vec<String> {
+    pub fn want_restart(
+        &mut self,
+        selection: &Selection<'_>,
+        grace: Option<Duration>,
+    ) -> Vec<String> {
         self.update(selection, |container| {
-            if matches!(container.goal, Goal::Run | Goal::Stop | Goal::Restart) && !container.one_off {
+            if matches!(container.goal, Goal::Run | Goal::Stop | Goal::Restart)
+                && !container.one_off
+            {
                 container.goal = Goal::Restart;
                 container.grace = grace;
                 container.restarts = 0;
@@ -172,7 +232,9 @@ impl Stack {
     /// Wants containers that exist started.
     pub fn want_start(&mut self, selection: &Selection<'_>, now: Millis) -> Vec<String> {
         let names = self.update(selection, |_| {});
-        names.iter().for_each(|name| self.start(name, now));
+        for name in &names {
+            self.start(name, now);
+        }
         names
     }
 
@@ -190,7 +252,9 @@ impl Stack {
 fn wants_network(plan: &ContainerPlan, network: &str) -> bool {
     match &plan.service.container.network {
         // A fixed address is given again by who makes the container.
-        crate::model::NetworkMode::Networks(networks) => networks.get(network).is_some_and(|at| at.address.is_none()),
+        crate::model::NetworkMode::Networks(networks) => {
+            networks.get(network).is_some_and(|at| at.address.is_none())
+        }
         _ => false,
     }
 }

@@ -16,11 +16,23 @@ struct World {
 }
 
 fn service(name: &str) -> Service {
-    Service { name: name.to_owned(), replicas: 1, image: Some(name.to_owned()), ..Service::default() }
+    Service {
+        name: name.to_owned(),
+        replicas: 1,
+        image: Some(name.to_owned()),
+        ..Service::default()
+    }
 }
 
 fn depends(mut service: Service, on: &str, condition: Condition) -> Service {
-    service.depends_on.insert(on.to_owned(), Dependency { condition, required: true, restart: false });
+    service.depends_on.insert(
+        on.to_owned(),
+        Dependency {
+            condition,
+            required: true,
+            restart: false,
+        },
+    );
     service
 }
 
@@ -29,7 +41,10 @@ fn project(services: Vec<Service>) -> Project {
         name: "p".to_owned(),
         directory: "/p".into(),
         files: Vec::new(),
-        services: services.into_iter().map(|service| (service.name.clone(), service)).collect(),
+        services: services
+            .into_iter()
+            .map(|service| (service.name.clone(), service))
+            .collect(),
         disabled: BTreeMap::new(),
         networks: BTreeMap::new(),
         volumes: BTreeMap::new(),
@@ -86,13 +101,37 @@ fn make(name: &str, plan: &ContainerPlan, index: u32) -> Container {
 
 impl World {
     fn new() -> Self {
-        Self { stack: Stack { project: "p".to_owned(), ..Stack::default() }, now: Millis(1000), log: String::new(), effects: Vec::new() }
+        Self {
+            stack: Stack {
+                project: "p".to_owned(),
+                ..Stack::default()
+            },
+            now: Millis(1000),
+            log: String::new(),
+            effects: Vec::new(),
+        }
     }
 
-    fn up(&mut self, services: Vec<Service>, healthy: &[&str], options: &DiffOptions) -> Vec<String> {
+    fn up(
+        &mut self,
+        services: Vec<Service>,
+        healthy: &[&str],
+        options: &DiffOptions,
+    ) -> Vec<String> {
         let project = project(services);
-        let plans = project.services.values().map(|s| (s.name.clone(), plan(s, healthy.contains(&s.name.as_str())))).collect();
-        let actions = diff(&Desired { project: &project, plans: &plans }, &self.stack, options);
+        let plans = project
+            .services
+            .values()
+            .map(|s| (s.name.clone(), plan(s, healthy.contains(&s.name.as_str()))))
+            .collect();
+        let actions = diff(
+            &Desired {
+                project: &project,
+                plans: &plans,
+            },
+            &self.stack,
+            options,
+        );
         self.stack.apply(&actions, &plans, &make, self.now);
         self.step();
         actions.iter().map(ToString::to_string).collect()
@@ -101,7 +140,9 @@ impl World {
     fn step(&mut self) {
         self.effects.extend(self.stack.step(self.now));
         for event in self.stack.events.drain(..) {
-            let Subject::Container { name, .. } = event.subject else { continue };
+            let Subject::Container { name, .. } = event.subject else {
+                continue;
+            };
             writeln!(self.log, "{} {name} {:?}", event.at.0, event.change).unwrap();
         }
     }
@@ -116,12 +157,27 @@ impl World {
     }
 
     fn exited(&mut self, name: &str, code: i32) {
-        self.stack.exited(name, Ended { code, oom_killed: false, finished: self.now }, self.now);
+        self.stack.exited(
+            name,
+            Ended {
+                code,
+                oom_killed: false,
+                finished: self.now,
+            },
+            self.now,
+        );
         self.step();
     }
 
     fn probed(&mut self, name: &str, passed: bool) {
-        self.stack.probed(name, Probe { passed, output: String::new() }, self.now);
+        self.stack.probed(
+            name,
+            Probe {
+                passed,
+                output: String::new(),
+            },
+            self.now,
+        );
         self.step();
     }
 
@@ -144,9 +200,17 @@ fn start(name: &str) -> Effect {
 #[test]
 fn dependencies_start_first_and_stop_last() {
     let mut world = World::new();
-    let web = depends(depends(service("web"), "db", Condition::Healthy), "migrate", Condition::CompletedSuccessfully);
+    let web = depends(
+        depends(service("web"), "db", Condition::Healthy),
+        "migrate",
+        Condition::CompletedSuccessfully,
+    );
     let migrate = depends(service("migrate"), "db", Condition::Healthy);
-    world.up(vec![web, migrate, service("db")], &["db"], &DiffOptions::default());
+    world.up(
+        vec![web, migrate, service("db")],
+        &["db"],
+        &DiffOptions::default(),
+    );
     assert_eq!(world.take(), [start("p-db-1")]);
     world.started("p-db-1");
     assert_eq!(world.take(), []);
@@ -161,10 +225,22 @@ fn dependencies_start_first_and_stop_last() {
 
     world.stack.want_remove(&Selection::All, None);
     world.step();
-    assert_eq!(world.take(), [Effect::Remove("p-migrate-1".to_owned()), Effect::Signal("p-web-1".to_owned(), 15)]);
+    assert_eq!(
+        world.take(),
+        [
+            Effect::Remove("p-migrate-1".to_owned()),
+            Effect::Signal("p-web-1".to_owned(), 15)
+        ]
+    );
     world.removed("p-migrate-1");
     world.exited("p-web-1", 0);
-    assert_eq!(world.take(), [Effect::Signal("p-db-1".to_owned(), 15), Effect::Remove("p-web-1".to_owned())]);
+    assert_eq!(
+        world.take(),
+        [
+            Effect::Signal("p-db-1".to_owned(), 15),
+            Effect::Remove("p-web-1".to_owned())
+        ]
+    );
     world.removed("p-web-1");
     world.exited("p-db-1", 0);
     world.removed("p-db-1");
@@ -174,13 +250,23 @@ fn dependencies_start_first_and_stop_last() {
 #[test]
 fn a_dependency_that_cannot_come_fails_what_waits_for_it() {
     let cases: [(Condition, &str); 3] = [
-        (Condition::Healthy, "`p-db-1`, which must be healthy first, exited (3)"),
-        (Condition::CompletedSuccessfully, "`p-db-1`, which must complete first, exited (3)"),
+        (
+            Condition::Healthy,
+            "`p-db-1`, which must be healthy first, exited (3)",
+        ),
+        (
+            Condition::CompletedSuccessfully,
+            "`p-db-1`, which must complete first, exited (3)",
+        ),
         (Condition::Started, ""),
     ];
     for (condition, expected) in cases {
         let mut world = World::new();
-        world.up(vec![depends(service("web"), "db", condition), service("db")], &["db"], &DiffOptions::default());
+        world.up(
+            vec![depends(service("web"), "db", condition), service("db")],
+            &["db"],
+            &DiffOptions::default(),
+        );
         world.started("p-db-1");
         world.exited("p-db-1", 3);
         let got = match &world.stack.containers["p-web-1"].phase {
@@ -190,7 +276,14 @@ fn a_dependency_that_cannot_come_fails_what_waits_for_it() {
         assert_eq!(got, expected);
     }
     let mut world = World::new();
-    world.up(vec![depends(service("web"), "db", Condition::Healthy), service("db")], &[], &DiffOptions::default());
+    world.up(
+        vec![
+            depends(service("web"), "db", Condition::Healthy),
+            service("db"),
+        ],
+        &[],
+        &DiffOptions::default(),
+    );
     world.started("p-db-1");
     assert!(world.log.contains("has no health check"), "{}", world.log);
 }
@@ -201,7 +294,9 @@ fn stop_deadline_then_kill_and_it_is_said() {
     world.up(vec![service("web")], &[], &DiffOptions::default());
     world.started("p-web-1");
     world.take();
-    world.stack.want_stop(&Selection::All, Some(Duration::from_secs(3)));
+    world
+        .stack
+        .want_stop(&Selection::All, Some(Duration::from_secs(3)));
     world.step();
     assert_eq!(world.take(), [Effect::Signal("p-web-1".to_owned(), 15)]);
     world.wait();
@@ -209,14 +304,24 @@ fn stop_deadline_then_kill_and_it_is_said() {
     assert_eq!(world.take(), [Effect::Signal("p-web-1".to_owned(), 9)]);
     assert_eq!(world.stack.next_deadline(), None);
     world.exited("p-web-1", 137);
-    insta::assert_snapshot!(world.log, @"");
+    insta::assert_snapshot!(world.log, @r"
+    1000 p-web-1 Created
+    1000 p-web-1 Starting
+    1000 p-web-1 Started
+    1000 p-web-1 Stopping
+    4000 p-web-1 Killed { grace: 3 }
+    4000 p-web-1 Exited { code: 137, oom_killed: false, expected: true }
+    ");
     assert!(world.stack.is_at_rest());
 }
 
 #[test]
 fn restart_with_back_off_unless_stopped_by_hand() {
     let mut world = World::new();
-    let web = Service { restart: RestartPolicy::OnFailure { attempts: Some(2) }, ..service("web") };
+    let web = Service {
+        restart: RestartPolicy::OnFailure { attempts: Some(2) },
+        ..service("web")
+    };
     world.up(vec![web], &[], &DiffOptions::default());
     let mut starts = Vec::new();
     for _ in 0..3 {
@@ -232,7 +337,10 @@ fn restart_with_back_off_unless_stopped_by_hand() {
     assert!(world.stack.is_at_rest());
 
     let mut world = World::new();
-    let web = Service { restart: RestartPolicy::Always, ..service("web") };
+    let web = Service {
+        restart: RestartPolicy::Always,
+        ..service("web")
+    };
     world.up(vec![web], &[], &DiffOptions::default());
     world.started("p-web-1");
     world.exited("p-web-1", 0);
@@ -246,38 +354,93 @@ fn restart_with_back_off_unless_stopped_by_hand() {
 fn only_what_changed_is_replaced() {
     let mut world = World::new();
     let both = || vec![service("web"), service("db")];
-    assert_eq!(world.up(both(), &[], &DiffOptions::default()), ["create container p-db-1", "create container p-web-1"]);
+    assert_eq!(
+        world.up(both(), &[], &DiffOptions::default()),
+        ["create container p-db-1", "create container p-web-1"]
+    );
     world.started("p-web-1");
     world.started("p-db-1");
     world.take();
     let mut changed = both();
     changed[0].restart = RestartPolicy::Always;
-    assert_eq!(world.up(changed, &[], &DiffOptions::default()), ["keep container p-db-1", "keep container p-web-1"]);
-    assert_eq!(world.stack.containers["p-web-1"].plan.service.restart, RestartPolicy::Always);
+    assert_eq!(
+        world.up(changed, &[], &DiffOptions::default()),
+        ["keep container p-db-1", "keep container p-web-1"]
+    );
+    assert_eq!(
+        world.stack.containers["p-web-1"].plan.service.restart,
+        RestartPolicy::Always
+    );
     let mut changed = both();
     changed[0].container.command = Some(vec!["x".to_owned()]);
     let actions = world.up(changed, &[], &DiffOptions::default());
-    assert_eq!(actions, ["keep container p-db-1", "recreate container p-web-1: its configuration changed"]);
+    assert_eq!(
+        actions,
+        [
+            "keep container p-db-1",
+            "recreate container p-web-1: its configuration changed"
+        ]
+    );
     assert_eq!(world.take(), [Effect::Signal("p-web-1".to_owned(), 15)]);
     world.exited("p-web-1", 0);
     world.removed("p-web-1");
-    assert_eq!(world.take(), [Effect::Remove("p-web-1".to_owned()), start("p-web-1")]);
+    assert_eq!(
+        world.take(),
+        [Effect::Remove("p-web-1".to_owned()), start("p-web-1")]
+    );
 }
 
 #[test]
 fn options_of_up() {
     let mut world = World::new();
-    let services = || vec![depends(service("web"), "db", Condition::Started), service("db"), service("other")];
-    let scale = DiffOptions { services: vec!["web".to_owned()], scale: BTreeMap::from([("web".to_owned(), 2)]), ..DiffOptions::default() };
+    let services = || {
+        vec![
+            depends(service("web"), "db", Condition::Started),
+            service("db"),
+            service("other"),
+        ]
+    };
+    let scale = DiffOptions {
+        services: vec!["web".to_owned()],
+        scale: BTreeMap::from([("web".to_owned(), 2)]),
+        ..DiffOptions::default()
+    };
     let actions = world.up(services(), &[], &scale);
-    assert_eq!(actions, ["create container p-db-1", "create container p-web-1", "create container p-web-2"]);
-    let alone = DiffOptions { services: vec!["web".to_owned()], no_deps: true, recreate: Recreate::Always, ..DiffOptions::default() };
-    assert_eq!(world.up(services(), &[], &alone), ["recreate container p-web-1: --force-recreate", "remove container p-web-2"]);
+    assert_eq!(
+        actions,
+        [
+            "create container p-db-1",
+            "create container p-web-1",
+            "create container p-web-2"
+        ]
+    );
+    let alone = DiffOptions {
+        services: vec!["web".to_owned()],
+        no_deps: true,
+        recreate: Recreate::Always,
+        ..DiffOptions::default()
+    };
+    assert_eq!(
+        world.up(services(), &[], &alone),
+        [
+            "recreate container p-web-1: --force-recreate",
+            "remove container p-web-2"
+        ]
+    );
     let fewer = vec![service("other")];
     let actions = world.up(fewer.clone(), &[], &DiffOptions::default());
-    assert_eq!(actions.last().unwrap(), "leave orphan container p-web-2 (--remove-orphans removes it)");
-    let orphans = DiffOptions { remove_orphans: true, ..DiffOptions::default() };
-    assert_eq!(world.up(fewer, &[], &orphans).last().unwrap(), "remove container p-web-2");
+    assert_eq!(
+        actions.last().unwrap(),
+        "leave orphan container p-web-2 (--remove-orphans removes it)"
+    );
+    let orphans = DiffOptions {
+        remove_orphans: true,
+        ..DiffOptions::default()
+    };
+    assert_eq!(
+        world.up(fewer, &[], &orphans).last().unwrap(),
+        "remove container p-web-2"
+    );
 }
 
 #[test]
@@ -294,7 +457,10 @@ fn a_replaced_dependency_restarts_those_who_ask_for_it() {
     world.started("p-db-1");
     world.started("p-web-1");
     let actions = world.up(services("b"), &[], &DiffOptions::default());
-    assert_eq!(actions[1], "restart container p-web-1: a dependency is replaced");
+    assert_eq!(
+        actions[1],
+        "restart container p-web-1: a dependency is replaced"
+    );
 }
 
 #[test]
@@ -318,11 +484,21 @@ fn another_keeper_goes_on_from_what_is_written() {
 #[test]
 fn down_while_coming_up_ends_with_nothing() {
     let mut world = World::new();
-    world.up(vec![depends(service("web"), "db", Condition::Started), service("db")], &[], &DiffOptions::default());
+    world.up(
+        vec![
+            depends(service("web"), "db", Condition::Started),
+            service("db"),
+        ],
+        &[],
+        &DiffOptions::default(),
+    );
     world.stack.want_remove(&Selection::All, None);
     world.step();
     // The start that is under way is waited for; the one that was waiting never happens.
-    assert_eq!(world.take(), [start("p-db-1"), Effect::Remove("p-web-1".to_owned())]);
+    assert_eq!(
+        world.take(),
+        [start("p-db-1"), Effect::Remove("p-web-1".to_owned())]
+    );
     world.removed("p-web-1");
     world.started("p-db-1");
     assert_eq!(world.take(), [Effect::Signal("p-db-1".to_owned(), 15)]);
