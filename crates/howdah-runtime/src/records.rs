@@ -21,7 +21,7 @@ use crate::process::ProcessName;
 use crate::{ContainerSpec, Exit, Usage};
 
 /// What is known of a container while it runs.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Record {
     /// The process that keeps the container.
     pub(crate) helper: ProcessName,
