@@ -120,10 +120,11 @@ fn a_container_has_its_addresses_and_the_world() {
     ] {
         assert!(found.contains(&part), "{part} in {found}");
     }
-    assert!(
-        !output("ip", &["-o", "link"]).contains("hv"),
-        "a cable stayed"
-    );
+    // The kernel removes a cable with the namespace that held its other end, in its own time.
+    eventually("the cables' removal", || {
+        let ports = output("ip", &["-o", "link", "show", "master", "howdah-t1"]);
+        ports.is_empty().then_some(())
+    });
     assert_eq!(
         lab.run_ok(&bridge.join(lab.shell("two", REACH_OUT), 8)),
         "reached\n"
@@ -192,11 +193,20 @@ fn the_host_reaches_a_container_and_is_reached() {
 #[test]
 fn bridges_are_made_once_and_removed_whole() {
     let _machine = machine();
-    let before = output("nft", &["list", "ruleset"]);
+    // Other stacks may share the machine and the table: only what names our bridges is looked at.
+    let rules_of = |bridge: &str| {
+        let table = output("nft", &["list", "table", "ip", "howdah"]);
+        let lines = table
+            .lines()
+            .filter(|line| line.contains(bridge))
+            .map(str::to_owned);
+        lines.collect::<Vec<_>>()
+    };
     let bridge = Bridge::new("howdah-t1", false);
-    let rules = output("nft", &["list", "table", "ip", "howdah"]);
+    let rules = rules_of("howdah-t1");
+    assert!(!rules.is_empty());
     ensure_bridge(&bridge.0).unwrap();
-    assert_eq!(output("nft", &["list", "table", "ip", "howdah"]), rules);
+    assert_eq!(rules_of("howdah-t1"), rules);
     let moved = BridgeSpec {
         gateway: bridge.address(200),
         ..bridge.0.clone()
@@ -216,7 +226,7 @@ fn bridges_are_made_once_and_removed_whole() {
     remove_bridge("howdah-t2").unwrap();
     remove_bridge("howdah-t1").unwrap();
     remove_bridge("howdah-t1").unwrap();
-    assert_eq!(output("nft", &["list", "ruleset"]), before);
+    assert!(rules_of("howdah-t").is_empty());
     assert!(!output("ip", &["-o", "link"]).contains("howdah-t"));
 }
 
