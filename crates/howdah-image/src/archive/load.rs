@@ -13,7 +13,7 @@ use super::{ArchiveError, NamedImage, store_error};
 use crate::layer::LayerError;
 use crate::layer::transfer::{compression_of, receive, received};
 use crate::manifest::{CONTAINERD_NAME, Descriptor, Index, Manifest, Platform, REF_NAME, is_index};
-use crate::store::{Compression, LayerBlob, settle};
+use crate::store::{Compression, LayerBlob};
 use crate::{Digest, ImageConfig, Layer, Reference, Store};
 
 /// Indexes may name indexes; nobody nests them deeper.
@@ -49,7 +49,7 @@ fn load_source(store: &Store, source: &Source) -> Result<Vec<NamedImage>, Archiv
         }
     }
     // Names come last: a name never points to an image that a power cut could still take.
-    settle(store).map_err(store_error)?;
+    store.settle().map_err(store_error)?;
     for named in &loaded {
         for reference in &named.references {
             store.tag(&named.image.id, reference).map_err(store_error)?;

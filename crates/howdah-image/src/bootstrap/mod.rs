@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 
 use crate::layer::LayerError;
 use crate::layer::transfer::seal_tree;
-use crate::store::settle;
 use crate::{
     ContainerConfig, History, Image, ImageConfig, Reference, RootFs, Staging, Store, StoreError,
 };
@@ -111,7 +110,7 @@ fn keep(
         ..ImageConfig::default()
     };
     let image = store.save_image(config, vec![layer]).map_err(store_error)?;
-    settle(store).map_err(store_error)?;
+    store.settle().map_err(store_error)?;
     store.tag(&image.id, reference).map_err(store_error)?;
     Ok(image)
 }

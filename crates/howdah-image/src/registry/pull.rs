@@ -12,7 +12,7 @@ use crate::layer::transfer::{compression_of, receive, received};
 use crate::manifest::{
     DOCKER_LIST, DOCKER_MANIFEST, Descriptor, Index, Manifest, OCI_INDEX, OCI_MANIFEST,
 };
-use crate::store::{LayerBlob, settle};
+use crate::store::LayerBlob;
 use crate::{Digest, Image, ImageConfig, Layer, Platform, Store, StoreError};
 
 /// Configurations are read into memory.
@@ -63,7 +63,7 @@ pub(super) async fn pull(
     let keep = || -> Result<Image, StoreError> {
         let image = store.save_document(&document, config, layers)?;
         // The name comes last, when a power cut can no longer take what it names.
-        settle(store)?;
+        store.settle()?;
         store.record_manifest(&image.id, &reference.with_digest(digest))?;
         if reference.digest().is_none() {
             store.tag(&image.id, reference)?;

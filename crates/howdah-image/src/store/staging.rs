@@ -4,7 +4,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{Store, StoreError, Temporary, durability};
+use super::{Store, StoreError, Temporary};
 use crate::SnapshotId;
 
 /// `tmp/<random>/{upper,work}`. Dropped without [`seal`](Self::seal), it is removed.
@@ -54,7 +54,6 @@ impl Staging {
     /// ids mean equal content.
     pub fn seal(self, id: &SnapshotId) -> Result<(), StoreError> {
         let target = self.store.snapshot_path(id);
-        durability::mark_unsettled(&self.store, id)?;
         // RENAME_NOREPLACE, because rename(2) would replace an empty directory.
         let renamed = rustix::fs::renameat_with(
             rustix::fs::CWD,
