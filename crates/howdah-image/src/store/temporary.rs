@@ -69,15 +69,17 @@ pub(super) fn reap(parent: &Path) -> Result<(), StoreError> {
         // Somebody is creating an entry or reaping; the next open will do.
         return Ok(());
     }
-    for entry in entries {
-        let path = entry.path();
-        let Ok(directory) = open_directory(&path) else {
-            continue;
-        };
-        if flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            // Errors are not the caller's business: it did not make this entry, and works without its removal.
-            drop(fs_err::remove_dir_all(&path));
-        }
+    let lock = |path: PathBuf| {
+        let directory = open_directory(&path).ok()?;
+        flock(&directory, FlockOperation::NonBlockingLockExclusive).ok()?;
+        Some((path, directory))
+    };
+    let dead: Vec<(PathBuf, File)> = entries.filter_map(|entry| lock(entry.path())).collect();
+    // Their own locks keep other reapers away, so nobody has to wait at the gate for the removal.
+    drop(gate);
+    for (path, _lock) in &dead {
+        // Errors are not the caller's business: it did not make this entry, and works without its removal.
+        drop(fs_err::remove_dir_all(path));
     }
     Ok(())
 }
