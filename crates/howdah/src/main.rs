@@ -57,20 +57,20 @@ fn main() -> ExitCode {
 fn run(context: &Context, command: Command) -> Result<ExitCode, CommandError> {
     match command {
         Command::Build(args) => commands::build::run(context, &args),
-        Command::Config(args) => commands::config::run(context, args),
+        Command::Config(args) => commands::config::run(context, &args),
         Command::Down(args) => commands::down::run(context, args),
         Command::Exec(args) => commands::exec::run(context, args),
         Command::Health(args) => commands::health::run(context, args),
         Command::Image(args) => commands::image::run(context, args),
         Command::Images(args) => commands::images::run(context, &args),
         // Starts threads only in its own time: nothing runs before it.
-        Command::Keeper(args) => commands::keeper::run(context, args),
-        Command::Logs(args) => commands::logs::run(context, args),
-        Command::Ps(args) => commands::ps::run(context, args),
+        Command::Keeper(args) => commands::keeper::run(context, &args),
+        Command::Logs(args) => commands::logs::run(context, &args),
+        Command::Ps(args) => commands::ps::run(context, &args),
         Command::Pull(args) => commands::pull::run(context, args),
         Command::Push(args) => commands::push::run(context, &args),
         Command::Restart(args) => commands::restart::run(context, args),
-        Command::Run(args) => commands::run::run(context, *args),
+        Command::Run(args) => commands::run::run(context, &args),
         Command::Start(args) => commands::start::run(context, args),
         Command::Stop(args) => commands::stop::run(context, args),
         // Forks, and changes its signal mask: no thread exists, because none is started before a command runs.

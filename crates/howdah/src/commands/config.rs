@@ -7,6 +7,10 @@ use super::{CommandError, Context};
 
 /// Check the Compose files and print what they come to.
 #[derive(Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches of the command line"
+)]
 pub(crate) struct Args {
     #[command(flatten)]
     project: ProjectArgs,
@@ -46,7 +50,7 @@ enum Format {
     Json,
 }
 
-pub(crate) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandError> {
+pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandError> {
     let stack = args.project.load(context, &args.file, &args.names)?;
     let project = stack.project();
     let lines: Vec<String> = if args.quiet {
@@ -54,19 +58,33 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandErro
     } else if args.services {
         project.services.keys().cloned().collect()
     } else if args.images {
-        project.services.values().map(|service| project.image_name(service)).collect()
+        project
+            .services
+            .values()
+            .map(|service| project.image_name(service))
+            .collect()
     } else if args.volumes {
         project.volumes.keys().cloned().collect()
     } else if args.networks {
         project.networks.keys().cloned().collect()
     } else if args.profiles {
         let all = project.services.values().chain(project.disabled.values());
-        let names: std::collections::BTreeSet<String> = all.flat_map(|service| service.profiles.clone()).collect();
+        let names: std::collections::BTreeSet<String> =
+            all.flat_map(|service| service.profiles.clone()).collect();
         names.into_iter().collect()
     } else if args.format == Format::Json {
-        vec![serde_json::to_string_pretty(&stack.loaded.document.to_json())?]
+        vec![serde_json::to_string_pretty(
+            &stack.loaded.document.to_json(),
+        )?]
     } else {
-        vec![stack.loaded.document.to_yaml(args.origins).trim_end().to_owned()]
+        vec![
+            stack
+                .loaded
+                .document
+                .to_yaml(args.origins)
+                .trim_end()
+                .to_owned(),
+        ]
     };
     for line in lines {
         anstream::println!("{line}");

@@ -30,11 +30,25 @@ pub(crate) struct Args {
 
 pub(crate) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandError> {
     let stack = args.project.load(context, &args.file, &args.services)?;
-    let all = stack.project().volumes.values().filter(|volume| !volume.external);
-    let volumes: Vec<String> = all.filter(|_| args.volumes).map(|volume| volume.name.clone()).collect();
+    let all = stack
+        .project()
+        .volumes
+        .values()
+        .filter(|volume| !volume.external);
+    let volumes: Vec<String> = all
+        .filter(|_| args.volumes)
+        .map(|volume| volume.name.clone())
+        .collect();
     if !stack.exists()? && volumes.is_empty() {
         anstream::eprintln!("nothing to remove for project `{}`", stack.project().name);
         return Ok(ExitCode::SUCCESS);
     }
-    request::run(&stack, Request::Down { services: args.services, grace: args.timeout, volumes })
+    request::run(
+        &stack,
+        &Request::Down {
+            services: args.services,
+            grace: args.timeout,
+            volumes,
+        },
+    )
 }

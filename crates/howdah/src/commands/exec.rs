@@ -10,6 +10,10 @@ use super::{CommandError, Context};
 
 /// Run a command in a running container.
 #[derive(Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches of the command line"
+)]
 pub(crate) struct Args {
     #[command(flatten)]
     project: ProjectArgs,
@@ -50,7 +54,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandError> {
-    let stack = args.project.load(context, &args.file, std::slice::from_ref(&args.service))?;
+    let stack = args
+        .project
+        .load(context, &args.file, std::slice::from_ref(&args.service))?;
     let container = stack.running(&args.service, args.index)?;
     let terminal = !args.detach && attach::wants_terminal(args.no_tty);
     let spec = ExecSpec {
@@ -66,7 +72,9 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandErro
         return detached(&stack, container.id, spec);
     }
     let runtime = Runtime::new(context.runtime_directory(), &stack.options.executable)?;
-    let running = runtime.exec(&container.id, &spec, attach::stdio(terminal)).map_err(failed)?;
+    let running = runtime
+        .exec(&container.id, &spec, attach::stdio(terminal))
+        .map_err(failed)?;
     Ok(attach::code(attach::attend(running)?.code))
 }
 
@@ -75,7 +83,10 @@ pub(crate) fn with_value(pair: &str) -> String {
     if pair.contains('=') {
         return pair.to_owned();
     }
-    std::env::var_os(pair).map_or_else(|| format!("{pair}="), |value| format!("{pair}={}", value.to_string_lossy()))
+    std::env::var_os(pair).map_or_else(
+        || format!("{pair}="),
+        |value| format!("{pair}={}", value.to_string_lossy()),
+    )
 }
 
 /// A process lives as long as who holds it, so the keeper does.
@@ -89,7 +100,10 @@ fn detached(stack: &Stack, id: String, process: ExecSpec) -> Result<ExitCode, Co
             _ => {}
         }
     }
-    Err(CommandError::new(format!("the keeper of stack `{}` gave no answer", stack.project().name)))
+    Err(CommandError::new(format!(
+        "the keeper of stack `{}` gave no answer",
+        stack.project().name
+    )))
 }
 
 /// Docker's exit codes: 127 for a command that is not there, 126 for one that cannot be executed.

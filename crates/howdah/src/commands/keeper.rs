@@ -18,7 +18,7 @@ pub(crate) struct Args {
     project: String,
 }
 
-pub(crate) fn run(_context: &Context, args: Args) -> Result<ExitCode, CommandError> {
+pub(crate) fn run(_context: &Context, args: &Args) -> Result<ExitCode, CommandError> {
     let paths = StackPaths::new(&args.root, &args.runtime, &args.project);
     let executable = std::env::current_exe()?;
     match keep(&KeeperOptions { paths, executable }) {

@@ -13,6 +13,10 @@ use super::{CommandError, Context};
 
 /// Show what containers print.
 #[derive(Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches of the command line"
+)]
 pub(crate) struct Args {
     #[command(flatten)]
     project: ProjectArgs,
@@ -53,7 +57,10 @@ struct Tail(Option<usize>);
 fn tail(text: &str) -> Result<Tail, String> {
     match text {
         "all" => Ok(Tail(None)),
-        _ => text.parse().map(|count| Tail(Some(count))).map_err(|_| format!("`{text}` is neither a number nor `all`")),
+        _ => text
+            .parse()
+            .map(|count| Tail(Some(count)))
+            .map_err(|_| format!("`{text}` is neither a number nor `all`")),
     }
 }
 
@@ -61,8 +68,12 @@ fn time(text: &str) -> Result<Timestamp, String> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok(time);
     }
-    let span: Span = text.parse().map_err(|_| format!("`{text}` is neither a time nor a duration"))?;
-    Timestamp::now().checked_sub(span).map_err(|error| error.to_string())
+    let span: Span = text
+        .parse()
+        .map_err(|_| format!("`{text}` is neither a time nor a duration"))?;
+    Timestamp::now()
+        .checked_sub(span)
+        .map_err(|error| error.to_string())
 }
 
 enum Heard {
@@ -71,9 +82,15 @@ enum Heard {
     End,
 }
 
-pub(crate) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandError> {
-    let stack = args.project.load(context, &FileArgs::new(args.files.clone()), &args.services)?;
-    let watcher = if args.follow && stack.exists()? { Some(watch(&stack)?) } else { None };
+pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandError> {
+    let stack = args
+        .project
+        .load(context, &FileArgs::new(args.files.clone()), &args.services)?;
+    let watcher = if args.follow && stack.exists()? {
+        Some(watch(&stack)?)
+    } else {
+        None
+    };
     let containers = stack.containers()?;
     let is_wanted = |container: &Container| {
         (args.services.is_empty() || args.services.iter().any(|name| name == container.service()))
@@ -81,13 +98,24 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandErro
             && !container.one_off
     };
     let chosen: Vec<Container> = containers.into_iter().filter(is_wanted).collect();
-    let style = Style { no_prefix: args.no_log_prefix, no_colour: args.no_color, timestamps: args.timestamps };
+    let style = Style {
+        no_prefix: args.no_log_prefix,
+        no_colour: args.no_color,
+        timestamps: args.timestamps,
+    };
     let mut output = Output::new(style);
     output.expect(&chosen);
     for container in &chosen {
-        output.add(container, reader(&stack.options.paths.log(&container.id), true)?);
+        output.add(
+            container,
+            reader(&stack.options.paths.log(&container.id), true)?,
+        );
     }
-    let range = Range { tail: args.tail.0, since: args.since, until: args.until };
+    let range = Range {
+        tail: args.tail.0,
+        since: args.since,
+        until: args.until,
+    };
     output.print_range(range)?;
     if let Some((client, log_watch)) = watcher {
         follow(&stack, client, log_watch, &mut output, &is_wanted)?;
@@ -113,7 +141,9 @@ fn follow(
     let log_watch = Arc::new(log_watch);
     let (sender, heard) = mpsc::channel();
     let growing = (Arc::clone(&log_watch), sender.clone());
-    std::thread::spawn(move || while growing.0.wait().is_ok() && growing.1.send(Heard::Grown).is_ok() {});
+    std::thread::spawn(
+        move || while growing.0.wait().is_ok() && growing.1.send(Heard::Grown).is_ok() {},
+    );
     std::thread::spawn(move || {
         while let Ok(Some(message)) = client.next_message() {
             if let Message::Event(event) = message
@@ -125,7 +155,11 @@ fn follow(
         drop(sender.send(Heard::End));
     });
     let mut running: Vec<String> = Vec::new();
-    for container in stack.containers()?.iter().filter(|container| is_wanted(container)) {
+    for container in stack
+        .containers()?
+        .iter()
+        .filter(|container| is_wanted(container))
+    {
         log_watch.add(&paths.log(&container.id))?;
         if container.is_active() {
             running.push(container.id.clone());
@@ -134,10 +168,19 @@ fn follow(
     while !running.is_empty() {
         match heard.recv() {
             Ok(Heard::Grown) => output.print_new()?,
-            Ok(Heard::Event(StackEvent { subject: Subject::Container { id, .. }, change, .. })) => match change {
-                Change::Starting | Change::Started | Change::Restarting if !running.contains(&id) => {
+            Ok(Heard::Event(StackEvent {
+                subject: Subject::Container { id, .. },
+                change,
+                ..
+            })) => match change {
+                Change::Starting | Change::Started | Change::Restarting
+                    if !running.contains(&id) =>
+                {
                     let containers = stack.containers()?;
-                    if let Some(container) = containers.iter().find(|container| container.id == id && is_wanted(container)) {
+                    if let Some(container) = containers
+                        .iter()
+                        .find(|container| container.id == id && is_wanted(container))
+                    {
                         output.add(container, reader(&paths.log(&id), true)?);
                         log_watch.add(&paths.log(&id))?;
                         running.push(id);
@@ -145,7 +188,10 @@ fn follow(
                 }
                 Change::Exited { .. } => {
                     output.print_new()?;
-                    let restarts = stack.containers()?.iter().any(|container| container.id == id && container.is_active());
+                    let restarts = stack
+                        .containers()?
+                        .iter()
+                        .any(|container| container.id == id && container.is_active());
                     running.retain(|known| *known != id || restarts);
                 }
                 _ => {}

@@ -16,6 +16,7 @@ pub(crate) mod push;
 mod request;
 pub(crate) mod restart;
 pub(crate) mod run;
+mod signals;
 mod stack;
 pub(crate) mod start;
 pub(crate) mod stop;

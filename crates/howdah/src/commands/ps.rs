@@ -32,20 +32,32 @@ pub(crate) struct Args {
     names: Vec<String>,
 }
 
-pub(crate) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandError> {
+pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandError> {
     let stack = args.project.load(context, &args.file, &args.names)?;
     let mut containers = stack.containers()?;
     containers.retain(|container| {
-        let is_listed = args.all || matches!(container.phase, Phase::Running { .. } | Phase::Stopping { .. } | Phase::Backoff { .. });
-        is_listed && (args.names.is_empty() || args.names.iter().any(|name| name == container.service()))
+        let is_listed = args.all
+            || matches!(
+                container.phase,
+                Phase::Running { .. } | Phase::Stopping { .. } | Phase::Backoff { .. }
+            );
+        is_listed
+            && (args.names.is_empty() || args.names.iter().any(|name| name == container.service()))
     });
     if args.quiet {
-        containers.iter().for_each(|container| anstream::println!("{}", container.id));
+        for container in &containers {
+            anstream::println!("{}", container.id);
+        }
     } else if args.services {
-        let names: std::collections::BTreeSet<&str> = containers.iter().map(Container::service).collect();
-        names.iter().for_each(|name| anstream::println!("{name}"));
+        let names: std::collections::BTreeSet<&str> =
+            containers.iter().map(Container::service).collect();
+        for name in names {
+            anstream::println!("{name}");
+        }
     } else if args.format.is_json() {
-        containers.iter().for_each(|container| anstream::println!("{}", as_json(container, &stack.project().name)));
+        for container in &containers {
+            anstream::println!("{}", as_json(container, &stack.project().name));
+        }
     } else {
         table(&containers).print();
     }
@@ -53,7 +65,9 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandErro
 }
 
 fn table(containers: &[Container]) -> Table<7> {
-    let mut table = Table::new(["NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS"]);
+    let mut table = Table::new([
+        "NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS",
+    ]);
     for container in containers {
         table.row([
             container.name.clone(),
@@ -62,7 +76,7 @@ fn table(containers: &[Container]) -> Table<7> {
             container.service().to_owned(),
             age(Some(&timestamp(container.created).to_string())),
             status(container),
-            ports(&container.ports),
+            ports(container),
         ]);
     }
     table
@@ -76,7 +90,8 @@ fn command(container: &Container) -> String {
 }
 
 fn timestamp(millis: Millis) -> Timestamp {
-    Timestamp::from_millisecond(i64::try_from(millis.0).unwrap_or(i64::MAX)).unwrap_or(Timestamp::MAX)
+    Timestamp::from_millisecond(i64::try_from(millis.0).unwrap_or(i64::MAX))
+        .unwrap_or(Timestamp::MAX)
 }
 
 fn since(millis: Millis) -> String {
@@ -90,7 +105,9 @@ fn status(container: &Container) -> String {
         Phase::Starting => "Starting".to_owned(),
         Phase::Running { started, .. } => format!("Up {}{}", since(*started), health(container)),
         Phase::Stopping { .. } => "Stopping".to_owned(),
-        Phase::Backoff { exit, .. } => format!("Restarting ({}) {} ago", exit.code, since(exit.finished)),
+        Phase::Backoff { exit, .. } => {
+            format!("Restarting ({}) {} ago", exit.code, since(exit.finished))
+        }
         Phase::Exited(ended) => format!("Exited ({}) {} ago", ended.code, since(ended.finished)),
         Phase::Failed { message } => format!("Failed: {message}"),
         Phase::Removing => "Removal In Progress".to_owned(),
@@ -106,12 +123,24 @@ fn health(container: &Container) -> &'static str {
     }
 }
 
-fn ports(ports: &[BoundPort]) -> String {
+fn ports(container: &Container) -> String {
     let show = |port: &BoundPort| {
         let address = std::net::SocketAddr::new(port.host_ip, port.published);
         format!("{address}->{}/{}", port.target, port.protocol)
     };
-    ports.iter().map(show).collect::<Vec<_>>().join(", ")
+    open_ports(container)
+        .iter()
+        .map(show)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// Closed while it does not run; the numbers are kept for its next start.
+fn open_ports(container: &Container) -> &[BoundPort] {
+    match container.phase {
+        Phase::Running { .. } | Phase::Stopping { .. } => &container.ports,
+        _ => &[],
+    }
 }
 
 /// The fields of `docker compose ps --format json`.
@@ -124,8 +153,7 @@ fn as_json(container: &Container, project: &str) -> serde_json::Value {
         Phase::Failed { .. } => ("dead", 128),
         Phase::Waiting | Phase::Created | Phase::Starting => ("created", 0),
     };
-    let publishers: Vec<_> = container
-        .ports
+    let publishers: Vec<_> = open_ports(container)
         .iter()
         .map(|port| {
             json!({ "URL": port.host_ip, "TargetPort": port.target, "PublishedPort": port.published, "Protocol": port.protocol })

@@ -6,9 +6,10 @@ use std::sync::mpsc;
 use howdah_compose::{Client, ClientError, Interjection, Message, Request};
 use nix::sys::signal::Signal;
 
-use super::CommandError;
 use super::stack::progress::Progress;
-use super::stack::{Stack, failure, signals};
+use super::stack::{Stack, failure};
+use super::{CommandError, signals};
+use signals::Watch;
 
 /// What a command that waits for the keeper hears.
 enum Heard {
@@ -17,13 +18,13 @@ enum Heard {
 }
 
 /// Sends a request and shows its progress. The first Ctrl-C leaves the keeper to it, the second kills what does not stop.
-pub(crate) fn run(stack: &Stack, request: Request) -> Result<ExitCode, CommandError> {
+pub(crate) fn run(stack: &Stack, request: &Request) -> Result<ExitCode, CommandError> {
     let mut client = stack.client()?;
-    let signals = signals::block()?;
     let (sender, heard) = mpsc::channel();
+    let signalled = sender.clone();
+    let _watch = Watch::start(move |signal| drop(signalled.send(Heard::Signal(signal))))?;
     let mut interjector = client.interjector()?;
-    client.request(&request)?;
-    signals::forward(signals, sender.clone(), Heard::Signal);
+    client.request(request)?;
     std::thread::spawn(move || listen(client, &sender));
     let mut progress = Progress::new(true);
     let mut is_hurried = false;
@@ -32,7 +33,12 @@ pub(crate) fn run(stack: &Stack, request: Request) -> Result<ExitCode, CommandEr
             Heard::Message(Ok(Some(Message::Event(event)))) => progress.show(&event),
             Heard::Message(Ok(Some(Message::Done { .. }))) => return Ok(ExitCode::SUCCESS),
             Heard::Message(Ok(Some(Message::Failed { message, hint }))) => {
-                return Err(failure::tell(message, hint, &stack.containers()?, &stack.options.paths));
+                return Err(failure::tell(
+                    message,
+                    hint,
+                    &stack.containers()?,
+                    &stack.options.paths,
+                ));
             }
             Heard::Message(Ok(Some(_))) => {}
             Heard::Message(Ok(None)) => break,
@@ -40,13 +46,18 @@ pub(crate) fn run(stack: &Stack, request: Request) -> Result<ExitCode, CommandEr
             Heard::Signal(signal) if is_hurried => return Ok(signals::exit_code(signal)),
             Heard::Signal(_) => {
                 is_hurried = true;
-                anstream::eprintln!("killing what does not stop; press Ctrl-C again to leave it to the keeper");
+                anstream::eprintln!(
+                    "killing what does not stop; press Ctrl-C again to leave it to the keeper"
+                );
                 interjector.say(&Interjection::Hurry);
             }
         }
     }
-    Err(CommandError::new(format!("the keeper of stack `{}` ended before it was done", stack.project().name))
-        .hint("run the command again: another keeper goes on from what is written down"))
+    Err(CommandError::new(format!(
+        "the keeper of stack `{}` ended before it was done",
+        stack.project().name
+    ))
+    .hint("run the command again: another keeper goes on from what is written down"))
 }
 
 fn listen(mut client: Client, sender: &mpsc::Sender<Heard>) {

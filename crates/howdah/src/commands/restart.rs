@@ -28,5 +28,11 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandErro
         let message = format!("project `{}` has no containers", stack.project().name);
         return Err(CommandError::new(message).hint("`howdah up -d` makes and starts them"));
     }
-    request::run(&stack, Request::Restart { services: args.services, grace: args.timeout })
+    request::run(
+        &stack,
+        &Request::Restart {
+            services: args.services,
+            grace: args.timeout,
+        },
+    )
 }

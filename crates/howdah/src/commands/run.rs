@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use howdah_compose::{
-    Client, DiffOptions, Interjection, Message, MountSource, Project, Request, RunRequest, Service, ServiceImage, ServiceMount,
-    UpRequest, WaitFor, split_words, wanted_services,
+    Client, DiffOptions, Interjection, Message, MountSource, Project, Request, RunRequest, Service,
+    ServiceImage, ServiceMount, UpRequest, WaitFor, split_words, wanted_services,
 };
 use howdah_runtime::{ContainerSpec, Runtime};
 use rustix::fs::FlockOperation;
@@ -17,7 +17,10 @@ use super::{CommandError, Context};
 
 /// Run a one-off command in a new container of a service.
 #[derive(Debug, clap::Args)]
-#[expect(clippy::struct_excessive_bools, reason = "switches of the command line")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches of the command line"
+)]
 pub(crate) struct Args {
     #[command(flatten)]
     project: ProjectArgs,
@@ -69,23 +72,37 @@ pub(crate) struct Args {
     command: Vec<String>,
 }
 
-pub(crate) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandError> {
-    let mut stack = args.project.load(context, &args.file, std::slice::from_ref(&args.service))?;
+pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandError> {
+    let mut stack = args
+        .project
+        .load(context, &args.file, std::slice::from_ref(&args.service))?;
     let terminal = attach::wants_terminal(args.no_tty);
     let project = stack.project().clone();
-    let options = DiffOptions { services: vec![args.service.clone()], no_deps: args.no_deps, ..DiffOptions::default() };
+    let options = DiffOptions {
+        services: vec![args.service.clone()],
+        no_deps: args.no_deps,
+        ..DiffOptions::default()
+    };
     let wanted = wanted_services(&project, &options);
-    let building = if args.no_build { images::Building::Never } else { images::Building::Changed };
+    let building = if args.no_build {
+        images::Building::Never
+    } else {
+        images::Building::Changed
+    };
     let images = images::resolve(context, &project, &wanted, building)?;
-    let dependencies: BTreeSet<String> = wanted.into_iter().filter(|name| *name != args.service).collect();
+    let dependencies: BTreeSet<String> = wanted
+        .into_iter()
+        .filter(|name| *name != args.service)
+        .collect();
     if !dependencies.is_empty() {
         bring_up(&stack, &project, &dependencies, &images)?;
     }
     let image = images.get(&args.service).cloned();
-    let image = image.ok_or_else(|| CommandError::new(format!("service `{}` has no image", args.service)))?;
+    let image = image
+        .ok_or_else(|| CommandError::new(format!("service `{}` has no image", args.service)))?;
     let project = &mut stack.loaded.project;
     if let Some(service) = project.services.get_mut(&args.service) {
-        change(service, &args, terminal)?;
+        change(service, args, terminal)?;
     }
     let request = RunRequest {
         project: project.clone(),
@@ -116,7 +133,9 @@ fn change(service: &mut Service, args: &Args, terminal: bool) -> Result<(), Comm
     for pair in &args.env {
         let pair = with_value(pair);
         let (name, value) = pair.split_once('=').unwrap_or((&pair, ""));
-        section.environment.insert(name.to_owned(), Some(value.to_owned()));
+        section
+            .environment
+            .insert(name.to_owned(), Some(value.to_owned()));
     }
     section.user = args.user.clone().or(section.user.take());
     section.working_dir = args.workdir.clone().or(section.working_dir.take());
@@ -140,8 +159,16 @@ fn mount(text: &str) -> Result<ServiceMount, CommandError> {
     if !source.starts_with(['.', '/', '~']) || !target.starts_with('/') {
         return Err(wrong().hint("named volumes are declared in the Compose file"));
     }
-    let source = MountSource::Bind { path: std::path::absolute(source)?, create: true, propagation: None };
-    Ok(ServiceMount { target: target.to_owned(), read_only: mode == "ro", source })
+    let source = MountSource::Bind {
+        path: std::path::absolute(source)?,
+        create: true,
+        propagation: None,
+    };
+    Ok(ServiceMount {
+        target: target.to_owned(),
+        read_only: mode == "ro",
+        source,
+    })
 }
 
 /// Starts what the service depends on.
@@ -151,9 +178,17 @@ fn bring_up(
     services: &BTreeSet<String>,
     images: &std::collections::BTreeMap<String, ServiceImage>,
 ) -> Result<(), CommandError> {
-    let options = DiffOptions { services: services.iter().cloned().collect(), ..DiffOptions::default() };
-    let request =
-        UpRequest { project: project.clone(), images: images.clone(), options, grace: None, wait: WaitFor::Started };
+    let options = DiffOptions {
+        services: services.iter().cloned().collect(),
+        ..DiffOptions::default()
+    };
+    let request = UpRequest {
+        project: project.clone(),
+        images: images.clone(),
+        options,
+        grace: None,
+        wait: WaitFor::Started,
+    };
     let mut client = stack.client()?;
     client.request(&Request::Up(Box::new(request)))?;
     let mut progress = Progress::new(true);
@@ -162,16 +197,28 @@ fn bring_up(
             Message::Event(event) => progress.show(&event),
             Message::Done { .. } => return Ok(()),
             Message::Failed { message, hint } => {
-                return Err(failure::tell(message, hint, &stack.containers()?, &stack.options.paths));
+                return Err(failure::tell(
+                    message,
+                    hint,
+                    &stack.containers()?,
+                    &stack.options.paths,
+                ));
             }
             _ => {}
         }
     }
-    Err(CommandError::new("the keeper ended before the dependencies were up"))
+    Err(CommandError::new(
+        "the keeper ended before the dependencies were up",
+    ))
 }
 
 /// The keeper prepares the container and keeps its network; this process runs it, so that it ends with it.
-fn one_off(context: &Context, stack: &Stack, request: RunRequest, terminal: bool) -> Result<ExitCode, CommandError> {
+fn one_off(
+    context: &Context,
+    stack: &Stack,
+    request: RunRequest,
+    terminal: bool,
+) -> Result<ExitCode, CommandError> {
     let mut client = stack.client()?;
     client.request(&Request::Run(Box::new(request)))?;
     let spec = loop {
@@ -185,12 +232,18 @@ fn one_off(context: &Context, stack: &Stack, request: RunRequest, terminal: bool
                 });
             }
             Some(_) => {}
-            None => return Err(CommandError::new("the keeper ended before the container was ready")),
+            None => {
+                return Err(CommandError::new(
+                    "the keeper ended before the container was ready",
+                ));
+            }
         }
     };
     let code = execute(context, stack, &spec, &mut client, terminal);
     let mut interjector = client.interjector()?;
-    interjector.say(&Interjection::Finished { code: code.as_ref().map_or(125, |code| *code) });
+    interjector.say(&Interjection::Finished {
+        code: code.as_ref().map_or(125, |code| *code),
+    });
     // The keeper answers when the container is removed, if it is to be.
     while let Ok(Some(message)) = client.next_message() {
         if matches!(message, Message::Done { .. } | Message::Failed { .. }) {
@@ -208,7 +261,11 @@ fn execute(
     terminal: bool,
 ) -> Result<i32, CommandError> {
     let lock = stack.options.paths.container(&spec.id).join("lock");
-    let held = fs_err::OpenOptions::new().write(true).create(true).truncate(false).open(lock)?;
+    let held = fs_err::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(lock)?;
     rustix::fs::flock(&held, FlockOperation::LockExclusive).map_err(std::io::Error::from)?;
     let runtime = Runtime::new(context.runtime_directory(), &stack.options.executable)?;
     let running = runtime.run(spec, attach::stdio(terminal)).map_err(failed)?;

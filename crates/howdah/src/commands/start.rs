@@ -21,8 +21,16 @@ pub(crate) struct Args {
 pub(crate) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandError> {
     let stack = args.project.load(context, &args.file, &args.services)?;
     if !stack.exists()? {
-        let message = format!("project `{}` has no containers to start", stack.project().name);
+        let message = format!(
+            "project `{}` has no containers to start",
+            stack.project().name
+        );
         return Err(CommandError::new(message).hint("`howdah up -d` makes and starts them"));
     }
-    request::run(&stack, Request::Start { services: args.services })
+    request::run(
+        &stack,
+        &Request::Start {
+            services: args.services,
+        },
+    )
 }

@@ -27,5 +27,11 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandErro
     if !stack.exists()? {
         return Ok(ExitCode::SUCCESS);
     }
-    request::run(&stack, Request::Stop { services: args.services, grace: args.timeout })
+    request::run(
+        &stack,
+        &Request::Stop {
+            services: args.services,
+            grace: args.timeout,
+        },
+    )
 }

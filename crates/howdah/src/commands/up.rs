@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use howdah_compose::{
-    Container, Desired, DiffOptions, Phase, Recreate, Request, Stack as StackState, UpRequest, WaitFor, diff, load_state, plans,
-    wanted_services,
+    Container, Desired, DiffOptions, Phase, Recreate, Request, Stack as StackState, UpRequest,
+    WaitFor, diff, load_state, plans, wanted_services,
 };
 use howdah_image::Store;
 
@@ -15,7 +15,10 @@ use super::{CommandError, Context, up_attached, up_detached};
 
 /// Build what changed, make and start containers, and show their output.
 #[derive(Debug, clap::Args)]
-#[expect(clippy::struct_excessive_bools, reason = "switches of the command line")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches of the command line"
+)]
 pub(crate) struct Args {
     #[command(flatten)]
     project: ProjectArgs,
@@ -77,7 +80,9 @@ pub(crate) struct Args {
 }
 
 fn scale(text: &str) -> Result<(String, u32), String> {
-    let pair = text.split_once('=').and_then(|(service, count)| Some((service.to_owned(), count.parse().ok()?)));
+    let pair = text
+        .split_once('=')
+        .and_then(|(service, count)| Some((service.to_owned(), count.parse().ok()?)));
     pair.ok_or_else(|| format!("`{text}` is not SERVICE=NUMBER"))
 }
 
@@ -87,7 +92,11 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandErro
     if args.dry_run {
         return dry_run(context, &stack, &options);
     }
-    let building = if args.no_build { images::Building::Never } else { images::Building::Changed };
+    let building = if args.no_build {
+        images::Building::Never
+    } else {
+        images::Building::Changed
+    };
     let wanted = wanted_services(stack.project(), &options);
     let images = images::resolve(context, stack.project(), &wanted, building)?;
     let is_detached = args.detach || args.wait;
@@ -96,7 +105,11 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandErro
         images,
         options,
         grace: args.timeout,
-        wait: if is_detached { WaitFor::Healthy } else { WaitFor::Started },
+        wait: if is_detached {
+            WaitFor::Healthy
+        } else {
+            WaitFor::Started
+        },
     };
     let request = Request::Up(Box::new(request));
     if is_detached {
@@ -117,7 +130,11 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandErro
 
 fn options(stack: &Stack, args: &Args) -> Result<DiffOptions, CommandError> {
     let services = &stack.project().services;
-    let named = args.scale.iter().map(|(service, _)| service).chain(&args.exit_code_from);
+    let named = args
+        .scale
+        .iter()
+        .map(|(service, _)| service)
+        .chain(&args.exit_code_from);
     for name in named {
         if !services.contains_key(name) {
             return Err(CommandError::new(format!("no such service: {name}")));
@@ -138,17 +155,35 @@ fn options(stack: &Stack, args: &Args) -> Result<DiffOptions, CommandError> {
 }
 
 /// The plan of what is there now; images that would have to be built or fetched first count as changed.
-fn dry_run(context: &Context, stack: &Stack, options: &DiffOptions) -> Result<ExitCode, CommandError> {
+fn dry_run(
+    context: &Context,
+    stack: &Stack,
+    options: &DiffOptions,
+) -> Result<ExitCode, CommandError> {
     let project = stack.project();
     let images = images::present(context, project)?;
-    for service in wanted_services(project, options).iter().filter(|name| !images.contains_key(*name)) {
-        let name = project.services.get(service).map(|service| project.image_name(service)).unwrap_or_default();
+    for service in wanted_services(project, options)
+        .iter()
+        .filter(|name| !images.contains_key(*name))
+    {
+        let name = project
+            .services
+            .get(service)
+            .map(|service| project.image_name(service))
+            .unwrap_or_default();
         anstream::println!("build or pull image {name}");
     }
     let store = Store::open(context.root())?;
     let plans = plans(project, &images, &store)?;
     let actual = load_state(&stack.options.paths)?.unwrap_or_else(StackState::default);
-    for action in diff(&Desired { project, plans: &plans }, &actual, options) {
+    for action in diff(
+        &Desired {
+            project,
+            plans: &plans,
+        },
+        &actual,
+        options,
+    ) {
         anstream::println!("{action}");
     }
     Ok(ExitCode::SUCCESS)
@@ -157,10 +192,19 @@ fn dry_run(context: &Context, stack: &Stack, options: &DiffOptions) -> Result<Ex
 /// Prints where the published ports can be reached.
 pub(crate) fn print_addresses(containers: &[Container]) {
     let mut seen: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for container in containers.iter().filter(|container| matches!(container.phase, Phase::Running { .. })) {
-        for port in container.ports.iter().filter(|port| port.protocol == howdah_compose::Protocol::Tcp) {
+    for container in containers
+        .iter()
+        .filter(|container| matches!(container.phase, Phase::Running { .. }))
+    {
+        for port in container
+            .ports
+            .iter()
+            .filter(|port| port.protocol == howdah_compose::Protocol::Tcp)
+        {
             let host = match port.host_ip {
-                address if address.is_unspecified() || address.is_loopback() => "localhost".to_owned(),
+                address if address.is_unspecified() || address.is_loopback() => {
+                    "localhost".to_owned()
+                }
                 std::net::IpAddr::V4(address) => address.to_string(),
                 std::net::IpAddr::V6(address) => format!("[{address}]"),
             };
@@ -173,6 +217,9 @@ pub(crate) fn print_addresses(containers: &[Container]) {
     }
     let width = seen.keys().map(|name| name.len()).max().unwrap_or_default();
     for (service, addresses) in seen {
-        anstream::eprintln!("   {service:width$}  \u{1b}[36m{}\u{1b}[0m", addresses.join("  "));
+        anstream::eprintln!(
+            "   {service:width$}  \u{1b}[36m{}\u{1b}[0m",
+            addresses.join("  ")
+        );
     }
 }

@@ -6,15 +6,19 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use howdah_compose::{
-    Change, Client, ClientError, Container, Interjection, Interjector, LogWatch, Message, Request, StackEvent, Subject,
+    Change, Client, ClientError, Container, Interjection, Interjector, LogWatch, Message, Request,
+    StackEvent, Subject,
 };
-use nix::sys::signal::Signal;
 
 use super::CommandError;
+use super::signals::Watch;
 use super::stack::output::{Output, Style, reader};
 use super::stack::progress::Progress;
-use super::stack::{Stack, failure, signals};
+use super::stack::{Stack, failure};
 use super::up::print_addresses;
+
+/// How long events told before the last answer may take to arrive.
+const LAST_EVENTS: Duration = Duration::from_millis(200);
 
 /// When and how an attached `up` ends.
 #[derive(Debug, Clone, Default)]
@@ -34,7 +38,7 @@ enum Heard {
     /// From the connection that asked for something.
     Answered(Result<Option<Message>, ClientError>),
     Grown,
-    Signal(Signal),
+    Signal,
 }
 
 /// Where it is.
@@ -59,14 +63,19 @@ struct Attached<'a> {
 }
 
 /// Brings the stack up, and stays.
-pub(crate) fn run(stack: &Stack, request: &Request, style: Style, end: End) -> Result<ExitCode, CommandError> {
+pub(crate) fn run(
+    stack: &Stack,
+    request: &Request,
+    style: Style,
+    end: End,
+) -> Result<ExitCode, CommandError> {
     let mut watch = stack.client()?;
     watch.request(&Request::Watch)?;
     let mut asking = stack.client()?;
-    let mask = signals::block()?;
     asking.request(request)?;
     let (sender, heard) = mpsc::channel();
-    signals::forward(mask, sender.clone(), Heard::Signal);
+    let signalled = sender.clone();
+    let _watch = Watch::start(move |_| drop(signalled.send(Heard::Signal)))?;
     listen(watch, sender.clone(), Heard::Watched);
     listen(asking, sender.clone(), Heard::Answered);
     let log_watch = Arc::new(LogWatch::new()?);
@@ -87,7 +96,11 @@ pub(crate) fn run(stack: &Stack, request: &Request, style: Style, end: End) -> R
     attached.run(&heard)
 }
 
-fn listen(mut client: Client, sender: mpsc::Sender<Heard>, make: fn(Result<Option<Message>, ClientError>) -> Heard) {
+fn listen(
+    mut client: Client,
+    sender: mpsc::Sender<Heard>,
+    make: fn(Result<Option<Message>, ClientError>) -> Heard,
+) {
     std::thread::spawn(move || {
         loop {
             let message = client.next_message();
@@ -101,8 +114,8 @@ fn listen(mut client: Client, sender: mpsc::Sender<Heard>, make: fn(Result<Optio
 
 impl Attached<'_> {
     fn run(mut self, heard: &mpsc::Receiver<Heard>) -> Result<ExitCode, CommandError> {
-        while let Ok(heard) = heard.recv() {
-            match heard {
+        while let Ok(next) = heard.recv() {
+            match next {
                 Heard::Grown => self.output.print_new()?,
                 Heard::Watched(Ok(Some(Message::Event(event)))) => self.event(&event)?,
                 Heard::Answered(Ok(Some(Message::Done { containers }))) => match self.stage {
@@ -110,7 +123,7 @@ impl Attached<'_> {
                         self.stage = Stage::Running;
                         print_addresses(&containers);
                     }
-                    Stage::Stopping(_) => return self.finish(),
+                    Stage::Stopping(_) => return self.drain(heard),
                     Stage::Running => {}
                 },
                 Heard::Answered(Ok(Some(Message::Failed { message, hint }))) => {
@@ -120,12 +133,14 @@ impl Attached<'_> {
                     self.failure = Some((message, hint));
                     self.stop()?;
                 }
-                Heard::Signal(_) => self.interrupted()?,
-                Heard::Answered(_) => {}
-                Heard::Watched(Ok(Some(_))) => {}
+                Heard::Signal => self.interrupted()?,
+                Heard::Answered(_) | Heard::Watched(Ok(Some(_))) => {}
                 Heard::Watched(_) => {
-                    return Err(CommandError::new(format!("lost the keeper of stack `{}`", self.stack.project().name))
-                        .hint("the containers go on; `howdah logs -f` shows their output again"));
+                    return Err(CommandError::new(format!(
+                        "lost the keeper of stack `{}`",
+                        self.stack.project().name
+                    ))
+                    .hint("the containers go on; `howdah logs -f` shows their output again"));
                 }
             }
             if matches!(self.stage, Stage::Running) && self.running.is_empty() {
@@ -135,8 +150,23 @@ impl Attached<'_> {
         Ok(ExitCode::FAILURE)
     }
 
+    /// What was told on the other connection may still be on its way.
+    fn drain(mut self, heard: &mpsc::Receiver<Heard>) -> Result<ExitCode, CommandError> {
+        while !self.running.is_empty()
+            && let Ok(next) = heard.recv_timeout(LAST_EVENTS)
+        {
+            if let Heard::Watched(Ok(Some(Message::Event(event)))) = next {
+                self.event(&event)?;
+            }
+        }
+        self.finish()
+    }
+
     fn event(&mut self, event: &StackEvent) -> Result<(), CommandError> {
-        let Subject::Container { id, name, service, .. } = &event.subject else {
+        let Subject::Container {
+            id, name, service, ..
+        } = &event.subject
+        else {
             self.progress.show(event);
             return Ok(());
         };
@@ -163,7 +193,8 @@ impl Attached<'_> {
         if container.one_off {
             return Ok(());
         }
-        self.running.insert(container.id.clone(), container.service().to_owned());
+        self.running
+            .insert(container.id.clone(), container.service().to_owned());
         if !container.plan.service.detached {
             let log = self.stack.options.paths.log(&container.id);
             let is_new = from_start && container.restarts == 0;
@@ -175,12 +206,18 @@ impl Attached<'_> {
 
     fn exited(&mut self, id: &str, service: &str, code: i32) -> Result<(), CommandError> {
         let containers = self.stack.containers()?;
-        let restarts = containers.iter().any(|container| container.id == id && container.is_active());
+        let restarts = containers
+            .iter()
+            .any(|container| container.id == id && container.is_active());
         if restarts {
             return Ok(());
         }
         self.running.remove(id);
-        let is_asked_for = self.end.exit_code_from.as_ref().is_none_or(|wanted| wanted == service);
+        let is_asked_for = self
+            .end
+            .exit_code_from
+            .as_ref()
+            .is_none_or(|wanted| wanted == service);
         if is_asked_for && self.code.is_none() {
             self.code = Some(code);
         }
@@ -203,7 +240,10 @@ impl Attached<'_> {
 
     fn stop(&mut self) -> Result<(), CommandError> {
         let mut client = self.stack.client()?;
-        client.request(&Request::Stop { services: Vec::new(), grace: self.end.grace })?;
+        client.request(&Request::Stop {
+            services: Vec::new(),
+            grace: self.end.grace,
+        })?;
         self.stage = Stage::Stopping(client.interjector()?);
         listen(client, self.sender.clone(), Heard::Answered);
         Ok(())
@@ -214,7 +254,11 @@ impl Attached<'_> {
         if let Some((message, hint)) = self.failure.take() {
             return Err(failure::tell(message, hint, &[], &self.stack.options.paths));
         }
-        let code = if self.end.abort_on_exit { self.code.unwrap_or_default() } else { 0 };
+        let code = if self.end.abort_on_exit {
+            self.code.unwrap_or_default()
+        } else {
+            0
+        };
         Ok(super::stack::attach::code(code))
     }
 }

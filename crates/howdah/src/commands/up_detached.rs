@@ -8,8 +8,9 @@ use howdah_compose::{Client, ClientError, Interjection, Message, Request};
 use nix::sys::signal::Signal;
 
 use super::CommandError;
+use super::signals::{self, Watch};
 use super::stack::progress::Progress;
-use super::stack::{Stack, failure, signals};
+use super::stack::{Stack, failure};
 use super::up::print_addresses;
 
 enum Heard {
@@ -18,19 +19,25 @@ enum Heard {
 }
 
 /// Brings the stack up and says where it is. Ctrl-C leaves what has been started as it is, and starts nothing more.
-pub(crate) fn run(stack: &Stack, request: &Request, patience: Option<Duration>) -> Result<ExitCode, CommandError> {
+pub(crate) fn run(
+    stack: &Stack,
+    request: &Request,
+    patience: Option<Duration>,
+) -> Result<ExitCode, CommandError> {
     let mut client = stack.client()?;
-    let mask = signals::block()?;
     let mut interjector = client.interjector()?;
     client.request(request)?;
     let (sender, heard) = mpsc::channel();
-    signals::forward(mask, sender.clone(), Heard::Signal);
+    let signalled = sender.clone();
+    let _watch = Watch::start(move |signal| drop(signalled.send(Heard::Signal(signal))))?;
     std::thread::spawn(move || listen(client, &sender));
     let deadline = patience.map(|patience| Instant::now() + patience);
     let mut progress = Progress::new(true);
     loop {
         let next = match deadline {
-            Some(deadline) => heard.recv_timeout(deadline.saturating_duration_since(Instant::now())),
+            Some(deadline) => {
+                heard.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+            }
             None => heard.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
         match next {
@@ -40,23 +47,38 @@ pub(crate) fn run(stack: &Stack, request: &Request, patience: Option<Duration>) 
                 return Ok(ExitCode::SUCCESS);
             }
             Ok(Heard::Message(Ok(Some(Message::Failed { message, hint })))) => {
-                return Err(failure::tell(message, hint, &stack.containers()?, &stack.options.paths));
+                return Err(failure::tell(
+                    message,
+                    hint,
+                    &stack.containers()?,
+                    &stack.options.paths,
+                ));
             }
             Ok(Heard::Message(Ok(Some(_)))) => {}
             Ok(Heard::Message(Err(error))) => return Err(error.into()),
             Ok(Heard::Signal(signal)) => {
                 interjector.say(&Interjection::Cancel);
-                anstream::eprintln!("interrupted: what has been started stays; `howdah down` removes it");
+                anstream::eprintln!(
+                    "interrupted: what has been started stays; `howdah down` removes it"
+                );
                 return Ok(signals::exit_code(signal));
             }
             Err(RecvTimeoutError::Timeout) => {
                 let seconds = patience.unwrap_or_default().as_secs();
                 let message = format!("the stack is not healthy after {seconds} s");
-                return Err(failure::tell(message, None, &stack.containers()?, &stack.options.paths));
+                return Err(failure::tell(
+                    message,
+                    None,
+                    &stack.containers()?,
+                    &stack.options.paths,
+                ));
             }
             Ok(Heard::Message(Ok(None))) | Err(RecvTimeoutError::Disconnected) => {
-                return Err(CommandError::new("the keeper ended before the stack was up")
-                    .hint("run the command again: another keeper goes on from what is written down"));
+                return Err(
+                    CommandError::new("the keeper ended before the stack was up").hint(
+                        "run the command again: another keeper goes on from what is written down",
+                    ),
+                );
             }
         }
     }

@@ -1,6 +1,6 @@
 //! `howdah build`.
 
-mod compose;
+pub(crate) mod compose;
 mod failure;
 mod inputs;
 mod interrupt;
@@ -127,7 +127,7 @@ pub(crate) fn build_targets(
     options: &Options,
     mode: Mode,
 ) -> Result<Built, CommandError> {
-    let cancel = interrupt::cancel_on_signal()?;
+    let (cancel, _watch) = interrupt::cancel_on_signal()?;
     let executable = std::env::current_exe().map_err(|error| {
         CommandError::new(format!("cannot find this program's own file: {error}"))
     })?;

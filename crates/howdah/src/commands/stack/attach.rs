@@ -15,7 +15,11 @@ use super::super::CommandError;
 
 /// How the process is joined to this terminal: one of its own when both ends are terminals.
 pub(crate) fn stdio(terminal: bool) -> Stdio {
-    if terminal { Stdio::Terminal } else { Stdio::Inherit }
+    if terminal {
+        Stdio::Terminal
+    } else {
+        Stdio::Inherit
+    }
 }
 
 /// Whether `exec` and `run` give the process a terminal when nothing is said: as Compose does, when we have one.
@@ -48,11 +52,20 @@ impl Drop for RawMode {
 /// Signals a person or a supervisor sends us are the process's; a changed window too.
 fn watch_signals() -> Result<SignalFd, CommandError> {
     let mut set = SigSet::empty();
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGWINCH] {
+    for signal in [
+        Signal::SIGINT,
+        Signal::SIGTERM,
+        Signal::SIGHUP,
+        Signal::SIGQUIT,
+        Signal::SIGWINCH,
+    ] {
         set.add(signal);
     }
     nix::sys::signal::sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None)?;
-    Ok(SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?)
+    Ok(SignalFd::with_flags(
+        &set,
+        SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK,
+    )?)
 }
 
 /// Joins a process to this terminal until it ends.
@@ -60,7 +73,12 @@ pub(crate) fn attend(mut running: Running) -> Result<Exit, CommandError> {
     let signals = watch_signals()?;
     let master = running.terminal.take();
     let _raw = master.as_ref().and_then(|_| RawMode::enter());
-    let mut relay = Relay { running, signals, master: master.map(File::from), is_input_open: true };
+    let mut relay = Relay {
+        running,
+        signals,
+        master: master.map(File::from),
+        is_input_open: true,
+    };
     relay.resize();
     relay.run()
 }
@@ -97,7 +115,10 @@ impl Relay {
     /// Which of process, signals, terminal output and our input want attention.
     fn wait(&self) -> Result<[bool; 4], CommandError> {
         let stdin = io::stdin();
-        let mut descriptors = vec![PollFd::new(&self.running, PollFlags::IN), PollFd::new(&self.signals, PollFlags::IN)];
+        let mut descriptors = vec![
+            PollFd::new(&self.running, PollFlags::IN),
+            PollFd::new(&self.signals, PollFlags::IN),
+        ];
         if let Some(master) = &self.master {
             descriptors.push(PollFd::from_borrowed_fd(master.as_fd(), PollFlags::IN));
             if self.is_input_open {
@@ -138,20 +159,28 @@ impl Relay {
     }
 
     fn pass_output(&mut self) {
-        let Some(master) = &mut self.master else { return };
+        let Some(master) = &mut self.master else {
+            return;
+        };
         let mut buffer = [0u8; 16 << 10];
         // EIO: the last process on the other side has closed its terminal (pty(7)).
         match master.read(&mut buffer) {
             Ok(0) | Err(_) => self.master = None,
             Ok(length) => {
                 let mut stdout = io::stdout().lock();
-                drop(stdout.write_all(&buffer[..length]).and_then(|()| stdout.flush()));
+                drop(
+                    stdout
+                        .write_all(&buffer[..length])
+                        .and_then(|()| stdout.flush()),
+                );
             }
         }
     }
 
     fn pass_input(&mut self) {
-        let Some(master) = &mut self.master else { return };
+        let Some(master) = &mut self.master else {
+            return;
+        };
         let mut buffer = [0u8; 4096];
         match rustix::io::read(io::stdin(), &mut buffer) {
             Ok(0) | Err(_) => self.is_input_open = false,
@@ -164,4 +193,3 @@ impl Relay {
 pub(crate) fn code(code: i32) -> ExitCode {
     ExitCode::from(u8::try_from(code).unwrap_or(255))
 }
-

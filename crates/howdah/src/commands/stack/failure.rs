@@ -8,7 +8,12 @@ use super::super::CommandError;
 const LINES: usize = 20;
 
 /// Prints the last lines of what failed, and gives the error.
-pub(crate) fn tell(message: String, hint: Option<String>, containers: &[Container], paths: &StackPaths) -> CommandError {
+pub(crate) fn tell(
+    message: String,
+    hint: Option<String>,
+    containers: &[Container],
+    paths: &StackPaths,
+) -> CommandError {
     for container in containers.iter().filter(|container| has_failed(container)) {
         let lines = tail(&paths.log(&container.id), LINES).unwrap_or_default();
         if lines.is_empty() {

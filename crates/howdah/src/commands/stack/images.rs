@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use howdah_build::Options;
 use howdah_compose::{Project, PullPolicy, Service, ServiceImage};
 use howdah_image::{Image, Reference, Registry, RegistryOptions, Store};
 
+use super::super::build::{Mode, build_targets, compose};
 use super::super::transfer::{Progress, docker_config, with_hint};
 use super::super::{CommandError, Context};
 
@@ -24,9 +26,16 @@ pub(crate) fn resolve(
     services: &BTreeSet<String>,
     building: Building,
 ) -> Result<BTreeMap<String, ServiceImage>, CommandError> {
-    let wanted: Vec<&Service> = services.iter().filter_map(|name| project.services.get(name)).collect();
+    let wanted: Vec<&Service> = services
+        .iter()
+        .filter_map(|name| project.services.get(name))
+        .collect();
     let to_build: Vec<&Service> = match building {
-        Building::Changed => wanted.iter().copied().filter(|service| service.build.is_some()).collect(),
+        Building::Changed => wanted
+            .iter()
+            .copied()
+            .filter(|service| service.build.is_some())
+            .collect(),
         Building::Never => Vec::new(),
     };
     let mut images = build(context, project, &to_build)?;
@@ -35,45 +44,99 @@ pub(crate) fn resolve(
         if !images.contains_key(&service.name) {
             let image = find_or_pull(&store, project, service)?;
             let name = project.image_name(service);
-            images.insert(service.name.clone(), ServiceImage { id: image.id.to_string(), name });
+            images.insert(
+                service.name.clone(),
+                ServiceImage {
+                    id: image.id.to_string(),
+                    name,
+                },
+            );
         }
     }
     Ok(images)
 }
 
 /// The images that are here already, for `--dry-run`.
-pub(crate) fn present(context: &Context, project: &Project) -> Result<BTreeMap<String, ServiceImage>, CommandError> {
+pub(crate) fn present(
+    context: &Context,
+    project: &Project,
+) -> Result<BTreeMap<String, ServiceImage>, CommandError> {
     let store = Store::open(context.root())?;
     let mut images = BTreeMap::new();
     for service in project.services.values() {
         let name = project.image_name(service);
         if let Some(image) = store.find_image(&name)? {
-            images.insert(service.name.clone(), ServiceImage { id: image.id.to_string(), name });
+            images.insert(
+                service.name.clone(),
+                ServiceImage {
+                    id: image.id.to_string(),
+                    name,
+                },
+            );
         }
     }
     Ok(images)
 }
 
-/// The seam to `howdah build`: builds these services' images and gives each one's id and name, by service.
+/// The seam to `howdah build`: builds these services' images in one graph and gives each one's id and name, by service.
 fn build(
-    _context: &Context,
-    _project: &Project,
-    _services: &[&Service],
+    context: &Context,
+    project: &Project,
+    services: &[&Service],
 ) -> Result<BTreeMap<String, ServiceImage>, CommandError> {
-    Ok(BTreeMap::new())
+    let mut images = BTreeMap::new();
+    if services.is_empty() {
+        return Ok(images);
+    }
+    let wanted = services
+        .iter()
+        .map(|service| (service.name.clone(), (*service).clone()));
+    let project = Project {
+        services: wanted.collect(),
+        ..project.clone()
+    };
+    let mut options = Options::default();
+    let targets = compose::targets(&project, &mut options)?;
+    let store = Store::open(context.root())?;
+    build_targets(context, &store, &targets, &options, Mode::Auto)?;
+    for service in services {
+        let name = project.image_name(service);
+        let image = store.find_image(&name)?;
+        let image =
+            image.ok_or_else(|| CommandError::new(format!("the build made no image `{name}`")))?;
+        images.insert(
+            service.name.clone(),
+            ServiceImage {
+                id: image.id.to_string(),
+                name,
+            },
+        );
+    }
+    Ok(images)
 }
 
-fn find_or_pull(store: &Store, project: &Project, service: &Service) -> Result<Image, CommandError> {
+fn find_or_pull(
+    store: &Store,
+    project: &Project,
+    service: &Service,
+) -> Result<Image, CommandError> {
     let name = project.image_name(service);
     let here = store.find_image(&name)?;
     match (here, service.pull_policy) {
         (Some(image), policy) if policy != PullPolicy::Always => Ok(image),
         (None, _) if service.build.is_some() => {
-            let message = format!("image `{name}` of service `{}` has not been built", service.name);
-            Err(CommandError::new(message).hint(format!("`howdah build {}` builds it", service.name)))
+            let message = format!(
+                "image `{name}` of service `{}` has not been built",
+                service.name
+            );
+            Err(CommandError::new(message)
+                .hint(format!("`howdah build {}` builds it", service.name)))
         }
         (None, PullPolicy::Never) => {
-            let message = format!("image `{name}` of service `{}` is not here, and `pull_policy` is never", service.name);
+            let message = format!(
+                "image `{name}` of service `{}` is not here, and `pull_policy` is never",
+                service.name
+            );
             Err(CommandError::new(message).hint(format!("`howdah pull {name}` fetches it")))
         }
         _ => pull(store, &name),
@@ -82,7 +145,10 @@ fn find_or_pull(store: &Store, project: &Project, service: &Service) -> Result<I
 
 fn pull(store: &Store, name: &str) -> Result<Image, CommandError> {
     let reference: Reference = name.parse()?;
-    let options = RegistryOptions { docker_config: docker_config(), ..RegistryOptions::default() };
+    let options = RegistryOptions {
+        docker_config: docker_config(),
+        ..RegistryOptions::default()
+    };
     let registry = Registry::new(options)?;
     let progress = Progress::new("pulling", false);
     let pulled = registry.pull(store, &reference, &|transfer| progress.tell(transfer));

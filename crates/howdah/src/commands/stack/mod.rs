@@ -5,7 +5,6 @@ pub(crate) mod failure;
 pub(crate) mod images;
 pub(crate) mod output;
 pub(crate) mod progress;
-pub(crate) mod signals;
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -13,8 +12,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use howdah_compose::{
-    Client, Container, KeeperOptions, LoadError, LoadOptions, Loaded, Message, Project, Request, StackPaths, Warning,
-    load_state, load_with_document,
+    Client, Container, KeeperOptions, LoadError, LoadOptions, Loaded, Message, Project, Request,
+    StackPaths, Warning, load_state, load_with_document,
 };
 
 use super::{CommandError, Context};
@@ -62,7 +61,12 @@ pub(crate) struct Stack {
 
 impl ProjectArgs {
     /// Loads the project and prints what was noticed. `services` are those named on the command line.
-    pub(crate) fn load(&self, context: &Context, files: &FileArgs, services: &[String]) -> Result<Stack, CommandError> {
+    pub(crate) fn load(
+        &self,
+        context: &Context,
+        files: &FileArgs,
+        services: &[String],
+    ) -> Result<Stack, CommandError> {
         let loaded = match load_with_document(&self.options(files, services)?) {
             Ok(loaded) => loaded,
             Err(error) => return Err(refused(error)),
@@ -73,7 +77,11 @@ impl ProjectArgs {
     }
 
     /// What the loader is given.
-    pub(crate) fn options(&self, files: &FileArgs, services: &[String]) -> Result<LoadOptions, CommandError> {
+    pub(crate) fn options(
+        &self,
+        files: &FileArgs,
+        services: &[String],
+    ) -> Result<LoadOptions, CommandError> {
         let mut stdin = None;
         if files.files.iter().any(|file| file.as_os_str() == "-") {
             let mut text = String::new();
@@ -97,25 +105,42 @@ impl ProjectArgs {
 /// The shell's variables; what is not text cannot be written into a Compose file.
 fn variables() -> BTreeMap<String, String> {
     let pairs = std::env::vars_os();
-    pairs.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+    pairs
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 /// Prints what was accepted but not as it was meant.
 pub(crate) fn warn(warnings: &[Warning]) {
     for warning in warnings {
-        anstream::eprintln!("\u{1b}[1;33mwarning\u{1b}[0m: {}", relative(&warning.to_string()));
+        anstream::eprintln!(
+            "\u{1b}[1;33mwarning\u{1b}[0m: {}",
+            relative(&warning.to_string())
+        );
     }
 }
 
 fn refused(error: LoadError) -> CommandError {
     match error {
-        LoadError::NotFound { .. } => CommandError::from(error).hint("name one with -f, or change to the project's directory"),
+        LoadError::NotFound { .. } => {
+            CommandError::from(error).hint("name one with -f, or change to the project's directory")
+        }
         LoadError::Invalid { faults, warnings } => {
             warn(&warnings);
             let count = faults.len();
-            let lines: Vec<String> = faults.iter().map(|fault| format!("  {}", relative(&fault.to_string()))).collect();
-            let what = if count == 1 { "is a fault".to_owned() } else { format!("are {count} faults") };
-            CommandError::new(format!("there {what} in the project's files:\n{}", lines.join("\n")))
+            let lines: Vec<String> = faults
+                .iter()
+                .map(|fault| format!("  {}", relative(&fault.to_string())))
+                .collect();
+            let what = if count == 1 {
+                "is a fault".to_owned()
+            } else {
+                format!("are {count} faults")
+            };
+            CommandError::new(format!(
+                "there {what} in the project's files:\n{}",
+                lines.join("\n")
+            ))
         }
         other => CommandError::from(other),
     }
@@ -130,10 +155,16 @@ fn relative(text: &str) -> String {
 }
 
 /// Where the stack of a project is.
-pub(crate) fn keeper_options(context: &Context, project: &str) -> Result<KeeperOptions, CommandError> {
+pub(crate) fn keeper_options(
+    context: &Context,
+    project: &str,
+) -> Result<KeeperOptions, CommandError> {
     let root = std::path::absolute(context.root())?;
     let paths = StackPaths::new(&root, context.runtime_directory(), project);
-    Ok(KeeperOptions { paths, executable: std::env::current_exe()? })
+    Ok(KeeperOptions {
+        paths,
+        executable: std::env::current_exe()?,
+    })
 }
 
 impl Stack {
@@ -161,28 +192,43 @@ impl Stack {
         client.request(&Request::List)?;
         match client.next_message()? {
             Some(Message::Done { containers }) => Ok(containers),
-            _ => Err(CommandError::new(format!("the keeper of stack `{}` gave no answer", self.project().name))),
+            _ => Err(CommandError::new(format!(
+                "the keeper of stack `{}` gave no answer",
+                self.project().name
+            ))),
         }
     }
 
     /// One running container of a service, by its number.
-    pub(crate) fn running(&self, service: &str, index: Option<u32>) -> Result<Container, CommandError> {
+    pub(crate) fn running(
+        &self,
+        service: &str,
+        index: Option<u32>,
+    ) -> Result<Container, CommandError> {
         let containers = self.containers()?;
         let wanted = |container: &&Container| {
-            container.service() == service && !container.one_off && index.is_none_or(|index| container.index == index)
+            container.service() == service
+                && !container.one_off
+                && index.is_none_or(|index| container.index == index)
         };
-        let is_running = |container: &&Container| matches!(container.phase, howdah_compose::Phase::Running { .. });
+        let is_running = |container: &&Container| {
+            matches!(container.phase, howdah_compose::Phase::Running { .. })
+        };
         let found = containers.iter().filter(wanted).find(is_running).cloned();
         found.ok_or_else(|| {
             let which = index.map_or(String::new(), |index| format!(" with number {index}"));
-            CommandError::new(format!("service `{service}` has no running container{which}"))
-                .hint(format!("`howdah up -d {service}` starts it"))
+            CommandError::new(format!(
+                "service `{service}` has no running container{which}"
+            ))
+            .hint(format!("`howdah up -d {service}` starts it"))
         })
     }
 }
 
 /// `-t 10`: whole or broken seconds.
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| format!("`{text}` is not a number of seconds"))?;
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| format!("`{text}` is not a number of seconds"))?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }

@@ -8,7 +8,9 @@ use howdah_compose::{Container, LogLine, LogReader};
 use jiff::Timestamp;
 
 /// Compose's colours, in its order.
-const COLOURS: [&str; 10] = ["36", "33", "32", "35", "34", "36;1", "33;1", "32;1", "35;1", "34;1"];
+const COLOURS: [&str; 10] = [
+    "36", "33", "32", "35", "34", "36;1", "33;1", "32;1", "35;1", "34;1",
+];
 
 /// How lines look.
 #[derive(Debug, Clone, Copy, Default)]
@@ -50,7 +52,10 @@ pub(crate) struct Output {
 impl Output {
     /// Prints nothing yet.
     pub(crate) fn new(style: Style) -> Self {
-        Self { style, ..Self::default() }
+        Self {
+            style,
+            ..Self::default()
+        }
     }
 
     /// Room for the longest name, so that all lines are aligned.
@@ -79,8 +84,19 @@ impl Output {
             return;
         }
         let label = self.label_of(container);
-        let number = self.labels.iter().position(|known| *known == label).unwrap_or_default();
-        self.sources.insert(container.id.clone(), Source { label, colour: COLOURS[number % COLOURS.len()], reader });
+        let number = self
+            .labels
+            .iter()
+            .position(|known| *known == label)
+            .unwrap_or_default();
+        self.sources.insert(
+            container.id.clone(),
+            Source {
+                label,
+                colour: COLOURS[number % COLOURS.len()],
+                reader,
+            },
+        );
     }
 
     /// Prints what is there, in the order it was written.
@@ -88,13 +104,19 @@ impl Output {
         let mut all: Vec<(String, &'static str, LogLine)> = Vec::new();
         for source in self.sources.values_mut() {
             let in_range = |line: &LogLine| {
-                range.since.is_none_or(|since| line.time >= since) && range.until.is_none_or(|until| line.time < until)
+                range.since.is_none_or(|since| line.time >= since)
+                    && range.until.is_none_or(|until| line.time < until)
             };
-            let mut lines: Vec<LogLine> = source.reader.read()?.into_iter().filter(in_range).collect();
+            let mut lines: Vec<LogLine> =
+                source.reader.read()?.into_iter().filter(in_range).collect();
             if let Some(tail) = range.tail {
                 lines.drain(..lines.len().saturating_sub(tail));
             }
-            all.extend(lines.into_iter().map(|line| (source.label.clone(), source.colour, line)));
+            all.extend(
+                lines
+                    .into_iter()
+                    .map(|line| (source.label.clone(), source.colour, line)),
+            );
         }
         all.sort_by_key(|(_, _, line)| line.time);
         let mut text = String::new();
@@ -109,25 +131,23 @@ impl Output {
         self.print_range(Range::default())
     }
 
-    /// Prints what a container said last, and stops following it.
-    pub(crate) fn finish(&mut self, id: &str) -> io::Result<()> {
-        self.print_new()?;
-        self.sources.remove(id);
-        Ok(())
-    }
-
     fn format(&self, label: &str, colour: &str, line: &LogLine, text: &mut String) {
         if !self.style.no_prefix {
-            let width = self.labels.iter().map(|label| label.chars().count()).max().unwrap_or_default();
+            let width = self
+                .labels
+                .iter()
+                .map(|label| label.chars().count())
+                .max()
+                .unwrap_or_default();
             let prefix = format!("{label:width$}  | ");
             if self.style.no_colour {
                 text.push_str(&prefix);
             } else {
-                text.push_str(&format!("\u{1b}[{colour}m{prefix}\u{1b}[0m"));
+                text.extend(["\u{1b}[", colour, "m", &prefix, "\u{1b}[0m"]);
             }
         }
         if self.style.timestamps {
-            text.push_str(&format!("{:.9} ", line.time));
+            text.extend([&format!("{:.9}", line.time), " "]);
         }
         text.push_str(&line.log);
         if !line.log.ends_with('\n') {
@@ -145,5 +165,9 @@ fn write(text: &str) -> io::Result<()> {
 
 /// A reader for a container: from the start of its log, or from its end.
 pub(crate) fn reader(log: &Path, from_start: bool) -> io::Result<LogReader> {
-    if from_start { Ok(LogReader::new(log)) } else { LogReader::at_end(log) }
+    if from_start {
+        Ok(LogReader::new(log))
+    } else {
+        LogReader::at_end(log)
+    }
 }

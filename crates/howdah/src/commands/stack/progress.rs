@@ -4,6 +4,9 @@ use std::io::{IsTerminal as _, Write as _};
 use std::time::Instant;
 
 use howdah_compose::{Change, StackEvent, Subject};
+use rustix::termios::tcgetwinsize;
+
+use super::super::display::shorten;
 
 const GREEN: &str = "\u{1b}[32m";
 const RED: &str = "\u{1b}[31m";
@@ -30,7 +33,11 @@ struct Row {
 impl Progress {
     /// `in_place`: lines may change, because nothing else is written meanwhile.
     pub(crate) fn new(in_place: bool) -> Self {
-        Self { rows: Vec::new(), is_terminal: in_place && std::io::stderr().is_terminal(), drawn: 0 }
+        Self {
+            rows: Vec::new(),
+            is_terminal: in_place && std::io::stderr().is_terminal(),
+            drawn: 0,
+        }
     }
 
     /// Shows an event.
@@ -40,15 +47,20 @@ impl Progress {
             Subject::Network(name) => format!("Network {name}"),
             Subject::Volume(name) => format!("Volume {name}"),
         };
-        let Some((words, colour, is_settled)) = words(&event.change) else { return };
-        let index = match self.rows.iter().position(|row| row.label == label) {
-            Some(index) => index,
-            None => {
-                let since = Instant::now();
-                self.rows.push(Row { label, words: String::new(), colour, since, is_settled, seconds: 0.0 });
-                self.rows.len() - 1
-            }
-        };
+        let (words, colour, is_settled) = words(&event.change);
+        let known = self.rows.iter().position(|row| row.label == label);
+        let index = known.unwrap_or(self.rows.len());
+        if known.is_none() {
+            let (words, since) = (String::new(), Instant::now());
+            self.rows.push(Row {
+                label,
+                words,
+                colour,
+                since,
+                is_settled,
+                seconds: 0.0,
+            });
+        }
         let row = &mut self.rows[index];
         if row.is_settled {
             row.since = Instant::now();
@@ -59,30 +71,52 @@ impl Progress {
             self.draw();
         } else {
             let row = &self.rows[index];
-            anstream::eprintln!(" {}  {colour}{}\u{1b}[0m  {:.1}s", row.label, row.words, row.seconds);
+            anstream::eprintln!(
+                " {}  {colour}{}\u{1b}[0m  {:.1}s",
+                row.label,
+                row.words,
+                row.seconds
+            );
         }
     }
 
     fn draw(&mut self) {
-        let mut text = String::new();
-        if self.drawn > 0 {
-            text.push_str(&format!("\u{1b}[{}A", self.drawn));
-        }
-        let width = self.rows.iter().map(|row| row.label.chars().count()).max().unwrap_or_default();
-        for row in &self.rows {
-            let mark = if row.is_settled { "✔" } else { "…" };
-            let Row { label, words, colour, seconds, .. } = row;
-            text.push_str(&format!("\r\u{1b}[K {colour}{mark}\u{1b}[0m {label:width$}  {colour}{words}\u{1b}[0m  {seconds:.1}s\n"));
-        }
-        self.drawn = self.rows.len();
+        let columns = tcgetwinsize(std::io::stderr())
+            .map_or(80, |size| usize::from(size.ws_col))
+            .max(20);
+        let label_of = |row: &Row| row.label.chars().count();
+        let width = self.rows.iter().map(label_of).max().unwrap_or_default();
         let mut stream = anstream::stderr().lock();
+        let mut draw = || {
+            if self.drawn > 0 {
+                write!(stream, "\u{1b}[{}A", self.drawn)?;
+            }
+            for row in &self.rows {
+                let mark = if row.is_settled { "✔" } else { "…" };
+                let Row {
+                    label,
+                    words,
+                    colour,
+                    seconds,
+                    ..
+                } = row;
+                // A line that wraps would be drawn anew instead of over itself.
+                let words = shorten(words, columns.saturating_sub(width + 12).max(8));
+                writeln!(
+                    stream,
+                    "\r\u{1b}[K {colour}{mark}\u{1b}[0m {label:width$}  {colour}{words}\u{1b}[0m  {seconds:.1}s"
+                )?;
+            }
+            stream.flush()
+        };
         // A terminal that is gone needs no progress.
-        drop(stream.write_all(text.as_bytes()).and_then(|()| stream.flush()));
+        drop(draw());
+        self.drawn = self.rows.len();
     }
 }
 
 /// The words, their colour, and whether the subject has come to rest.
-fn words(change: &Change) -> Option<(String, &'static str, bool)> {
+fn words(change: &Change) -> (String, &'static str, bool) {
     let (words, colour, is_settled) = match change {
         Change::Unchanged => ("Running", GREEN, true),
         Change::Created => ("Created", GREEN, true),
@@ -95,13 +129,19 @@ fn words(change: &Change) -> Option<(String, &'static str, bool)> {
         Change::Stopping => ("Stopping", YELLOW, false),
         Change::Restarting => ("Restarting", YELLOW, false),
         Change::Removed => ("Removed", GREEN, true),
-        Change::Killed { grace } => return Some((format!("did not stop within {grace}s, killed"), RED, false)),
+        Change::Killed { grace } => {
+            return (format!("did not stop within {grace}s, killed"), RED, false);
+        }
         Change::Exited { expected: true, .. } => ("Stopped", GREEN, true),
         Change::Exited { code: 0, .. } => ("Exited (0)", GREEN, true),
-        Change::Exited { code, oom_killed: true, .. } => return Some((format!("Exited ({code}), out of memory"), RED, true)),
-        Change::Exited { code, .. } => return Some((format!("Exited ({code})"), RED, true)),
-        Change::Failed { message } => return Some((format!("Error: {message}"), RED, true)),
-        Change::Note { message } => return Some((message.clone(), YELLOW, true)),
+        Change::Exited {
+            code,
+            oom_killed: true,
+            ..
+        } => return (format!("Exited ({code}), out of memory"), RED, true),
+        Change::Exited { code, .. } => return (format!("Exited ({code})"), RED, true),
+        Change::Failed { message } => return (format!("Error: {message}"), RED, true),
+        Change::Note { message } => return (message.clone(), YELLOW, true),
     };
-    Some((words.to_owned(), colour, is_settled))
+    (words.to_owned(), colour, is_settled)
 }
