@@ -1,6 +1,7 @@
 //! Seed A's layer cache: nothing changed, nothing runs; a controller reruns the code's steps; composer.json the dependencies' too.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use crate::Scene;
 use crate::support::project::Project;
@@ -12,8 +13,10 @@ fn only_the_steps_that_a_change_concerns_run_again() {
     executed(project);
     assert_eq!(executed(project), BTreeSet::new(), "nothing has changed");
 
+    // The store is kept between runs: an edit made before would be found in the cache.
+    let unique = unique();
     let controller = project.path("app/Http/Controllers/InvoiceController.php");
-    append(&controller, "// edited\n");
+    append(&controller, &format!("// {unique}\n"));
     let code = executed(project);
     assert!(!code.is_empty());
     for step in &code {
@@ -21,7 +24,7 @@ fn only_the_steps_that_a_change_concerns_run_again() {
     }
 
     let composer = project.path("composer.json");
-    append(&composer, "\n");
+    describe(&composer, &unique);
     let dependencies = executed(project);
     let install = dependencies.iter().filter(|step| step.contains("composer install")).count();
     assert_eq!(install, 1, "{dependencies:?}");
@@ -34,9 +37,7 @@ fn the_stage_that_two_dockerfiles_share_runs_once() {
     let scene = Scene::new("e2e-shared");
     let project = &scene.project;
     let composer = project.path("composer.json");
-    let unique = format!("{:?}", std::time::SystemTime::now());
-    let text = fs_err::read_to_string(&composer).unwrap().replacen("An invoicing application", &unique, 1);
-    fs_err::write(&composer, text).unwrap();
+    describe(&composer, &unique());
     let log = progress(project);
     let installs = steps(&log).into_values().filter(|step| step.name.contains("composer install")).collect::<Vec<_>>();
     assert_eq!(installs.len(), 1, "web and worker have the stage, one vertex stands for both: {log}");
@@ -75,7 +76,19 @@ fn steps(log: &str) -> BTreeMap<String, Step> {
     steps
 }
 
-fn append(path: &std::path::Path, text: &str) {
+fn unique() -> String {
+    format!("{:?}", std::time::SystemTime::now())
+}
+
+/// Changes the description in a composer.json, which changes nothing else.
+fn describe(composer: &Path, text: &str) {
+    let before = fs_err::read_to_string(composer).unwrap();
+    let after = before.replacen("An invoicing application", text, 1);
+    assert_ne!(before, after);
+    fs_err::write(composer, after).unwrap();
+}
+
+fn append(path: &Path, text: &str) {
     let before = fs_err::read_to_string(path).unwrap();
     fs_err::write(path, before + text).unwrap();
 }

@@ -10,21 +10,32 @@ use howdah_compose::{
 
 use super::{Args, inputs};
 use crate::commands::CommandError;
+use crate::commands::stack::{refused, variables, warn};
 
-/// Loads the project of a directory and makes its targets.
+/// Loads the project of a directory and makes the targets of these services, of all when none is named.
 pub(super) fn load(
     directory: &Path,
+    services: &[String],
     args: &Args,
     options: &mut Options,
 ) -> Result<Vec<Target>, CommandError> {
     let load_options = LoadOptions {
         working_directory: std::path::absolute(directory)?,
-        environment: std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect(),
+        environment: variables(),
         ..LoadOptions::default()
     };
-    let (project, _warnings) = load_project(&load_options)?;
+    let (mut project, warnings) = load_project(&load_options).map_err(refused)?;
+    warn(&warnings);
+    if let Some(unknown) = services
+        .iter()
+        .find(|name| !project.services.contains_key(*name))
+    {
+        let error = CommandError::new(format!("no service is named `{unknown}`"));
+        return Err(error.hint(format!("`./{unknown}` is the directory")));
+    }
+    if !services.is_empty() {
+        project.services.retain(|name, _| services.contains(name));
+    }
     let mut targets = targets(&project, options)?;
     for target in &mut targets {
         inputs::common(target, args)?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use howdah_build::{NamedContext, Network, Options, Secret, Target, Text};
 
@@ -43,11 +43,11 @@ pub(super) fn options(args: &Args) -> Result<Options, CommandError> {
 }
 
 /// The one target of a Dockerfile.
-pub(super) fn target(args: &Args) -> Result<Target, CommandError> {
-    if !args.path.is_dir() {
+pub(super) fn target(context: &Path, args: &Args) -> Result<Target, CommandError> {
+    if !context.is_dir() {
         let error = CommandError::new(format!(
             "the build context `{}` is not a directory",
-            args.path.display()
+            context.display()
         ));
         return Err(error.hint("Git and HTTP contexts are not supported yet"));
     }
@@ -60,13 +60,13 @@ pub(super) fn target(args: &Args) -> Result<Target, CommandError> {
                     name: "-".to_owned(),
                     text,
                 },
-                &args.path,
+                context,
             );
-            target.ignore = Text::read(&args.path.join(".dockerignore"))?;
+            target.ignore = Text::read(&context.join(".dockerignore"))?;
             target
         }
-        Some(file) => Target::load(file, &args.path)?,
-        None => Target::load(&args.path.join("Dockerfile"), &args.path).map_err(|error| {
+        Some(file) => Target::load(file, context)?,
+        None => Target::load(&default_file(context), context).map_err(|error| {
             CommandError::from(error).hint("name the Dockerfile with -f, or the directory it is in")
         })?,
     };
@@ -74,6 +74,15 @@ pub(super) fn target(args: &Args) -> Result<Target, CommandError> {
     target.stage.clone_from(&args.target);
     common(&mut target, args)?;
     Ok(target)
+}
+
+/// `Dockerfile` of the context; of the current directory without its name, as people write it.
+fn default_file(context: &Path) -> PathBuf {
+    if context == Path::new(".") {
+        "Dockerfile".into()
+    } else {
+        context.join("Dockerfile")
+    }
 }
 
 /// The options that hold for every target of the call.

@@ -25,9 +25,10 @@ use progress::Progress;
 /// Build images: the one of a Dockerfile, or all that a compose.yaml names.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The build context.
-    #[arg(default_value = ".", value_name = "PATH")]
-    path: PathBuf,
+    /// The build context, or services of the compose.yaml here; a directory named like a service is written ./NAME
+    /// [default: all of the compose.yaml here, else the directory itself].
+    #[arg(value_name = "PATH|SERVICE")]
+    operands: Vec<String>,
     /// The Dockerfile; - reads it from the standard input [default: PATH/Dockerfile].
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
@@ -88,9 +89,11 @@ pub(crate) struct Args {
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandError> {
     let mut options = inputs::options(args)?;
-    let targets = match compose_directory(args) {
-        Some(directory) => compose::load(directory, args, &mut options)?,
-        None => vec![inputs::target(args)?],
+    let targets = match Subject::of(args)? {
+        Subject::Services(directory, names) => {
+            compose::load(&directory, &names, args, &mut options)?
+        }
+        Subject::Context(directory) => vec![inputs::target(&directory, args)?],
     };
     if targets.len() > 1 && (args.output.is_some() || args.iidfile.is_some()) {
         let message = "--output and --iidfile take one image, and the compose.yaml names several";
@@ -103,8 +106,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
         args.progress
     };
     let built = build_targets(context, &store, &targets, &options, mode)?;
-    for image in &built.images {
-        if args.quiet {
+    if args.quiet && !args.output.as_ref().is_some_and(Output::takes_stdout) {
+        for image in &built.images {
             anstream::println!("{}", image.id);
         }
     }
@@ -170,15 +173,54 @@ fn pull(
     Ok(Registry::new(options)?.pull(store, &reference, &|_| {})?)
 }
 
-/// The directory of a compose.yaml, when that is what should be built: nothing says otherwise.
-fn compose_directory(args: &Args) -> Option<&Path> {
-    let said_otherwise = args.file.is_some() || !args.tags.is_empty() || args.target.is_some();
+/// What a command line asks to build.
+enum Subject {
+    /// One image from a Dockerfile and its context.
+    Context(PathBuf),
+    /// These services of the compose.yaml in a directory; none named means all.
+    Services(PathBuf, Vec<String>),
+}
+
+impl Subject {
+    fn of(args: &Args) -> Result<Subject, CommandError> {
+        let said_otherwise = args.file.is_some() || !args.tags.is_empty() || args.target.is_some();
+        let here = Path::new(".");
+        match args.operands.as_slice() {
+            [] if !said_otherwise && has_compose_file(here) => {
+                Ok(Subject::Services(here.to_owned(), Vec::new()))
+            }
+            [] => Ok(Subject::Context(here.to_owned())),
+            [path] if said_otherwise || is_path(path) || !has_compose_file(here) => {
+                let path = PathBuf::from(path);
+                if !said_otherwise && has_compose_file(&path) {
+                    return Ok(Subject::Services(path, Vec::new()));
+                }
+                Ok(Subject::Context(path))
+            }
+            names if !said_otherwise && has_compose_file(here) => {
+                Ok(Subject::Services(here.to_owned(), names.to_vec()))
+            }
+            _ => {
+                let error = CommandError::new(
+                    "several operands name services, and there is no compose.yaml here",
+                );
+                Err(error.hint("a build takes one context directory").code(2))
+            }
+        }
+    }
+}
+
+/// A service's name has neither slash nor leading dot (Compose specification, services).
+fn is_path(operand: &str) -> bool {
+    operand.starts_with('.') || operand.contains('/')
+}
+
+fn has_compose_file(directory: &Path) -> bool {
     let names = [
         "compose.yaml",
         "compose.yml",
         "docker-compose.yaml",
         "docker-compose.yml",
     ];
-    let found = !said_otherwise && names.iter().any(|name| args.path.join(name).is_file());
-    found.then_some(args.path.as_path())
+    names.iter().any(|name| directory.join(name).is_file())
 }

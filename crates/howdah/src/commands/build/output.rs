@@ -64,6 +64,11 @@ impl FromStr for Output {
 }
 
 impl Output {
+    /// Whether the result goes to the standard output, which then has room for nothing else.
+    pub(super) fn takes_stdout(&self) -> bool {
+        self.destination == Path::new("-")
+    }
+
     /// Writes the image.
     pub(super) fn write(
         &self,
@@ -113,7 +118,7 @@ impl Output {
         &self,
         write: impl FnOnce(&mut dyn Write) -> Result<(), CommandError>,
     ) -> Result<(), CommandError> {
-        if self.destination == Path::new("-") {
+        if self.takes_stdout() {
             let mut writer = BufWriter::new(io::stdout().lock());
             write(&mut writer)?;
             return Ok(writer.flush()?);

@@ -103,7 +103,7 @@ impl ProjectArgs {
 }
 
 /// The shell's variables; what is not text cannot be written into a Compose file.
-fn variables() -> BTreeMap<String, String> {
+pub(crate) fn variables() -> BTreeMap<String, String> {
     let pairs = std::env::vars_os();
     pairs
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -120,7 +120,7 @@ pub(crate) fn warn(warnings: &[Warning]) {
     }
 }
 
-fn refused(error: LoadError) -> CommandError {
+pub(crate) fn refused(error: LoadError) -> CommandError {
     match error {
         LoadError::NotFound { .. } => {
             CommandError::from(error).hint("name one with -f, or change to the project's directory")
