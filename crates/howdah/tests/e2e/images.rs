@@ -33,7 +33,7 @@ fn the_web_image_runs_in_docker_and_dockers_runs_here() {
     inspect(&format!("docker-archive:{}", theirs.display()));
     project.howdah(&["image", "load", "-i", theirs.to_str().unwrap()]);
     fs_err::write(project.path("theirs.yaml"), "services: {theirs: {image: theirs, network_mode: none}}\n").unwrap();
-    let run = ["-f", "theirs.yaml", "run", "--rm", "-T", "theirs", "sh", "-c", "cat /made; id -u; php --version"];
+    let run = ["run", "-f", "theirs.yaml", "--rm", "-T", "theirs", "sh", "-c", "cat /made; id -u; php --version"];
     let said = project.howdah(&run);
     assert!(said.starts_with("made-by-docker\n1000\n") && said.contains("PHP 8.2"), "{said}");
 }
