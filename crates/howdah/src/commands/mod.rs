@@ -32,8 +32,14 @@ use std::process::ExitCode;
 /// Options every command takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct GlobalArgs {
-    /// Where images, snapshots and volumes are kept [default: /var/lib/howdah, else $XDG_DATA_HOME/howdah].
-    #[arg(long, global = true, env = "HOWDAH_ROOT", value_name = "DIR", hide_env_values = true)]
+    /// Where images, snapshots and volumes are kept; without it `/var/lib/howdah`, else `$XDG_DATA_HOME/howdah`.
+    #[arg(
+        long,
+        global = true,
+        env = "HOWDAH_ROOT",
+        value_name = "DIR",
+        hide_env_values = true
+    )]
     root: Option<PathBuf>,
 }
 
@@ -50,7 +56,11 @@ impl Context {
         let is_root = rustix::process::geteuid().is_root();
         let explicit = global.root.is_some();
         let root = global.root.unwrap_or_else(|| {
-            if is_root { PathBuf::from("/var/lib/howdah") } else { user_directory("XDG_DATA_HOME", ".local/share") }
+            if is_root {
+                PathBuf::from("/var/lib/howdah")
+            } else {
+                user_directory("XDG_DATA_HOME", ".local/share")
+            }
         });
         let runtime = if is_root {
             PathBuf::from("/run/howdah")
@@ -66,7 +76,10 @@ impl Context {
         } else {
             runtime
         };
-        Self { root, runtime_directory }
+        Self {
+            root,
+            runtime_directory,
+        }
     }
 
     /// The store's root directory.
@@ -100,7 +113,12 @@ pub(crate) struct CommandError {
 impl CommandError {
     /// A failure told in the command's own words. Exit code 1.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), causes: Vec::new(), hint: None, code: 1 }
+        Self {
+            message: message.into(),
+            causes: Vec::new(),
+            hint: None,
+            code: 1,
+        }
     }
 
     /// What to do next, in one sentence.
@@ -136,6 +154,11 @@ impl<E: std::error::Error> From<E> for CommandError {
             causes.push(cause.to_string());
             source = cause.source();
         }
-        Self { message: error.to_string(), causes, hint: None, code: 1 }
+        Self {
+            message: error.to_string(),
+            causes,
+            hint: None,
+            code: 1,
+        }
     }
 }

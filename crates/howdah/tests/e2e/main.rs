@@ -1,4 +1,9 @@
-//! The example from source tree to running stack, by the real binary: real containers, PostgreSQL, Redis, mail catcher, Docker.
+//! The example from source tree to running stack, by the real binary: real containers, `PostgreSQL`, Redis, mail catcher, Docker.
+#![expect(
+    clippy::unwrap_used,
+    clippy::tests_outside_test_module,
+    reason = "the whole crate is tests, and a test fails by panicking"
+)]
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -26,7 +31,10 @@ pub(crate) struct Scene {
 impl Scene {
     pub(crate) fn new(name: &str) -> Self {
         let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        Self { project: Project::new(name, &root()), _alone: alone }
+        Self {
+            project: Project::new(name, &root()),
+            _alone: alone,
+        }
     }
 }
 

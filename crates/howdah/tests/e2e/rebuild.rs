@@ -20,15 +20,24 @@ fn only_the_steps_that_a_change_concerns_run_again() {
     let code = executed(project);
     assert!(!code.is_empty());
     for step in &code {
-        assert!(step.starts_with("COPY") || step.contains("dump-autoload"), "not a step of the code: {step}");
+        assert!(
+            step.starts_with("COPY") || step.contains("dump-autoload"),
+            "not a step of the code: {step}"
+        );
     }
 
     let composer = project.path("composer.json");
     describe(&composer, &unique);
     let dependencies = executed(project);
-    let install = dependencies.iter().filter(|step| step.contains("composer install")).count();
+    let install = dependencies
+        .iter()
+        .filter(|step| step.contains("composer install"))
+        .count();
     assert_eq!(install, 1, "{dependencies:?}");
-    let packages = dependencies.iter().filter(|step| step.contains("apt-get") || step.contains("npm")).count();
+    let packages = dependencies
+        .iter()
+        .filter(|step| step.contains("apt-get") || step.contains("npm"))
+        .count();
     assert_eq!(packages, 0, "{dependencies:?}");
 }
 
@@ -39,8 +48,15 @@ fn the_stage_that_two_dockerfiles_share_runs_once() {
     let composer = project.path("composer.json");
     describe(&composer, &unique());
     let log = progress(project);
-    let installs = steps(&log).into_values().filter(|step| step.name.contains("composer install")).collect::<Vec<_>>();
-    assert_eq!(installs.len(), 1, "web and worker have the stage, one vertex stands for both: {log}");
+    let installs = steps(&log)
+        .into_values()
+        .filter(|step| step.name.contains("composer install"))
+        .collect::<Vec<_>>();
+    assert_eq!(
+        installs.len(),
+        1,
+        "web and worker have the stage, one vertex stands for both: {log}"
+    );
     assert!(!installs[0].cached, "{log}");
 }
 
@@ -52,11 +68,18 @@ struct Step {
 /// Builds the project's images and returns the instructions that were executed.
 fn executed(project: &Project) -> BTreeSet<String> {
     let log = progress(project);
-    steps(&log).into_values().filter(|step| !step.cached).map(|step| step.name).collect()
+    steps(&log)
+        .into_values()
+        .filter(|step| !step.cached)
+        .map(|step| step.name)
+        .collect()
 }
 
 fn progress(project: &Project) -> String {
-    let output = project.command(&["build", "--progress", "plain"]).output().unwrap();
+    let output = project
+        .command(&["build", "--progress", "plain"])
+        .output()
+        .unwrap();
     let log = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{log}");
     log
@@ -66,9 +89,18 @@ fn progress(project: &Project) -> String {
 fn steps(log: &str) -> BTreeMap<String, Step> {
     let mut steps = BTreeMap::new();
     for line in log.lines() {
-        let Some((number, rest)) = line.strip_prefix('#').and_then(|line| line.split_once(' ')) else { continue };
-        if let Some((_, name)) = rest.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
-            steps.entry(number.to_owned()).or_insert(Step { name: name.to_owned(), cached: false });
+        let Some((number, rest)) = line.strip_prefix('#').and_then(|line| line.split_once(' '))
+        else {
+            continue;
+        };
+        if let Some((_, name)) = rest
+            .strip_prefix('[')
+            .and_then(|rest| rest.split_once("] "))
+        {
+            steps.entry(number.to_owned()).or_insert(Step {
+                name: name.to_owned(),
+                cached: false,
+            });
         } else if rest == "CACHED" {
             steps.get_mut(number).expect("a step is named first").cached = true;
         }

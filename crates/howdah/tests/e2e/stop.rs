@@ -16,13 +16,29 @@ fn a_stopping_worker_finishes_the_job_in_hand_and_loses_no_other() {
     project.wait_for_query(&started(&first), "1", Duration::from_secs(20));
 
     project.howdah(&["stop", "worker"]);
-    assert_eq!(exit_code(project), 0, "the worker ends by itself within its budget");
-    assert_eq!(project.query(&finished(&first)), "1", "the job in hand is finished");
-    assert_eq!(project.query(&started(&second)), "0", "the next job stays in the queue");
+    assert_eq!(
+        exit_code(project),
+        0,
+        "the worker ends by itself within its budget"
+    );
+    assert_eq!(
+        project.query(&finished(&first)),
+        "1",
+        "the job in hand is finished"
+    );
+    assert_eq!(
+        project.query(&started(&second)),
+        "0",
+        "the next job stays in the queue"
+    );
 
     project.howdah(&["start", "worker"]);
     project.wait_for_query(&finished(&second), "1", Duration::from_secs(30));
-    assert_eq!(project.query(&started(&first)), "1", "and the first job ran once");
+    assert_eq!(
+        project.query(&started(&first)),
+        "1",
+        "and the first job ran once"
+    );
 }
 
 #[test]
@@ -32,7 +48,10 @@ fn a_job_longer_than_stopwaitsecs_is_killed_at_the_limit_and_that_is_said() {
     // The same image with a budget of three seconds, so that the test need not wait for sixty.
     let supervise = fs_err::read_to_string(project.path("docker/worker/howdah.toml")).unwrap();
     let shorter = supervise.replace("stopwaitsecs = 60", "stopwaitsecs = 3");
-    assert_ne!(supervise, shorter, "the worker's budget is set in docker/worker/howdah.toml");
+    assert_ne!(
+        supervise, shorter,
+        "the worker's budget is set in docker/worker/howdah.toml"
+    );
     fs_err::write(project.path("docker/worker/howdah.toml"), shorter).unwrap();
     project.howdah(&["up", "-d"]);
     let job = slow_job(project, 60);
@@ -42,11 +61,20 @@ fn a_job_longer_than_stopwaitsecs_is_killed_at_the_limit_and_that_is_said() {
     assert_ne!(exit_code(project), 0, "a killed job is not a clean end");
     assert_eq!(project.query(&finished(&job)), "0");
     let logs = project.howdah(&["logs", "--no-color", "worker"]);
-    assert!(logs.contains("SIGKILL") && logs.contains("3 s"), "the log says what happened: {logs}");
+    assert!(
+        logs.contains("SIGKILL") && logs.contains("3 s"),
+        "the log says what happened: {logs}"
+    );
 }
 
 fn slow_job(project: &Project, seconds: u32) -> String {
-    project.exec("web", &["php", "artisan", "invoices:slow-job", &seconds.to_string()]).trim().to_owned()
+    project
+        .exec(
+            "web",
+            &["php", "artisan", "invoices:slow-job", &seconds.to_string()],
+        )
+        .trim()
+        .to_owned()
 }
 
 fn started(job: &str) -> String {
@@ -60,6 +88,7 @@ fn finished(job: &str) -> String {
 fn exit_code(project: &Project) -> i64 {
     let text = output(&mut project.command(&["ps", "--all", "--format", "json", "worker"]));
     // One object a line, as `docker compose ps --format json` prints.
-    let container: serde_json::Value = serde_json::from_str(text.lines().next().expect("the worker is listed")).unwrap();
+    let container: serde_json::Value =
+        serde_json::from_str(text.lines().next().expect("the worker is listed")).unwrap();
     container["ExitCode"].as_i64().expect("an exit code")
 }

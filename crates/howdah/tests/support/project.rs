@@ -21,11 +21,26 @@ pub(crate) struct Project {
 impl Project {
     /// Copies the example and makes sure the base images are in the store below `root`.
     pub(crate) fn new(name: &str, root: &Path) -> Self {
-        let directory = tempfile::Builder::new().prefix("howdah-e2e-").tempdir().unwrap();
+        let directory = tempfile::Builder::new()
+            .prefix("howdah-e2e-")
+            .tempdir()
+            .unwrap();
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/invoices");
-        output(Command::new("cp").arg("-aT").arg(example).arg(directory.path()));
+        output(
+            Command::new("cp")
+                .arg("-aT")
+                .arg(example)
+                .arg(directory.path()),
+        );
         let (web_port, mail_port) = (free_port(), free_port());
-        let project = Self { directory, cookies: tempfile::tempdir().unwrap(), root: root.to_owned(), name: name.to_owned(), web_port, mail_port };
+        let project = Self {
+            directory,
+            cookies: tempfile::tempdir().unwrap(),
+            root: root.to_owned(),
+            name: name.to_owned(),
+            web_port,
+            mail_port,
+        };
         let environment = fs_err::read_to_string(project.path(".env.example")).unwrap();
         let ports = format!("\nWEB_PORT={web_port}\nMAIL_PORT={mail_port}\n");
         fs_err::write(project.path(".env"), environment + &ports).unwrap();
@@ -42,8 +57,12 @@ impl Project {
     /// A `howdah` command line in the project's directory, on the test's own store.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_howdah"));
-        command.current_dir(self.directory.path()).env("HOWDAH_ROOT", &self.root);
-        command.env("COMPOSE_PROJECT_NAME", &self.name).args(arguments);
+        command
+            .current_dir(self.directory.path())
+            .env("HOWDAH_ROOT", &self.root);
+        command
+            .env("COMPOSE_PROJECT_NAME", &self.name)
+            .args(arguments);
         command
     }
 
@@ -61,43 +80,75 @@ impl Project {
     pub(crate) fn web(&self, path: &str, arguments: &[&str]) -> String {
         let cookies = self.cookies.path().join("cookies.txt");
         let mut curl = Command::new("curl");
-        curl.args(["--silent", "--show-error", "--fail", "--location", "--max-time", "20"]);
-        curl.arg("--cookie").arg(&cookies).arg("--cookie-jar").arg(&cookies).args(arguments);
+        curl.args([
+            "--silent",
+            "--show-error",
+            "--fail",
+            "--location",
+            "--max-time",
+            "20",
+        ]);
+        curl.arg("--cookie")
+            .arg(&cookies)
+            .arg("--cookie-jar")
+            .arg(&cookies)
+            .args(arguments);
         output(curl.arg(format!("http://127.0.0.1:{}{path}", self.web_port)))
     }
 
     /// Creates an invoice through the form, as a browser would, and returns the page that follows.
     pub(crate) fn create_invoice(&self, description: &str) -> String {
         let form = self.web("/invoices/create", &[]);
-        let token = between(&form, "name=\"_token\" value=\"", "\"").expect("the form has a CSRF token");
+        let token =
+            between(&form, "name=\"_token\" value=\"", "\"").expect("the form has a CSRF token");
         self.web(
             "/invoices",
             &[
-                "--data-urlencode", &format!("_token={token}"),
-                "--data-urlencode", "customer_id=1",
-                "--data-urlencode", "issued_on=2030-01-01",
-                "--data-urlencode", "due_on=2030-01-31",
-                "--data-urlencode", "tax_basis_points=0",
-                "--data-urlencode", &format!("lines[0][description]={description}"),
-                "--data-urlencode", "lines[0][quantity]=2",
-                "--data-urlencode", "lines[0][unit_price]=12.50",
+                "--data-urlencode",
+                &format!("_token={token}"),
+                "--data-urlencode",
+                "customer_id=1",
+                "--data-urlencode",
+                "issued_on=2030-01-01",
+                "--data-urlencode",
+                "due_on=2030-01-31",
+                "--data-urlencode",
+                "tax_basis_points=0",
+                "--data-urlencode",
+                &format!("lines[0][description]={description}"),
+                "--data-urlencode",
+                "lines[0][quantity]=2",
+                "--data-urlencode",
+                "lines[0][unit_price]=12.50",
             ],
         )
     }
 
     /// The mail catcher's list of messages, as JSON text.
     pub(crate) fn mails(&self) -> String {
-        output(Command::new("curl").args(["-sSf", "--max-time", "20", &format!("http://127.0.0.1:{}/email", self.mail_port)]))
+        output(Command::new("curl").args([
+            "-sSf",
+            "--max-time",
+            "20",
+            &format!("http://127.0.0.1:{}/email", self.mail_port),
+        ]))
     }
 
     /// One value from the database.
     pub(crate) fn query(&self, sql: &str) -> String {
-        self.exec("db", &["psql", "-U", "invoices", "-d", "invoices", "-At", "-c", sql]).trim().to_owned()
+        self.exec(
+            "db",
+            &["psql", "-U", "invoices", "-d", "invoices", "-At", "-c", sql],
+        )
+        .trim()
+        .to_owned()
     }
 
     /// Waits until `sql` gives `expected`.
     pub(crate) fn wait_for_query(&self, sql: &str, expected: &str, limit: Duration) {
-        wait_for(&format!("{sql} = {expected}"), limit, || (self.query(sql) == expected).then_some(()));
+        wait_for(&format!("{sql} = {expected}"), limit, || {
+            (self.query(sql) == expected).then_some(())
+        });
     }
 }
 
@@ -108,7 +159,11 @@ impl Drop for Project {
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 /// The text between two marks.
