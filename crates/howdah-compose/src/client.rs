@@ -181,7 +181,8 @@ fn start(options: &KeeperOptions) -> io::Result<()> {
     Ok(())
 }
 
-fn last_words(paths: &StackPaths) -> Option<String> {
+/// What a keeper that died of a fault said about it.
+pub fn last_words(paths: &StackPaths) -> Option<String> {
     let text = fs_err::read_to_string(paths.keeper_log()).ok()?;
     let start = text.len().saturating_sub(LAST_WORDS);
     let tail = text.get(text.ceil_char_boundary(start)..)?.trim();

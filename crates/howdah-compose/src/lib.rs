@@ -9,7 +9,7 @@ mod logs;
 mod model;
 mod stack;
 
-pub use client::{Client, ClientError, Interjector, KEEPER_ROLE};
+pub use client::{Client, ClientError, Interjector, KEEPER_ROLE, last_words};
 pub use keeper::{
     Interjection, KeeperError, KeeperOptions, Message, PlanError, Request, RunRequest,
     ServiceImage, StackPaths, StateError, UpRequest, WaitFor, keep, load_state, plans, signal_name,

@@ -37,7 +37,7 @@ impl Keeper {
 
     fn answer_containers(&self, waiting: &Waiting) -> Vec<Container> {
         match waiting {
-            Waiting::Up(names, _) | Waiting::Rest(names) => names
+            Waiting::Up { names, .. } | Waiting::Rest(names) => names
                 .iter()
                 .filter_map(|name| self.stack.containers.get(name).cloned())
                 .collect(),

@@ -27,8 +27,12 @@ pub(crate) enum Waiting {
     Nothing,
     /// Events, for as long as it is connected.
     Events,
-    /// These containers, by name, to be up.
-    Up(Vec<String>, WaitFor),
+    /// These containers, by name, to be up, and these, by id, to be gone.
+    Up {
+        names: Vec<String>,
+        gone: Vec<String>,
+        wait: WaitFor,
+    },
     /// These containers, by name, to be at rest.
     Rest(Vec<String>),
     /// These containers, by id, to be gone; then what is left to remove.
@@ -139,7 +143,17 @@ pub(crate) fn verdict(stack: &Stack, waiting: &Waiting) -> Verdict {
     let is = |done: bool| if done { Verdict::Done } else { Verdict::NotYet };
     match waiting {
         Waiting::Nothing | Waiting::Events => Verdict::NotYet,
-        Waiting::Up(names, wait) => is_up(stack, names, *wait),
+        Waiting::Up { names, gone, wait } => match is_up(stack, names, *wait) {
+            Verdict::Done
+                if stack
+                    .containers
+                    .values()
+                    .any(|container| gone.contains(&container.id)) =>
+            {
+                Verdict::NotYet
+            }
+            verdict => verdict,
+        },
         Waiting::Rest(names) => is(names.iter().all(|name| match stack.containers.get(name) {
             None => true,
             Some(container) => matches!(
@@ -229,10 +243,15 @@ impl Clients {
 
     /// When a wait may be over because time has passed.
     pub(crate) fn next_deadline(&self, stack: &Stack) -> Option<Millis> {
-        let waits = self
-            .all
-            .values()
-            .filter(|client| matches!(client.waiting, Waiting::Up(_, WaitFor::Healthy)));
+        let waits = self.all.values().filter(|client| {
+            matches!(
+                client.waiting,
+                Waiting::Up {
+                    wait: WaitFor::Healthy,
+                    ..
+                }
+            )
+        });
         waits
             .flat_map(|_| stack.containers.values())
             .filter_map(footing)

@@ -29,13 +29,19 @@ pub(crate) async fn serve(
     say: impl Fn(Said),
 ) {
     let (reader, writer) = stream.into_split();
-    let writing = tokio::spawn(write(writer, messages));
-    if let Err(error) = read(reader, &say).await {
-        say(Said::Nonsense(error.to_string()));
+    let mut writing = tokio::spawn(write(writer, messages));
+    tokio::select! {
+        read = read(reader, &say) => {
+            if let Err(error) = read {
+                say(Said::Nonsense(error.to_string()));
+            }
+            say(Said::Gone);
+            // What was answered last still has to be written.
+            drop(writing.await);
+        }
+        // All is answered: nobody listens to what the command may still say.
+        _ = &mut writing => say(Said::Gone),
     }
-    say(Said::Gone);
-    // What was answered last still has to be written.
-    drop(writing.await);
 }
 
 async fn read(reader: OwnedReadHalf, say: &impl Fn(Said)) -> io::Result<()> {

@@ -144,7 +144,7 @@ impl Keeper {
             return;
         };
         match (interjection, waiting) {
-            (Interjection::Cancel, Waiting::Up(names, _)) => {
+            (Interjection::Cancel, Waiting::Up { names, .. }) => {
                 let waiting = self
                     .stack
                     .containers

@@ -55,6 +55,8 @@ use ports::{Published, Reserved};
 
 /// Messages a command may leave unread before it is let go.
 const UNREAD: usize = 4096;
+/// How long a keeper that does not listen may take to end.
+const ANOTHERS_END: Duration = Duration::from_secs(10);
 /// How long commands may take to read their last answer.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
@@ -156,7 +158,7 @@ pub fn keep(options: &KeeperOptions) -> Result<(), KeeperError> {
     let _leader = rustix::process::setsid();
     rustix::process::chdir("/").map_err(|errno| io("leave the directory")(errno.into()))?;
     let paths = &options.paths;
-    fs_err::create_dir_all(paths.sockets()).map_err(io("make the socket directory"))?;
+    start::private_directory(&paths.sockets()).map_err(io("make the socket directory"))?;
     let _lock = lock(paths)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -184,19 +186,38 @@ fn lock(paths: &StackPaths) -> Result<fs_err::File, KeeperError> {
         action: "lock the stack",
         source,
     };
-    let file = fs_err::OpenOptions::new()
+    let mut options = fs_err::OpenOptions::new();
+    let file = options
         .write(true)
         .create(true)
         .truncate(false)
         .open(paths.lock())
         .map_err(io)?;
-    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(KeeperError::Busy {
-            project: paths.project().to_owned(),
-        }),
-        Err(errno) => Err(io(errno.into())),
+    let deadline = std::time::Instant::now() + ANOTHERS_END;
+    loop {
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            // One that listens keeps the stack. One that does not is beginning or ending: either is over soon, and
+            // flock(2) has no deadline of its own.
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                if is_listening(paths) || std::time::Instant::now() > deadline {
+                    return Err(KeeperError::Busy {
+                        project: paths.project().to_owned(),
+                    });
+                }
+                std::thread::park_timeout(Duration::from_millis(10));
+            }
+            Err(errno) => return Err(io(errno.into())),
+        }
     }
+}
+
+fn is_listening(paths: &StackPaths) -> bool {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(paths.sockets(), flags, Mode::empty()).is_ok_and(|directory| {
+        std::os::unix::net::UnixStream::connect(socket_path(&directory, &paths.socket_name()))
+            .is_ok()
+    })
 }
 
 /// The socket, named through its directory's descriptor: `sun_path` holds 108 bytes only (unix(7)).

@@ -185,3 +185,113 @@ pub(crate) fn failure(query: &Message) -> Message {
     message.add_queries(query.queries.iter().cloned());
     message
 }
+
+#[cfg(test)]
+mod tests {
+    use hickory_proto::op::Query;
+
+    use super::*;
+
+    fn names() -> Names {
+        let entry = |pairs: &[(&str, &[[u8; 4]])]| -> BTreeMap<String, Vec<Ipv4Addr>> {
+            let addresses = |list: &[[u8; 4]]| list.iter().map(|octets| (*octets).into()).collect();
+            pairs
+                .iter()
+                .map(|(name, list)| ((*name).to_owned(), addresses(list)))
+                .collect()
+        };
+        let front = entry(&[
+            ("web", &[[10, 0, 0, 2], [10, 0, 0, 3]]),
+            ("both", &[[10, 0, 0, 4]]),
+        ]);
+        let back = entry(&[("db", &[[10, 1, 0, 2]]), ("both", &[[10, 1, 0, 4]])]);
+        let members = [
+            ([10, 0, 0, 2], &["front"][..]),
+            ([10, 0, 0, 4], &["back", "front"]),
+        ];
+        Names {
+            forward: BTreeMap::from([("front".to_owned(), front), ("back".to_owned(), back)]),
+            reverse: BTreeMap::from([([10, 0, 0, 2].into(), "p-web-1.p_front.".to_owned())]),
+            members: members
+                .iter()
+                .map(|(address, keys)| {
+                    (
+                        (*address).into(),
+                        keys.iter().map(|key| (*key).to_owned()).collect(),
+                    )
+                })
+                .collect(),
+            servers: BTreeMap::from([([10, 0, 0, 2].into(), vec![[9, 9, 9, 9].into()])]),
+        }
+    }
+
+    fn ask(name: &str, kind: RecordType, source: [u8; 4], turn: usize) -> String {
+        let mut query = Message::new(7, MessageType::Query, OpCode::Query);
+        query.add_query(Query::query(Name::from_ascii(name).unwrap(), kind));
+        match names().answer(&query, "front", source.into(), turn) {
+            Answer::Elsewhere(servers) => format!("elsewhere {servers:?}"),
+            Answer::Here(answer) => {
+                assert_eq!(answer.metadata.id, 7);
+                let data: Vec<String> = answer
+                    .answers
+                    .iter()
+                    .map(|record| record.data.to_string())
+                    .collect();
+                format!("{:?} {}", answer.metadata.response_code, data.join(" "))
+            }
+        }
+    }
+
+    #[test]
+    fn answers_rotate_and_ignore_case_and_the_last_dot() {
+        assert_eq!(
+            ask("web.", RecordType::A, [10, 0, 0, 4], 0),
+            "NoError 10.0.0.2 10.0.0.3"
+        );
+        assert_eq!(
+            ask("WEB", RecordType::A, [10, 0, 0, 4], 1),
+            "NoError 10.0.0.3 10.0.0.2"
+        );
+        assert_eq!(
+            ask("web.front.", RecordType::A, [10, 0, 0, 4], 0),
+            "NoError 10.0.0.2 10.0.0.3"
+        );
+    }
+
+    #[test]
+    fn a_name_that_exists_has_no_other_records_and_is_not_asked_for_elsewhere() {
+        assert_eq!(ask("web.", RecordType::AAAA, [10, 0, 0, 4], 0), "NoError ");
+    }
+
+    #[test]
+    fn only_the_networks_one_is_on() {
+        assert_eq!(
+            ask("db.", RecordType::A, [10, 0, 0, 4], 0),
+            "NoError 10.1.0.2"
+        );
+        assert_eq!(
+            ask("db.", RecordType::A, [10, 0, 0, 2], 0),
+            "elsewhere [9.9.9.9]"
+        );
+        assert_eq!(
+            ask("example.com.", RecordType::A, [10, 0, 0, 4], 0),
+            "elsewhere []"
+        );
+        // Somebody on the bridge whom we do not know sees that network only.
+        assert_eq!(
+            ask("both.", RecordType::A, [10, 0, 0, 99], 0),
+            "NoError 10.0.0.4"
+        );
+        assert_eq!(ask("db.", RecordType::A, [10, 0, 0, 99], 0), "elsewhere []");
+    }
+
+    #[test]
+    fn addresses_have_names() {
+        let answer = ask("2.0.0.10.in-addr.arpa.", RecordType::PTR, [10, 0, 0, 4], 0);
+        assert_eq!(answer, "NoError p-web-1.p_front.");
+        assert_eq!(
+            ask("9.9.9.9.in-addr.arpa.", RecordType::PTR, [10, 0, 0, 4], 0),
+            "elsewhere []"
+        );
+    }
+}

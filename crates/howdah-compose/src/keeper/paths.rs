@@ -79,7 +79,11 @@ impl StackPaths {
 
     /// Secrets and configs written for a container; in memory where the runtime directory is.
     pub(crate) fn files(&self, id: &str) -> PathBuf {
-        self.runtime.join("files").join(id)
+        self.all_files().join(id)
+    }
+
+    pub(crate) fn all_files(&self) -> PathBuf {
+        self.runtime.join("files")
     }
 
     /// A volume's content.

@@ -93,3 +93,59 @@ async fn answer(outward: Arc<UdpSocket>, socket: Arc<UdpSocket>, peer: SocketAdd
     }
     peer
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_side_that_has_said_all_still_hears_the_other() {
+        let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let front = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = front.local_addr().unwrap();
+        let relaying = tokio::spawn(tcp(front, server.local_addr().unwrap()));
+        let answering = tokio::spawn(async move {
+            let (mut stream, _) = server.accept().await.unwrap();
+            let mut heard = Vec::new();
+            stream.read_to_end(&mut heard).await.unwrap();
+            stream.write_all(&heard).await.unwrap();
+        });
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let sent = vec![7u8; 1 << 20];
+        client.write_all(&sent).await.unwrap();
+        client.shutdown().await.unwrap();
+        let mut received = Vec::new();
+        client.read_to_end(&mut received).await.unwrap();
+        assert!(received == sent);
+        answering.await.unwrap();
+        relaying.abort();
+    }
+
+    #[tokio::test]
+    async fn datagrams_find_their_way_back_to_their_senders() {
+        let server = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let front = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = front.local_addr().unwrap();
+        let relaying = tokio::spawn(udp(front, server.local_addr().unwrap()));
+        let answering = tokio::spawn(async move {
+            let mut buffer = [0u8; 16];
+            loop {
+                let (length, peer) = server.recv_from(&mut buffer).await.unwrap();
+                server.send_to(&buffer[..length], peer).await.unwrap();
+            }
+        });
+        for word in [b"one", b"two"] {
+            let client = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+            client.send_to(word, address).await.unwrap();
+            let mut buffer = [0u8; 16];
+            let length = client.recv(&mut buffer).await.unwrap();
+            assert_eq!(&buffer[..length], word);
+        }
+        answering.abort();
+        relaying.abort();
+    }
+}

@@ -23,8 +23,12 @@ impl Keeper {
         let now = Millis::now();
         let waiting = match request {
             Request::Up(request) => {
-                let names = self.up(&request).await?;
-                Waiting::Up(names, request.wait)
+                let (names, gone) = self.up(&request).await?;
+                Waiting::Up {
+                    names,
+                    gone,
+                    wait: request.wait,
+                }
             }
             Request::Down {
                 services,
@@ -43,11 +47,19 @@ impl Keeper {
             }
             Request::Start { services } => {
                 let names = self.stack.want_start(&Selection::of(&services), now);
-                Waiting::Up(names, super::WaitFor::Started)
+                Waiting::Up {
+                    names,
+                    gone: Vec::new(),
+                    wait: super::WaitFor::Started,
+                }
             }
             Request::Restart { services, grace } => {
                 let names = self.stack.want_restart(&Selection::of(&services), grace);
-                Waiting::Up(names, super::WaitFor::Started)
+                Waiting::Up {
+                    names,
+                    gone: Vec::new(),
+                    wait: super::WaitFor::Started,
+                }
             }
             Request::Exec { id, process } => {
                 self.exec(client, id, process);
@@ -66,7 +78,8 @@ impl Keeper {
         Ok(())
     }
 
-    async fn up(&mut self, request: &UpRequest) -> Result<Vec<String>, Refusal> {
+    /// Sets the goals; gives the names of what is to be up, and the ids of what is to be gone.
+    async fn up(&mut self, request: &UpRequest) -> Result<(Vec<String>, Vec<String>), Refusal> {
         let project = &request.project;
         let plans =
             plans::plans(project, &request.images, &self.store).map_err(|error| refuse(&error))?;
@@ -86,14 +99,14 @@ impl Keeper {
         };
         let before = self.stack.clone();
         let names = self.stack.apply(&actions, &plans, &make, Millis::now());
-        for container in self
-            .stack
-            .containers
-            .values_mut()
-            .filter(|container| names.contains(&container.name))
-        {
-            container.no_deps = request.options.no_deps;
-            if matches!(container.goal, Goal::Replace(_) | Goal::Restart) {
+        for container in self.stack.containers.values_mut() {
+            if names.contains(&container.name) {
+                container.no_deps = request.options.no_deps;
+            }
+            if matches!(
+                container.goal,
+                Goal::Replace(_) | Goal::Restart | Goal::Remove
+            ) {
                 container.grace = request.grace;
             }
         }
@@ -104,7 +117,14 @@ impl Keeper {
         self.note_volumes(&plans);
         self.stack.directory.clone_from(&project.directory);
         self.stack.files.clone_from(&project.files);
-        Ok(names)
+        let is_going = |container: &&Container| container.goal == Goal::Remove;
+        let gone = self
+            .stack
+            .containers
+            .values()
+            .filter(is_going)
+            .map(|container| container.id.clone());
+        Ok((names, gone.collect()))
     }
 
     /// Makes the project's networks that are not there. Written down before the bridge is made, so that it is found again.

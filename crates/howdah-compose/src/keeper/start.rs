@@ -169,14 +169,19 @@ impl StartJob {
         definitions: &BTreeMap<String, FileDefinition>,
         files: &mut BTreeMap<String, PathBuf>,
     ) -> Result<(), StartError> {
-        for mount in mounts {
+        for (index, mount) in mounts.iter().enumerate() {
             let key = &mount.source;
             let no_content = |why: String| StartError::NoContent {
                 what,
                 key: key.clone(),
                 why,
             };
+            let wants_owner = mount.uid.is_some() || mount.gid.is_some() || mount.mode.is_some();
             let content = match definitions.get(key).map(|definition| &definition.source) {
+                // A copy of its own, because the host's file keeps its own owner and mode.
+                Some(FileSource::File(path)) if wants_owner && path.is_file() => {
+                    fs_err::read(path).map_err(|source| self.failed(source))?
+                }
                 Some(FileSource::File(path)) if path.exists() => {
                     files.insert(mount.target.clone(), path.clone());
                     continue;
@@ -184,30 +189,24 @@ impl StartJob {
                 Some(FileSource::File(path)) => {
                     return Err(no_content(format!("`{}` does not exist", path.display())));
                 }
-                Some(FileSource::Environment {
-                    variable,
-                    value: None,
-                }) => {
-                    return Err(no_content(format!("the variable `{variable}` is not set")));
-                }
-                Some(
-                    FileSource::Environment {
-                        value: Some(content),
-                        ..
+                Some(FileSource::Environment { variable, value }) => match value {
+                    Some(content) => content.clone().into_bytes(),
+                    None => {
+                        return Err(no_content(format!("the variable `{variable}` is not set")));
                     }
-                    | FileSource::Content(content),
-                ) => content,
+                },
+                Some(FileSource::Content(content)) => content.clone().into_bytes(),
                 Some(FileSource::External) | None => {
                     return Err(no_content(
                         "it is external, which is not supported".to_owned(),
                     ));
                 }
             };
-            let path = self
-                .paths
-                .files(&self.container.id)
-                .join(format!("{what}-{key}"));
-            write_private(&path, content, mount).map_err(|source| self.failed(source))?;
+            let directory = self.paths.files(&self.container.id);
+            let path = directory.join(format!("{what}-{index}"));
+            private_directory(&self.paths.all_files())
+                .and_then(|()| write_private(&path, &content, mount))
+                .map_err(|source| self.failed(source))?;
             files.insert(mount.target.clone(), path);
         }
         Ok(())
@@ -234,8 +233,14 @@ impl StartJob {
     }
 }
 
+/// A directory only we may enter; what is bind-mounted out of it is reached from the container all the same.
+pub(crate) fn private_directory(path: &Path) -> io::Result<()> {
+    fs_err::create_dir_all(path)?;
+    fs_err::set_permissions(path, PermissionsExt::from_mode(0o700))
+}
+
 /// Readable by its owner only until owner and mode are what the service asks for.
-fn write_private(path: &Path, content: &str, mount: &FileMount) -> io::Result<()> {
+fn write_private(path: &Path, content: &[u8], mount: &FileMount) -> io::Result<()> {
     if let Some(parent) = path.parent() {
         fs_err::create_dir_all(parent)?;
     }
@@ -246,7 +251,7 @@ fn write_private(path: &Path, content: &str, mount: &FileMount) -> io::Result<()
         .truncate(true)
         .mode(0o600)
         .open(&temporary)?;
-    file.write_all(content.as_bytes())?;
+    file.write_all(content)?;
     let (owner, group) = (mount.uid.map(Uid::from_raw), mount.gid.map(Gid::from_raw));
     rustix::fs::chownat(CWD, &temporary, owner, group, AtFlags::SYMLINK_NOFOLLOW)?;
     fs_err::set_permissions(

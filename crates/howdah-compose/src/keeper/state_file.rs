@@ -3,6 +3,8 @@
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
+use fs_err::os::unix::fs::OpenOptionsExt as _;
+
 use super::paths::StackPaths;
 use crate::stack::Stack;
 
@@ -59,7 +61,10 @@ pub(crate) fn save(paths: &StackPaths, stack: &Stack) -> Result<(), StateError> 
     })?;
     fs_err::create_dir_all(paths.directory()).map_err(io)?;
     let temporary = paths.directory().join("state.json.new");
-    let mut file = fs_err::File::create(&temporary).map_err(io)?;
+    // It holds the services' environments and secrets.
+    let mut options = fs_err::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(&temporary).map_err(io)?;
     file.write_all(&text)
         .and_then(|()| file.sync_all())
         .map_err(io)?;

@@ -25,8 +25,6 @@ pub enum MountSource {
         path: PathBuf,
         /// Make a directory there when nothing is (the short syntax always does).
         create: bool,
-        /// `propagation:`.
-        propagation: Option<String>,
     },
     /// A named volume.
     Volume {

@@ -79,8 +79,6 @@ pub struct VolumeDefinition {
     pub external: bool,
     /// `driver:`; only `local` can be run.
     pub driver: Option<String>,
-    /// `driver_opts:` of the local driver.
-    pub driver_opts: BTreeMap<String, String>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
 }

@@ -46,7 +46,6 @@ fn mount(item: Section<'_>) -> Option<ServiceMount> {
     let mode = tmpfs
         .as_ref()
         .and_then(|tmpfs| tmpfs.with("mode", "an octal number", octal));
-    let propagation = bind.as_ref().and_then(|bind| bind.string("propagation"));
     let create = bind
         .as_ref()
         .is_some_and(|bind| bind.flag("create_host_path"));
@@ -55,7 +54,7 @@ fn mount(item: Section<'_>) -> Option<ServiceMount> {
     }
     if let Some(bind) = &bind {
         bind.string("selinux");
-        bind.ignored(&["recursive"]);
+        bind.ignored(&["recursive", "propagation"]);
     }
     [bind, volume, tmpfs]
         .into_iter()
@@ -65,7 +64,6 @@ fn mount(item: Section<'_>) -> Option<ServiceMount> {
         (Some("bind"), Some(path)) => Some(MountSource::Bind {
             path: PathBuf::from(path),
             create,
-            propagation,
         }),
         (Some("bind"), None) => {
             item.fault(item.origin(), "source", "is missing");

@@ -88,7 +88,6 @@ pub(crate) fn volumes(root: &Section<'_>, project: &str) -> BTreeMap<String, Vol
             name,
             external,
             driver: section.string("driver"),
-            driver_opts: section.labels("driver_opts"),
             labels: section.labels("labels"),
         };
         if let Some(driver) = volume.driver.as_deref().filter(|driver| *driver != "local") {
@@ -98,6 +97,7 @@ pub(crate) fn volumes(root: &Section<'_>, project: &str) -> BTreeMap<String, Vol
                 &format!("`{driver}` is not supported; local is"),
             );
         }
+        section.ignored(&["driver_opts"]);
         section.finish();
         all.insert(entry.key.clone(), volume);
     }

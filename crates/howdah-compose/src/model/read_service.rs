@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use super::build::{BuildContext, BuildSecret, BuildSection};
 use super::canonical::is_remote;
+use super::fault::Fault;
 use super::interpolate::Variables;
 use super::project::{FileDefinition, FileSource};
 use super::read_container;
 use super::section::Section;
-use super::service::{Condition, Dependency, PullPolicy, RestartPolicy, Service};
+use super::service::{Condition, Dependency, NetworkMode, PullPolicy, RestartPolicy, Service};
 
 /// What a service's reading looks up.
 pub(crate) struct Lookup<'a> {
@@ -89,7 +90,7 @@ pub(crate) fn service(name: &str, section: Section<'_>, lookup: &Lookup<'_>) -> 
         section
             .findings()
             .borrow_mut()
-            .fault(super::fault::Fault::at(section.origin(), message));
+            .fault(Fault::at(section.origin(), message));
     }
     if service.replicas > 1 && service.container.container_name.is_some() {
         section.fault(
@@ -97,6 +98,15 @@ pub(crate) fn service(name: &str, section: Section<'_>, lookup: &Lookup<'_>) -> 
             "container_name",
             "cannot be given to more than one replica",
         );
+    }
+    let is_bridged = matches!(service.container.network, NetworkMode::Networks(_));
+    if !is_bridged && let Some(ports) = section.get("ports") {
+        let message = format!(
+            "{}: have no effect with `network_mode`",
+            section.below("ports")
+        );
+        let warning = Fault::at(&ports.origin, message);
+        section.findings().borrow_mut().warn(warning);
     }
     section.get("extends");
     section.list("expose");

@@ -17,7 +17,8 @@ enum Heard {
     Signal(Signal),
 }
 
-/// Sends a request and shows its progress. The first Ctrl-C leaves the keeper to it, the second kills what does not stop.
+/// Sends a request and shows its progress. The first Ctrl-C kills what does not stop, the second
+/// leaves the rest to the keeper.
 pub(crate) fn run(stack: &Stack, request: &Request) -> Result<ExitCode, CommandError> {
     let mut client = stack.client()?;
     let (sender, heard) = mpsc::channel();
@@ -53,11 +54,7 @@ pub(crate) fn run(stack: &Stack, request: &Request) -> Result<ExitCode, CommandE
             }
         }
     }
-    Err(CommandError::new(format!(
-        "the keeper of stack `{}` ended before it was done",
-        stack.project().name
-    ))
-    .hint("run the command again: another keeper goes on from what is written down"))
+    Err(failure::keeper_lost(&stack.options.paths))
 }
 
 fn listen(mut client: Client, sender: &mpsc::Sender<Heard>) {

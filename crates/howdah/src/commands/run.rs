@@ -162,7 +162,6 @@ fn mount(text: &str) -> Result<ServiceMount, CommandError> {
     let source = MountSource::Bind {
         path: std::path::absolute(source)?,
         create: true,
-        propagation: None,
     };
     Ok(ServiceMount {
         target: target.to_owned(),
@@ -207,9 +206,7 @@ fn bring_up(
             _ => {}
         }
     }
-    Err(CommandError::new(
-        "the keeper ended before the dependencies were up",
-    ))
+    Err(failure::keeper_lost(&stack.options.paths))
 }
 
 /// The keeper prepares the container and keeps its network; this process runs it, so that it ends with it.
@@ -232,11 +229,7 @@ fn one_off(
                 });
             }
             Some(_) => {}
-            None => {
-                return Err(CommandError::new(
-                    "the keeper ended before the container was ready",
-                ));
-            }
+            None => return Err(failure::keeper_lost(&stack.options.paths)),
         }
     };
     let code = execute(context, stack, &spec, &mut client, terminal);

@@ -74,11 +74,7 @@ pub(crate) fn run(
                 ));
             }
             Ok(Heard::Message(Ok(None))) | Err(RecvTimeoutError::Disconnected) => {
-                return Err(
-                    CommandError::new("the keeper ended before the stack was up").hint(
-                        "run the command again: another keeper goes on from what is written down",
-                    ),
-                );
+                return Err(failure::keeper_lost(&stack.options.paths));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! A stack that did not come up: what failed, how it ended, and what it said last.
 
-use howdah_compose::{Container, HealthStatus, Phase, StackPaths, tail};
+use howdah_compose::{Container, HealthStatus, Phase, StackPaths, last_words, tail};
 
 use super::super::CommandError;
 
@@ -38,4 +38,15 @@ fn has_failed(container: &Container) -> bool {
         Phase::Running { .. } => container.health() == Some(HealthStatus::Unhealthy),
         _ => false,
     }
+}
+
+/// The keeper ended in the middle of a request.
+pub(crate) fn keeper_lost(paths: &StackPaths) -> CommandError {
+    let words = last_words(paths).map_or(String::new(), |words| format!(": {words}"));
+    let message = format!(
+        "the keeper of stack `{}` ended before it was done{words}",
+        paths.project()
+    );
+    CommandError::new(message)
+        .hint("run the command again: another keeper goes on from what is written down")
 }
