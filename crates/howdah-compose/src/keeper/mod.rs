@@ -29,6 +29,7 @@ mod volumes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -187,16 +188,14 @@ fn lock(paths: &StackPaths) -> Result<fs_err::File, KeeperError> {
         source,
     };
     let mut options = fs_err::OpenOptions::new();
-    let file = options
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(paths.lock())
-        .map_err(io)?;
+    options.write(true).create(true).truncate(false);
     let deadline = std::time::Instant::now() + ANOTHERS_END;
     loop {
+        let file = options.open(paths.lock()).map_err(io)?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(file),
+            Ok(()) if is_still_there(&file, paths).map_err(io)? => return Ok(file),
+            // The keeper before us has ended and taken its file away.
+            Ok(()) => {}
             // One that listens keeps the stack. One that does not is beginning or ending: either is over soon, and
             // flock(2) has no deadline of its own.
             Err(rustix::io::Errno::WOULDBLOCK) => {
@@ -209,6 +208,15 @@ fn lock(paths: &StackPaths) -> Result<fs_err::File, KeeperError> {
             }
             Err(errno) => return Err(io(errno.into())),
         }
+    }
+}
+
+/// Whether the file that is locked is the one others will find.
+fn is_still_there(file: &fs_err::File, paths: &StackPaths) -> io::Result<bool> {
+    match fs_err::metadata(paths.lock()) {
+        Ok(found) => Ok(found.ino() == file.metadata()?.ino()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -415,6 +423,8 @@ impl Keeper {
         // The last answers are written out before the process ends.
         let written = async { while self.connections.join_next().await.is_some() {} };
         drop(tokio::time::timeout(LAST_ANSWERS, written).await);
+        // Last, because from now on another keeper may begin.
+        let removed = removed.and_then(|()| remove(self.paths.lock()));
         removed.map_err(|source| KeeperError::Io {
             action: "remove the stack's socket",
             source,

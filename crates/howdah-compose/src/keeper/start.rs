@@ -71,9 +71,15 @@ impl StartJob {
     /// Prepares and starts it.
     pub(crate) fn start(&self) -> Result<(), StartError> {
         let spec = self.prepare()?;
-        Ok(self
-            .runtime
-            .start(&spec, &self.paths.log(&self.container.id))?)
+        let log = self.paths.log(&self.container.id);
+        match self.runtime.start(&spec, &log) {
+            // Begun by a keeper that died before it could know how it went: begun again, from nothing.
+            Err(RuntimeError::AlreadyRunning { id }) => {
+                self.runtime.delete(&id)?;
+                Ok(self.runtime.start(&spec, &log)?)
+            }
+            result => Ok(result?),
+        }
     }
 
     /// Everything but starting it.

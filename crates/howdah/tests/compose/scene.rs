@@ -196,10 +196,16 @@ impl Scene {
 impl Drop for Scene {
     fn drop(&mut self) {
         let said = self.run(&["down", "-v", "-t", "0", "--remove-orphans"]);
+        let hash = blake3::hash(self.root().as_os_str().as_encoded_bytes()).to_hex();
+        let runtime = Path::new("/run/howdah").join(&hash[..12]);
         if !std::thread::panicking() {
             assert_eq!(said.code, 0, "{}", said.err);
             eventually("nothing is left", || self.leftovers().is_empty());
+            for name in ["stacks", "files", "containers"] {
+                assert_eq!(names(&runtime.join(name)), [""; 0], "{name}");
+            }
         }
+        drop(fs_err::remove_dir_all(runtime));
     }
 }
 
