@@ -14,6 +14,7 @@ mod names;
 mod networks;
 mod owner;
 mod paths;
+mod place;
 mod plans;
 mod ports;
 mod probe;
@@ -28,20 +29,19 @@ mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use howdah_image::{Store, StoreError};
 use howdah_runtime::{Runtime, RuntimeError};
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 pub use paths::StackPaths;
+pub(crate) use place::socket_path;
 pub use plans::{PlanError, plans};
 pub use protocol::{Interjection, Message, Request, RunRequest, ServiceImage, UpRequest, WaitFor};
 pub use signal::{name as signal_name, number as signal_number};
@@ -56,8 +56,6 @@ use ports::{Published, Reserved};
 
 /// Messages a command may leave unread before it is let go.
 const UNREAD: usize = 4096;
-/// How long a keeper that does not listen may take to end.
-const ANOTHERS_END: Duration = Duration::from_secs(10);
 /// How long commands may take to read their last answer.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
@@ -160,13 +158,13 @@ pub fn keep(options: &KeeperOptions) -> Result<(), KeeperError> {
     rustix::process::chdir("/").map_err(|errno| io("leave the directory")(errno.into()))?;
     let paths = &options.paths;
     start::private_directory(&paths.sockets()).map_err(io("make the socket directory"))?;
-    let _lock = lock(paths)?;
+    let _lock = place::lock(paths)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(io("start the event loop"))?;
     let result = runtime.block_on(async {
-        let listener = listen(paths).map_err(io("listen on the stack's socket"))?;
+        let listener = place::listen(paths).map_err(io("listen on the stack's socket"))?;
         ready().map_err(io("detach from the command"))?;
         let (inputs, received) = mpsc::unbounded_channel();
         let accepting = tokio::spawn(accept(listener, inputs.clone()));
@@ -179,84 +177,6 @@ pub fn keep(options: &KeeperOptions) -> Result<(), KeeperError> {
     // Checks and starts still under way must not hold the keeper's end up.
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
-}
-
-/// One keeper for each stack. The kernel drops the lock with the process, whatever its end.
-fn lock(paths: &StackPaths) -> Result<fs_err::File, KeeperError> {
-    let io = |source| KeeperError::Io {
-        action: "lock the stack",
-        source,
-    };
-    let mut options = fs_err::OpenOptions::new();
-    options.write(true).create(true).truncate(false);
-    let deadline = std::time::Instant::now() + ANOTHERS_END;
-    loop {
-        let file = options.open(paths.lock()).map_err(io)?;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) if is_still_there(&file, paths).map_err(io)? => return Ok(file),
-            // The keeper before us has ended and taken its file away.
-            Ok(()) => {}
-            // One that listens keeps the stack. One that does not is beginning or ending: either is over soon, and
-            // flock(2) has no deadline of its own.
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                if is_listening(paths) || std::time::Instant::now() > deadline {
-                    return Err(KeeperError::Busy {
-                        project: paths.project().to_owned(),
-                    });
-                }
-                std::thread::park_timeout(Duration::from_millis(10));
-            }
-            Err(errno) => return Err(io(errno.into())),
-        }
-    }
-}
-
-/// Whether the file that is locked is the one others will find.
-fn is_still_there(file: &fs_err::File, paths: &StackPaths) -> io::Result<bool> {
-    match fs_err::metadata(paths.lock()) {
-        Ok(found) => Ok(found.ino() == file.metadata()?.ino()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-fn is_listening(paths: &StackPaths) -> bool {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::open(paths.sockets(), flags, Mode::empty()).is_ok_and(|directory| {
-        std::os::unix::net::UnixStream::connect(socket_path(&directory, &paths.socket_name()))
-            .is_ok()
-    })
-}
-
-/// The socket, named through its directory's descriptor: `sun_path` holds 108 bytes only (unix(7)).
-fn listen(paths: &StackPaths) -> io::Result<UnixListener> {
-    let directory = rustix::fs::open(
-        paths.sockets(),
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
-    let name = paths.socket_name();
-    match rustix::fs::unlinkat(&directory, &name, rustix::fs::AtFlags::empty()) {
-        Err(errno) if errno != rustix::io::Errno::NOENT => return Err(errno.into()),
-        _ => {}
-    }
-    let listener = UnixListener::bind(socket_path(&directory, &name))?;
-    rustix::fs::chmodat(
-        &directory,
-        &name,
-        Mode::from_raw_mode(0o600),
-        rustix::fs::AtFlags::empty(),
-    )?;
-    Ok(listener)
-}
-
-/// A short name for a socket in an open directory.
-pub(crate) fn socket_path(directory: &impl AsFd, name: &str) -> PathBuf {
-    use std::os::fd::AsRawFd as _;
-    PathBuf::from(format!(
-        "/proc/self/fd/{}/{name}",
-        directory.as_fd().as_raw_fd()
-    ))
 }
 
 /// Lets the command that started this keeper go on: it waits for the end of our standard output.

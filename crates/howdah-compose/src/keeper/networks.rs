@@ -183,3 +183,75 @@ fn checked(
         subnet,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::NetworkAttachment;
+    use crate::stack::testing::{make, plan, service};
+
+    fn stack(fixed: &[(&str, Option<[u8; 4]>)]) -> Stack {
+        let network = NetworkState {
+            name: "p_net".to_owned(),
+            bridge: "br".to_owned(),
+            subnet: "10.0.0.0/29".parse().unwrap(),
+            gateway: [10, 0, 0, 1].into(),
+            internal: false,
+        };
+        let mut stack = Stack::default();
+        stack.networks.insert("net".to_owned(), network);
+        for (name, address) in fixed {
+            let mut service = service(name);
+            let attachment = NetworkAttachment {
+                address: address.map(Into::into),
+                ..NetworkAttachment::default()
+            };
+            service.container.network =
+                NetworkMode::Networks([("net".to_owned(), attachment)].into());
+            stack
+                .containers
+                .insert((*name).to_owned(), make(name, &plan(&service, false), 1));
+        }
+        stack
+    }
+
+    fn addresses(stack: &Stack) -> Vec<String> {
+        stack
+            .containers
+            .values()
+            .map(|container| container.addresses["net"].to_string())
+            .collect()
+    }
+
+    #[test]
+    fn the_lowest_free_one_and_never_one_that_is_fixed() {
+        let mut stack = stack(&[("a", None), ("b", Some([10, 0, 0, 2])), ("c", None)]);
+        assign(&mut stack).unwrap();
+        assert_eq!(addresses(&stack), ["10.0.0.3", "10.0.0.2", "10.0.0.4"]);
+        stack.containers.remove("a");
+        assign(&mut stack).unwrap();
+        assert_eq!(addresses(&stack), ["10.0.0.2", "10.0.0.4"]);
+    }
+
+    #[test]
+    fn faults_name_the_service_and_the_network() {
+        let fault =
+            |fixed: &[(&str, Option<[u8; 4]>)]| assign(&mut stack(fixed)).unwrap_err().to_string();
+        assert_eq!(
+            fault(&[("a", Some([10, 0, 1, 2]))]),
+            "address 10.0.1.2 of service `a` is not in network `p_net` (10.0.0.0/29)"
+        );
+        assert_eq!(
+            fault(&[("a", Some([10, 0, 0, 1]))]),
+            "address 10.0.0.1 of service `a` is the gateway of network `p_net` (10.0.0.0/29)"
+        );
+        let six: Vec<(&str, Option<[u8; 4]>)> = ["a", "b", "c", "d", "e", "f"]
+            .iter()
+            .map(|name| (*name, None))
+            .collect();
+        assert_eq!(
+            fault(&six),
+            "no free address left in network `p_net` (10.0.0.0/29)"
+        );
+    }
+}

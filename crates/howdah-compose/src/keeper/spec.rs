@@ -362,3 +362,6 @@ fn device(device: &crate::model::Device) -> Device {
         permissions: device.permissions.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,8 @@ mod restart;
 mod time;
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
