@@ -56,15 +56,17 @@ const MAX_VALUE_BYTES: usize = 255;
 
 /// Mounts `lowers` (lowest first) below an optional `(upper, work)` pair on `target`; without a pair it is read-only.
 ///
-/// Overlayfs needs at least one read-only layer: when `lowers` is empty, an empty directory `lower` beside `work` is used.
+/// Overlayfs needs at least one read-only layer, and two when there is no pair: when `lowers` is empty, an empty directory
+/// `lower` beside `work` is used, and a single layer without a pair is put on `target` itself, which has to be empty.
 pub fn mount(
     lowers: &[PathBuf],
     upper_work: Option<(&Path, &Path)>,
     target: &Path,
 ) -> Result<(), OverlayError> {
     let empty;
-    let lowers = match upper_work {
-        Some((_, work)) if lowers.is_empty() => {
+    let pair;
+    let lowers = match (upper_work, lowers) {
+        (Some((_, work)), []) => {
             empty = [work.with_file_name("lower")];
             match fs_err::create_dir(&empty[0]) {
                 Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
@@ -75,6 +77,10 @@ pub fn mount(
                 }
                 _ => &empty[..],
             }
+        }
+        (None, [only]) => {
+            pair = [target.to_owned(), only.clone()];
+            &pair[..]
         }
         _ => lowers,
     };
@@ -292,6 +298,17 @@ mod tests {
         let (upper, work) = (scratch.path("upper"), scratch.path("work"));
         mount(&[], Some((&upper, &work)), &scratch.path("target")).unwrap();
         fs_err::write(scratch.path("target/new"), "").unwrap();
+    }
+
+    #[test]
+    fn an_image_of_one_layer_can_be_looked_into() {
+        let scratch = Scratch::new();
+        mount(&[scratch.path("one")], None, &scratch.path("target")).unwrap();
+        assert_eq!(
+            fs_err::read_to_string(scratch.path("target/file")).unwrap(),
+            "one"
+        );
+        assert!(fs_err::write(scratch.path("target/new"), "").is_err());
     }
 
     #[test]
