@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::protocol::{Message, WaitFor};
+use crate::model::Condition;
 use crate::stack::{Container, Goal, HealthStatus, Millis, Phase, Stack, StackEvent};
 
 /// A container without a health check counts as up when it has run for so long: most faults of its configuration show at once.
@@ -72,7 +73,7 @@ pub(crate) fn is_up(stack: &Stack, names: &[String], wait: WaitFor) -> Verdict {
     }
     for name in names {
         let verdict = match stack.containers.get(name) {
-            Some(container) => container_is_up(container, wait),
+            Some(container) => container_is_up(container, wait, must_complete(stack, container)),
             None => Verdict::Failed(vec![format!("container `{name}` was removed meanwhile")]),
         };
         match verdict {
@@ -88,7 +89,17 @@ pub(crate) fn is_up(stack: &Stack, names: &[String], wait: WaitFor) -> Verdict {
     }
 }
 
-fn container_is_up(container: &Container, wait: WaitFor) -> Verdict {
+/// Whether somebody waits for the container's end: then running is not yet all that is wanted of it.
+fn must_complete(stack: &Stack, container: &Container) -> bool {
+    let waits = |other: &Container| {
+        let dependency = other.plan.service.depends_on.get(container.service());
+        dependency
+            .is_some_and(|dependency| dependency.condition == Condition::CompletedSuccessfully)
+    };
+    stack.containers.values().any(waits)
+}
+
+fn container_is_up(container: &Container, wait: WaitFor, must_complete: bool) -> Verdict {
     let name = &container.name;
     let failed = |message: String| Verdict::Failed(vec![message]);
     match &container.goal {
@@ -105,6 +116,7 @@ fn container_is_up(container: &Container, wait: WaitFor) -> Verdict {
         Phase::Created => failed(format!("container `{name}` was not started")),
         Phase::Failed { message } => failed(format!("container `{name}`: {message}")),
         _ if wait == WaitFor::Started => Verdict::Done,
+        Phase::Running { .. } if must_complete => Verdict::NotYet,
         Phase::Running {
             health: Some(health),
             ..

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use howdah_image::{Image, Store, StoreError};
 
 use super::protocol::ServiceImage;
-use super::signal;
+use super::{signal, spec};
 use crate::model::{FileDefinition, FileMount, MountSource, Project, Service};
 use crate::stack::{ContainerPlan, HealthPlan};
 
@@ -105,6 +105,7 @@ pub(crate) fn plan(
         image: image.id.clone(),
         image_name: image.name.clone(),
         hash: String::new(),
+        command: spec::arguments(&service.container, &config),
         health: HealthPlan::decide(
             service.container.healthcheck.as_ref(),
             config.healthcheck.as_ref(),

@@ -99,31 +99,13 @@ impl Parts<'_> {
         })
     }
 
-    /// Docker's rule: an entrypoint of the service also takes the image's command away.
     fn arguments(&self) -> Result<Vec<String>, SpecError> {
         let service = &self.container.plan.service;
-        let section = &service.container;
-        let entrypoint = section
-            .entrypoint
-            .as_ref()
-            .or(self.image.entrypoint.as_ref());
-        let command = match (&section.command, &section.entrypoint) {
-            (Some(command), _) => Some(command),
-            (None, Some(_)) => None,
-            (None, None) => self.image.cmd.as_ref(),
-        };
-        let arguments: Vec<String> = entrypoint
-            .into_iter()
-            .chain(command)
-            .flatten()
-            .cloned()
-            .collect();
+        let arguments = arguments(&service.container, self.image);
         if arguments.is_empty() {
             let image = self.container.plan.image_name.clone();
-            return Err(SpecError::Command {
-                image,
-                service: service.name.clone(),
-            });
+            let service = service.name.clone();
+            return Err(SpecError::Command { image, service });
         }
         Ok(arguments)
     }
@@ -282,6 +264,22 @@ impl Parts<'_> {
         mounts.sort_by_key(|mount| mount.target().components().count());
         mounts
     }
+}
+
+/// What is run. Docker's rule: an entrypoint of the service also takes the image's command away.
+pub(crate) fn arguments(section: &ContainerSection, image: &ContainerConfig) -> Vec<String> {
+    let entrypoint = section.entrypoint.as_ref().or(image.entrypoint.as_ref());
+    let command = match (&section.command, &section.entrypoint) {
+        (Some(command), _) => Some(command),
+        (None, Some(_)) => None,
+        (None, None) => image.cmd.as_ref(),
+    };
+    entrypoint
+        .into_iter()
+        .chain(command)
+        .flatten()
+        .cloned()
+        .collect()
 }
 
 /// The image's variables, then the service's over them.

@@ -20,6 +20,8 @@ pub struct ContainerPlan {
     pub image: String,
     /// The image's name.
     pub image_name: String,
+    /// What it runs, the image's part included; for people.
+    pub command: Vec<String>,
     /// The digest of everything a change of which needs another container; the image's id stands beside it.
     pub hash: String,
     /// The health check, if there is one.

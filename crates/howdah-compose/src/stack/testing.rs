@@ -67,6 +67,7 @@ pub(crate) fn plan(service: &Service, health: bool) -> ContainerPlan {
         image: format!("id-of-{}", service.name),
         image_name: service.name.clone(),
         hash: String::new(),
+        command: Vec::new(),
         health,
         stop_signal: 15,
         secrets: BTreeMap::new(),

@@ -319,3 +319,8 @@ fn down_while_coming_up_ends_with_nothing() {
     world.removed("p-db-1");
     assert!(world.stack.containers.is_empty());
 }
+
+#[test]
+fn the_hash_changes_only_with_its_recipe() {
+    insta::assert_snapshot!(plan(&service("web"), true).hash, @"");
+}

@@ -72,7 +72,7 @@ fn table(containers: &[Container]) -> Table<7> {
         table.row([
             container.name.clone(),
             container.plan.image_name.clone(),
-            format!("\"{}\"", shorten(&command(container), 20)),
+            format!("\"{}\"", shorten(&container.plan.command.join(" "), 20)),
             container.service().to_owned(),
             age(Some(&timestamp(container.created).to_string())),
             status(container),
@@ -80,13 +80,6 @@ fn table(containers: &[Container]) -> Table<7> {
         ]);
     }
     table
-}
-
-/// What the service says it runs; the image's command stays the image's.
-fn command(container: &Container) -> String {
-    let section = &container.plan.service.container;
-    let words = section.entrypoint.iter().chain(&section.command).flatten();
-    words.map(String::as_str).collect::<Vec<_>>().join(" ")
 }
 
 fn timestamp(millis: Millis) -> Timestamp {
@@ -164,7 +157,7 @@ fn as_json(container: &Container, project: &str) -> serde_json::Value {
         "ID": container.id.get(..12).unwrap_or(&container.id),
         "Name": container.name,
         "Image": container.plan.image_name,
-        "Command": command(container),
+        "Command": container.plan.command.join(" "),
         "Project": project,
         "Service": container.service(),
         "CreatedAt": timestamp(container.created).to_string(),
