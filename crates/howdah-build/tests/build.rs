@@ -376,6 +376,19 @@ fn triggers_of_the_base_image_come_first() {
 }
 
 #[test]
+fn triggers_of_an_earlier_stage_come_first() {
+    let project = Project::new(&[]);
+    let report = project.build(
+        "FROM busybox:test AS base\nONBUILD ENV SEEN=yes\nFROM base\nRUN echo $SEEN > /seen\n",
+    );
+    assert_eq!(
+        project.read(report.image(), "seen").as_deref(),
+        Some("yes\n")
+    );
+    assert!(report.image().config.config.on_build.is_empty());
+}
+
+#[test]
 fn heredocs_and_scratch() {
     let project = Project::new(&[]);
     let report = project.build(
@@ -387,6 +400,8 @@ fn heredocs_and_scratch() {
     assert_eq!(project.read(image, "RAW").as_deref(), Some("raw $WHO\n"));
     assert_eq!(project.read(image, "two").as_deref(), Some("two\n"));
     assert_eq!(image.layers.len(), 1);
+    // As BuildKit's empty image has it.
+    assert_eq!(image.config.config.working_dir, "/");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use howdah_dockerfile::{Instruction, Names, Stage, parse_trigger};
-use howdah_image::Image;
+use howdah_image::{ContainerConfig, Image};
 
 use super::scope::{Scope, host_platform};
 use super::stage::{FileLowering, StageState, find_stage, instruction_error};
@@ -14,7 +14,7 @@ use crate::request::NamedContext;
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 impl FileLowering<'_, '_> {
-    /// What the stage begins with, and the `ONBUILD` instructions of its base image.
+    /// What the stage begins with, and the `ONBUILD` instructions of its base.
     pub(super) fn begin(
         &mut self,
         index: usize,
@@ -38,14 +38,12 @@ impl FileLowering<'_, '_> {
         }
         let earlier = find_stage(&self.file, &name).filter(|found| *found < index);
         if let Some(earlier) = earlier.filter(|_| !self.target.contexts.contains_key(&name)) {
-            let state = self.stage(earlier)?;
-            return Ok((
-                StageState {
-                    cmd_is_own: false,
-                    ..(*state).clone()
-                },
-                Vec::new(),
-            ));
+            let mut state = StageState {
+                cmd_is_own: false,
+                ..(*self.stage(earlier)?).clone()
+            };
+            let triggers = triggers(&mut state.config, &place)?;
+            return Ok((state, triggers));
         }
         let image = match self.target.contexts.get(&name) {
             Some(NamedContext::Directory(_)) => {
@@ -78,16 +76,9 @@ impl FileLowering<'_, '_> {
             .unwrap_or_default();
         if image.is_none() {
             config.env.push(DEFAULT_PATH.to_owned());
+            "/".clone_into(&mut config.working_dir);
         }
-        let triggers = std::mem::take(&mut config.on_build);
-        let triggers = triggers.iter().map(|text| {
-            parse_trigger(text).map_err(|faults| BuildError::Faults {
-                name: format!("ONBUILD of the image of {}:{}", place.file, place.line),
-                text: text.clone(),
-                faults,
-            })
-        });
-        let triggers: Vec<Instruction> = triggers.collect::<Result<_, _>>()?;
+        let triggers = triggers(&mut config, &place)?;
         let step = self.step(index, 1, place);
         let mut state = StageState {
             root: self.lowering.base(image.as_deref(), step),
@@ -131,4 +122,17 @@ impl FileLowering<'_, '_> {
             ))
         }
     }
+}
+
+/// Takes the `ONBUILD` instructions out of what a stage begins with, be it an image or an earlier stage: they run once.
+fn triggers(config: &mut ContainerConfig, place: &Place) -> Result<Vec<Instruction>, BuildError> {
+    let texts = std::mem::take(&mut config.on_build);
+    let parsed = texts.iter().map(|text| {
+        parse_trigger(text).map_err(|faults| BuildError::Faults {
+            name: format!("ONBUILD of the base of {}:{}", place.file, place.line),
+            text: text.clone(),
+            faults,
+        })
+    });
+    parsed.collect()
 }
