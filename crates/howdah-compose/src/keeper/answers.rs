@@ -4,7 +4,7 @@ use super::clients::{Leftovers, Verdict, Waiting};
 use super::protocol::Message;
 use super::requests::{Refusal, refuse};
 use super::{Keeper, networks, volumes};
-use crate::stack::{Change, Container, Millis, StackEvent, Subject};
+use crate::stack::{Change, Container, Goal, Millis, StackEvent, Subject};
 
 impl Keeper {
     /// Answers every command whose wait is over.
@@ -12,10 +12,13 @@ impl Keeper {
         for (client, waiting, verdict) in self.clients.verdicts(&self.stack) {
             let message = match verdict {
                 Verdict::NotYet => continue,
-                Verdict::Failed(messages) => Message::Failed {
-                    message: messages.join("\n"),
-                    hint: None,
-                },
+                Verdict::Failed(messages) => {
+                    self.remove_failed_one_off(&waiting);
+                    Message::Failed {
+                        message: messages.join("\n"),
+                        hint: None,
+                    }
+                }
                 Verdict::Done => {
                     let failure = match &waiting {
                         Waiting::Gone(_, leftovers) => self.remove_leftovers(leftovers).await.err(),
@@ -32,6 +35,16 @@ impl Keeper {
             self.tell();
             self.clients.send(client, message);
             self.clients.remove(client);
+        }
+    }
+
+    /// `run --rm` leaves nothing behind when its container cannot be started either.
+    fn remove_failed_one_off(&mut self, waiting: &Waiting) {
+        if let Waiting::OneOff(name) = waiting
+            && let Some(container) = self.stack.containers.get_mut(name)
+            && container.remove_after
+        {
+            container.goal = Goal::Remove;
         }
     }
 

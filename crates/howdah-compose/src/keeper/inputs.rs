@@ -125,7 +125,11 @@ impl Keeper {
                 },
             ),
             (Ok(_), None) => self.ended(name, lost()),
-            (Err(message), _) => self.stack.start_failed(name, message, Millis::now()),
+            (Err(message), _) => {
+                // Its ports are free again.
+                self.reserved.remove(name);
+                self.stack.start_failed(name, message, Millis::now());
+            }
         }
     }
 

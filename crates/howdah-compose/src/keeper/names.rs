@@ -24,6 +24,11 @@ pub(crate) struct Names {
     members: BTreeMap<Ipv4Addr, BTreeSet<String>>,
     /// Servers a container asks instead of the host's, by address.
     servers: BTreeMap<Ipv4Addr, Vec<IpAddr>>,
+    /// The networks' full names by key.
+    full: BTreeMap<String, String>,
+    /// Whose networks all are internal: the world is not asked for them, since questions can carry data out of a network
+    /// without a way out (CVE-2024-29018).
+    confined: BTreeSet<Ipv4Addr>,
 }
 
 /// What to do with a question.
@@ -38,7 +43,20 @@ pub(crate) enum Answer {
 impl Names {
     /// Collects the names of the containers that run: service, container, short id, aliases.
     pub(crate) fn of(stack: &Stack) -> Self {
-        let mut names = Self::default();
+        let mut names = Self {
+            full: stack
+                .networks
+                .iter()
+                .map(|(key, network)| (key.clone(), network.name.clone()))
+                .collect(),
+            ..Self::default()
+        };
+        let is_internal = |key: &String| {
+            stack
+                .networks
+                .get(key)
+                .is_some_and(|network| network.internal)
+        };
         let is_up = |phase: &Phase| {
             matches!(
                 phase,
@@ -82,6 +100,9 @@ impl Names {
                 names
                     .members
                     .insert(*address, container.addresses.keys().cloned().collect());
+                if container.addresses.keys().all(is_internal) {
+                    names.confined.insert(*address);
+                }
                 if !section.dns.servers.is_empty() {
                     names.servers.insert(*address, section.dns.servers.clone());
                 }
@@ -102,8 +123,12 @@ impl Names {
             IpAddr::V4(address) => address,
             IpAddr::V6(_) => Ipv4Addr::UNSPECIFIED,
         };
-        let elsewhere =
-            || Answer::Elsewhere(self.servers.get(&source).cloned().unwrap_or_default());
+        let elsewhere = || {
+            if self.confined.contains(&source) {
+                return reply(query, ResponseCode::NXDomain, Vec::new());
+            }
+            Answer::Elsewhere(self.servers.get(&source).cloned().unwrap_or_default())
+        };
         let [question] = query.queries.as_slice() else {
             return elsewhere();
         };
@@ -117,6 +142,7 @@ impl Names {
             return target.map_or_else(elsewhere, |target| {
                 reply(
                     query,
+                    ResponseCode::NoError,
                     vec![Record::from_rdata(
                         name.clone(),
                         TTL,
@@ -132,15 +158,16 @@ impl Names {
         };
         if question.query_type() != RecordType::A {
             // The name exists and has no such record: an empty answer, or resolvers would ask the world.
-            return reply(query, Vec::new());
+            return reply(query, ResponseCode::NoError, Vec::new());
         }
         let count = addresses.len();
         addresses.rotate_left(turn % count);
         let record = |address| Record::from_rdata(name.clone(), TTL, RData::A(A(address)));
-        reply(query, addresses.into_iter().map(record).collect())
+        let records = addresses.into_iter().map(record).collect();
+        reply(query, ResponseCode::NoError, records)
     }
 
-    /// A bare name, or `name.network`.
+    /// A bare name, or `name.network`, the network by its key or its full name.
     fn find(&self, name: &str, networks: &BTreeSet<String>) -> Option<Vec<Ipv4Addr>> {
         let name = name.trim_end_matches('.');
         let addresses = |name: &str, key: &String| self.forward.get(key)?.get(name).cloned();
@@ -149,7 +176,11 @@ impl Names {
             let (name, suffix) = name.rsplit_once('.')?;
             networks
                 .iter()
-                .filter(|key| key.as_str() == suffix)
+                .filter(|key| {
+                    let full = self.full.get(*key);
+                    key.eq_ignore_ascii_case(suffix)
+                        || full.is_some_and(|full| full.eq_ignore_ascii_case(suffix))
+                })
                 .find_map(|key| addresses(name, key))
         })
     }
@@ -168,11 +199,11 @@ fn reversed(name: &Name) -> Option<Ipv4Addr> {
     <[u8; 4]>::try_from(parts).ok().map(Ipv4Addr::from)
 }
 
-fn reply(query: &Message, answers: Vec<Record>) -> Answer {
+fn reply(query: &Message, code: ResponseCode, answers: Vec<Record>) -> Answer {
     let mut message = Message::new(query.metadata.id, MessageType::Response, OpCode::Query);
     message.metadata.recursion_desired = query.metadata.recursion_desired;
     message.metadata.recursion_available = true;
-    message.metadata.response_code = ResponseCode::NoError;
+    message.metadata.response_code = code;
     message.add_queries(query.queries.iter().cloned());
     message.add_answers(answers);
     Answer::Here(message)
@@ -222,6 +253,8 @@ mod tests {
                 })
                 .collect(),
             servers: BTreeMap::from([([10, 0, 0, 2].into(), vec![[9, 9, 9, 9].into()])]),
+            full: BTreeMap::from([("front".to_owned(), "p_front".to_owned())]),
+            confined: BTreeSet::from([[10, 0, 0, 77].into()]),
         }
     }
 
@@ -256,6 +289,26 @@ mod tests {
             ask("web.front.", RecordType::A, [10, 0, 0, 4], 0),
             "NoError 10.0.0.2 10.0.0.3"
         );
+    }
+
+    #[test]
+    fn a_name_may_say_its_network_as_addresses_do() {
+        for name in ["web.p_front.", "web.P_Front.", "WEB.front"] {
+            let answer = ask(name, RecordType::A, [10, 0, 0, 4], 0);
+            assert_eq!(answer, "NoError 10.0.0.2 10.0.0.3", "{name}");
+        }
+    }
+
+    #[test]
+    fn a_network_without_a_way_out_does_not_ask_the_world() {
+        let confined = [10, 0, 0, 77];
+        assert_eq!(
+            ask("web.", RecordType::A, confined, 0),
+            "NoError 10.0.0.2 10.0.0.3"
+        );
+        assert_eq!(ask("example.com.", RecordType::A, confined, 0), "NXDomain ");
+        let address = "9.9.9.9.in-addr.arpa.";
+        assert_eq!(ask(address, RecordType::PTR, confined, 0), "NXDomain ");
     }
 
     #[test]

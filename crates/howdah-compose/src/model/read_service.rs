@@ -155,10 +155,11 @@ fn depends_on(section: &Section<'_>) -> BTreeMap<String, Dependency> {
         item.finish();
         all.insert(entry.key.clone(), dependency);
     }
+    // As compose-go's normalisation has it: who links to a service, or lives in its namespace, is restarted with it.
     let implied = || Dependency {
         condition: Condition::Started,
         required: true,
-        restart: false,
+        restart: true,
     };
     for link in section.strings("links") {
         let service = link.split(':').next().unwrap_or_default().to_owned();
@@ -168,7 +169,8 @@ fn depends_on(section: &Section<'_>) -> BTreeMap<String, Dependency> {
         .string("network_mode")
         .and_then(|mode| Some(mode.strip_prefix("service:")?.to_owned()))
     {
-        all.entry(name).or_insert_with(implied);
+        // Whatever `depends_on:` says: the namespace goes with the container that is replaced.
+        all.entry(name).or_insert_with(implied).restart = true;
     }
     all
 }

@@ -1,8 +1,9 @@
 //! The health of one container: when to check, and what the results mean.
 //!
 //! As Docker's engine has it (`moby/daemon/health.go`), with one difference: until the first check succeeds, checks come early
-//! and ever more slowly instead of after a whole interval, so that a service is known to be healthy as soon as it is. Failures of
-//! these early checks do not count before Docker would have checked for the first time.
+//! and ever more slowly (up to `start_interval`) instead of after a whole interval, so that a service is known to be healthy as
+//! soon as it is. Failures of these early checks do not count before Docker would have checked for the first time, and at that
+//! moment there is a check, too: nothing is known later than with Docker.
 
 use std::time::Duration;
 
@@ -157,19 +158,20 @@ impl Health {
                 self.status = HealthStatus::Unhealthy;
             }
         }
-        let pause = if self.status == HealthStatus::Starting && is_early {
-            let most = if in_start_period {
-                plan.start_interval.min(plan.interval)
-            } else {
-                plan.interval
-            };
+        let next = if self.status == HealthStatus::Starting && is_early {
             let doubled = EARLIEST.saturating_mul(1 << self.early.min(16));
             self.early += 1;
-            doubled.min(most)
+            let early = now.after(doubled.min(plan.start_interval).min(plan.interval));
+            let dockers_first = started.after(plan.interval);
+            if now < dockers_first {
+                early.min(dockers_first)
+            } else {
+                early
+            }
         } else {
-            plan.interval
+            now.after(plan.interval)
         };
-        self.next = Some(now.after(pause));
+        self.next = Some(next);
     }
 }
 
@@ -220,6 +222,11 @@ mod tests {
     fn healthy_at_once_and_not_an_interval_later() {
         assert_eq!(timeline(&plan(), 60, |_| true), ["0:Healthy"]);
         assert_eq!(timeline(&plan(), 60, |second| second >= 2), ["3:Healthy"]);
+        let slow = HealthPlan {
+            interval: Duration::from_secs(30),
+            ..plan()
+        };
+        assert_eq!(timeline(&slow, 60, |second| second >= 29), ["30:Healthy"]);
     }
 
     #[test]

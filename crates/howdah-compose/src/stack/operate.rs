@@ -212,13 +212,18 @@ impl Stack {
         })
     }
 
-    /// Wants containers restarted.
+    /// Wants containers restarted, and those that run and depend on them with `restart: true`.
     pub fn want_restart(
         &mut self,
         selection: &Selection<'_>,
         grace: Option<Duration>,
     ) -> Vec<String> {
-        self.update(selection, |container| {
+        let services = self.restarted_with(selection);
+        let selection = match selection {
+            Selection::All => Selection::All,
+            Selection::Services(_) => Selection::Services(&services),
+        };
+        self.update(&selection, |container| {
             if matches!(container.goal, Goal::Run | Goal::Stop | Goal::Restart)
                 && !container.one_off
             {
@@ -227,6 +232,27 @@ impl Stack {
                 container.restarts = 0;
             }
         })
+    }
+
+    /// The services selected, and those whose `depends_on:` says that they are restarted with one of them.
+    fn restarted_with(&self, selection: &Selection<'_>) -> Vec<String> {
+        let Selection::Services(named) = selection else {
+            return Vec::new();
+        };
+        let is_restarted = |container: &&Container| {
+            let mut dependencies = container.plan.service.depends_on.iter();
+            container.goal == Goal::Run
+                && container.is_active()
+                && !container.one_off
+                && dependencies
+                    .any(|(target, dependency)| dependency.restart && named.contains(target))
+        };
+        let dependents = self.containers.values().filter(is_restarted);
+        named
+            .iter()
+            .cloned()
+            .chain(dependents.map(|container| container.service().to_owned()))
+            .collect()
     }
 
     /// Wants containers that exist started.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::testing::{World, depends, service, start};
+use super::testing::{World, depends, plan, service, start};
 use super::*;
 use crate::model::{Condition, RestartPolicy, Service};
 
@@ -322,5 +322,34 @@ fn down_while_coming_up_ends_with_nothing() {
 
 #[test]
 fn the_hash_changes_only_with_its_recipe() {
-    insta::assert_snapshot!(plan(&service("web"), true).hash, @"");
+    insta::assert_snapshot!(plan(&service("web"), true).hash, @"af36f8cfcb771d974990687f0c9006b18fe2aaf8c1ee82213081d00c75a1a57b");
+}
+
+#[test]
+fn a_restart_takes_along_who_asks_for_it_and_runs() {
+    let mut world = World::new();
+    let mut sidecar = depends(service("sidecar"), "web", Condition::Started);
+    sidecar.depends_on.get_mut("web").unwrap().restart = true;
+    let other = depends(service("other"), "web", Condition::Started);
+    world.up(
+        vec![service("web"), sidecar, other],
+        &[],
+        &DiffOptions::default(),
+    );
+    for name in ["p-web-1", "p-other-1", "p-sidecar-1"] {
+        world.started(name);
+    }
+    world.take();
+    let web = ["web".to_owned()];
+    let names = world.stack.want_restart(&Selection::of(&web), None);
+    assert_eq!(names, ["p-sidecar-1", "p-web-1"]);
+    world.step();
+    assert_eq!(world.take(), [Effect::Signal("p-sidecar-1".to_owned(), 15)]);
+    world.exited("p-sidecar-1", 0);
+    world.exited("p-web-1", 0);
+    world
+        .stack
+        .want_stop(&Selection::Services(&["sidecar".to_owned()]), None);
+    let names = world.stack.want_restart(&Selection::of(&web), None);
+    assert_eq!(names, ["p-web-1"]);
 }
