@@ -1,6 +1,6 @@
 //! Whether what a container waits for has come to pass.
 
-use super::container::{Container, Phase};
+use super::container::{Container, Goal, Phase};
 use super::health::{Health, HealthStatus};
 use crate::model::{Condition, Dependency};
 
@@ -38,6 +38,10 @@ pub(crate) fn readiness<'a>(
 
 fn of_container(condition: Condition, container: &Container) -> Readiness {
     let name = &container.name;
+    if matches!(container.goal, Goal::Restart | Goal::Replace(_)) {
+        // What it is now says nothing about what it is about to be.
+        return Readiness::Wait;
+    }
     match (condition, &container.phase) {
         (_, Phase::Failed { message }) => Readiness::Never(format!(
             "`{name}`, which it depends on, cannot start: {message}"

@@ -347,6 +347,14 @@ fn a_restart_takes_along_who_asks_for_it_and_runs() {
     assert_eq!(world.take(), [Effect::Signal("p-sidecar-1".to_owned(), 15)]);
     world.exited("p-sidecar-1", 0);
     world.exited("p-web-1", 0);
+    // The sidecar waits for the new run, although the old one had been started, too.
+    assert_eq!(
+        world.take(),
+        [Effect::Signal("p-web-1".to_owned(), 15), start("p-web-1")]
+    );
+    world.started("p-web-1");
+    assert_eq!(world.take(), [start("p-sidecar-1")]);
+    world.started("p-sidecar-1");
     world
         .stack
         .want_stop(&Selection::Services(&["sidecar".to_owned()]), None);
