@@ -43,7 +43,10 @@ enum Command {
 fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);
     // Single-threaded, and started for every container: neither a parser nor a thread may come before it.
-    if words.next().is_some_and(|word| word == howdah_runtime::HELPER_ROLE) {
+    if words
+        .next()
+        .is_some_and(|word| word == howdah_runtime::HELPER_ROLE)
+    {
         return howdah_runtime::helper(words);
     }
     let arguments = Arguments::parse();
