@@ -11,6 +11,7 @@ mod common;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use common::{TestStore, whiteout, write};
 use howdah_image::layer::{Limits, PackOptions, pack, unpack};
