@@ -405,6 +405,35 @@ fn heredocs_and_scratch() {
 }
 
 #[test]
+fn added_archives_are_unpacked() {
+    let project = Project::new(&[("plain.tar.txt", "no archive")]);
+    for (name, archive) in [
+        ("gz", &include_bytes!("archives/file.tar.gz")[..]),
+        ("bz2", &include_bytes!("archives/file.tar.bz2")[..]),
+        ("xz", &include_bytes!("archives/file.tar.xz")[..]),
+        // Its name does not say what it is.
+        ("other", &include_bytes!("archives/file.tar.xz")[..]),
+    ] {
+        fs_err::write(project.path(name), archive).unwrap();
+        let report = project.build(&format!("FROM scratch\nADD {name} plain.tar.txt /to/\n"));
+        let image = report.image();
+        assert_eq!(
+            project.read(image, "to/file").as_deref(),
+            Some("packed\n"),
+            "{name}"
+        );
+        assert_eq!(
+            project.read(image, "to/plain.tar.txt").as_deref(),
+            Some("no archive")
+        );
+    }
+    let cut = &include_bytes!("archives/file.tar.xz")[..100];
+    fs_err::write(project.path("cut.tar.xz"), cut).unwrap();
+    let report = project.build("FROM scratch\nADD cut.tar.xz /to/\n");
+    assert!(support::explain(report.error()).contains("cannot unpack `cut.tar.xz`"));
+}
+
+#[test]
 fn the_cache_can_be_ignored() {
     let project = Project::new(&[]);
     let mut target = project.target("FROM busybox:test\nRUN date > /made\n");

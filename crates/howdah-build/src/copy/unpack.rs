@@ -3,8 +3,10 @@
 use std::io::{self, Read as _};
 use std::path::PathBuf;
 
+use bzip2::read::MultiBzDecoder;
 use howdah_image::layer::{Limits, unpack};
 use howdah_image::{Staging, Store};
+use lzma_rust2::XzReader;
 
 use super::{CopyError, Selected};
 use crate::error::StepError;
@@ -23,13 +25,17 @@ pub(crate) struct Unpacked<'a> {
 enum Format {
     /// Not an archive.
     Other,
-    /// A tar archive, plain or in a compression that we read.
+    /// A plain tar archive.
     Tar,
-    /// Compressed; maybe a tar archive.
-    Compressed,
-    /// In a compression that we do not read.
-    Unreadable,
+    /// In a compression of layers, which [`unpack`] takes off; maybe a tar archive.
+    Layer,
+    /// As [`Format::Layer`], in a compression that only archives have.
+    Bzip2,
+    Xz,
 }
+
+/// What the dictionary of an xz archive may take: `xz -9` needs 65 MiB to decompress (xz(1)).
+const XZ_MEMORY_KIB: u32 = 128 * 1024;
 
 /// Unpacks those of the sources that are archives, as moby/buildkit `solver/llbsolver/file/unpack.go` does.
 pub(crate) fn unpack_archives<'a>(
@@ -47,21 +53,23 @@ pub(crate) fn unpack_archives<'a>(
             archive: name.clone(),
             source: cause,
         };
-        let named_so = [".tar", ".tgz"].iter().any(|part| name.contains(part));
-        let maybe = match format(&real).map_err(error)? {
+        let format = format(&real).map_err(error)?;
+        // Compressed data under another name may be just that.
+        let maybe = match format {
             Format::Other => continue,
             Format::Tar => false,
-            Format::Compressed => !named_so,
-            Format::Unreadable if !named_so => continue,
-            Format::Unreadable => {
-                let cause =
-                    io::Error::new(io::ErrorKind::Unsupported, "only gzip and zstd are read");
-                return Err(error(cause).into());
-            }
+            Format::Layer | Format::Bzip2 | Format::Xz => ![".tar", ".tgz", ".tbz", ".txz"]
+                .iter()
+                .any(|part| name.contains(part)),
         };
         let staging = store.stage()?;
         let file = fs_err::File::open(&real).map_err(error)?;
-        match unpack(file, staging.upper(), &Limits::default()) {
+        let reader: Box<dyn io::Read> = match format {
+            Format::Bzip2 => Box::new(MultiBzDecoder::new(file)),
+            Format::Xz => Box::new(XzReader::new_mem_limit(file, true, XZ_MEMORY_KIB)),
+            Format::Other | Format::Tar | Format::Layer => Box::new(file),
+        };
+        match unpack(reader, staging.upper(), &Limits::default()) {
             Ok(_) => unpacked.push(Unpacked {
                 archive: source,
                 tree: whole(staging.upper().to_owned()).map_err(error)?,
@@ -81,8 +89,9 @@ fn format(path: &std::path::Path) -> io::Result<Format> {
         .take(512)
         .read_to_end(&mut start)?;
     Ok(match start.as_slice() {
-        [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..] => Format::Compressed,
-        [b'B', b'Z', b'h', ..] | [0xfd, b'7', b'z', b'X', b'Z', ..] => Format::Unreadable,
+        [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..] => Format::Layer,
+        [b'B', b'Z', b'h', ..] => Format::Bzip2,
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Format::Xz,
         start if start.get(257..262) == Some(b"ustar") => Format::Tar,
         _ => Format::Other,
     })
