@@ -109,6 +109,11 @@ fn read_env_file(
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => {
             return Vec::new();
         }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let path = path.display();
+            fault(format!("{}: there is no file `{path}`", section.path()));
+            return Vec::new();
+        }
         Err(error) => {
             fault(format!("{}: {error}", section.path()));
             return Vec::new();

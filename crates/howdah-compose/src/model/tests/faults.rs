@@ -132,6 +132,7 @@ fn a_path_that_cannot_be_read_is_named() {
         "services: {web: {image: x, env_file: [missing.env, {path: also, required: false}]}}",
     )]);
     let text = case.faults();
+    assert!(text.contains("env_file[0]: there is no file `"), "{text}");
     assert!(text.contains("missing.env"), "{text}");
     assert!(!text.contains("also"), "{text}");
 }
