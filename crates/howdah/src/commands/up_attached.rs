@@ -9,10 +9,11 @@ use howdah_compose::{
     Change, Client, ClientError, Container, Interjection, Interjector, LogWatch, Message, Request,
     StackEvent, Subject,
 };
+use jiff::Timestamp;
 
 use super::CommandError;
 use super::signals::Watch;
-use super::stack::output::{Output, Style, reader};
+use super::stack::output::{Output, Range, Style, reader};
 use super::stack::progress::Progress;
 use super::stack::{Stack, failure};
 use super::up::print_addresses;
@@ -51,6 +52,8 @@ enum Stage {
 struct Attached<'a> {
     stack: &'a Stack,
     output: Output,
+    /// What stopped containers wrote before this `up` is not its output.
+    began: Timestamp,
     progress: Progress,
     log_watch: Arc<LogWatch>,
     sender: mpsc::Sender<Heard>,
@@ -84,6 +87,7 @@ pub(crate) fn run(
     let attached = Attached {
         stack,
         output: Output::new(style),
+        began: Timestamp::now(),
         progress: Progress::new(false),
         log_watch,
         sender,
@@ -116,7 +120,7 @@ impl Attached<'_> {
     fn run(mut self, heard: &mpsc::Receiver<Heard>) -> Result<ExitCode, CommandError> {
         while let Ok(next) = heard.recv() {
             match next {
-                Heard::Grown => self.output.print_new()?,
+                Heard::Grown => self.print_new()?,
                 Heard::Watched(Ok(Some(Message::Event(event)))) => self.event(&event)?,
                 Heard::Answered(Ok(Some(Message::Done { containers }))) => match self.stage {
                     Stage::ComingUp => {
@@ -179,7 +183,7 @@ impl Attached<'_> {
                 }
             }
             Change::Exited { code, .. } => {
-                self.output.print_new()?;
+                self.print_new()?;
                 anstream::println!("{name} exited with code {code}");
                 self.exited(id, service, *code)?;
             }
@@ -187,6 +191,14 @@ impl Attached<'_> {
             _ => self.progress.show(event),
         }
         Ok(())
+    }
+
+    fn print_new(&mut self) -> Result<(), CommandError> {
+        let range = Range {
+            since: Some(self.began),
+            ..Range::default()
+        };
+        Ok(self.output.print_range(range)?)
     }
 
     fn follow(&mut self, container: &Container, from_start: bool) -> Result<(), CommandError> {
@@ -250,7 +262,7 @@ impl Attached<'_> {
     }
 
     fn finish(mut self) -> Result<ExitCode, CommandError> {
-        self.output.print_new()?;
+        self.print_new()?;
         if let Some((message, hint)) = self.failure.take() {
             return Err(failure::tell(message, hint, &[], &self.stack.options.paths));
         }
