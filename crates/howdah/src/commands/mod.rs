@@ -127,6 +127,13 @@ impl CommandError {
         self
     }
 
+    /// Says what failed because of this failure, which becomes its first cause.
+    pub(crate) fn about(mut self, message: impl Into<String>) -> Self {
+        let cause = std::mem::replace(&mut self.message, message.into());
+        self.causes.insert(0, cause);
+        self
+    }
+
     /// Another exit code than 1: 2 for wrong usage, 125 to 127 as `docker run` has them.
     pub(crate) fn code(mut self, code: u8) -> Self {
         self.code = code;

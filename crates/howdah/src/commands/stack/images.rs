@@ -139,7 +139,12 @@ fn find_or_pull(
             );
             Err(CommandError::new(message).hint(format!("`howdah pull {name}` fetches it")))
         }
-        _ => pull(store, &name),
+        _ => pull(store, &name).map_err(|error| {
+            error.about(format!(
+                "cannot get image `{name}` of service `{}`",
+                service.name
+            ))
+        }),
     }
 }
 
