@@ -157,3 +157,45 @@ fn up_builds_what_the_project_builds() {
     scene.ok(&["up", "-d", "-t", "0"]);
     assert_eq!(scene.sh("app", "cat /built"), "again\n");
 }
+
+#[test]
+fn up_shows_what_this_run_writes_and_not_the_last_one() {
+    let scene = Scene::new("services:\n  app: {image: busybox, command: 'date +%s.%N'}\n");
+    let first = scene.ok(&["up"]);
+    let second = scene.ok(&["up"]);
+    let lines = |text: &str| text.lines().filter(|line| line.contains(" | ")).count();
+    assert_eq!((lines(&first), lines(&second)), (1, 1), "{second}");
+    assert_eq!(scene.ok(&["logs"]).lines().count(), 2);
+}
+
+#[test]
+fn a_run_that_cannot_start_leaves_nothing() {
+    let scene = Scene::new(
+        "services:\n  tool:\n    image: busybox\n    volumes: [{type: bind, source: ./no, target: /no, bind: {create_host_path: false}}]\n",
+    );
+    let said = scene.run(&["run", "--rm", "-T", "tool", "true"]);
+    assert!(
+        said.code == 125 && said.err.contains("does not exist"),
+        "{}",
+        said.err
+    );
+    eventually("its container is removed", || scene.containers().is_empty());
+}
+
+#[test]
+fn who_lives_in_a_network_that_is_replaced_is_restarted_after_it() {
+    let stack = |environment: &str| {
+        format!(
+            "services:\n  web: {{image: busybox, init: true, environment: {{X: {environment}}}}}\n  side: {{image: busybox, init: true, network_mode: 'service:web'}}\n"
+        )
+    };
+    let scene = Scene::new(&stack("1"));
+    let address = || scene.sh("side", "ip -4 addr show eth0 | grep -o 'inet [0-9./]*'");
+    scene.ok(&["up", "-d"]);
+    let before = address();
+    scene.ok(&["restart", "web"]);
+    assert_eq!(address(), before);
+    scene.write(&stack("2"));
+    scene.ok(&["up", "-d"]);
+    assert_eq!(address(), before);
+}
