@@ -97,9 +97,12 @@ impl Stack {
                     concerned.push(name.clone());
                 }
                 StackAction::Remove { name } => self.set_goal(name, Goal::Remove),
-                StackAction::CreateNetwork { .. }
-                | StackAction::CreateVolume { .. }
-                | StackAction::Orphan { .. } => {}
+                StackAction::Orphan { name } => {
+                    let message = "its service is not in the file any more; `howdah up --remove-orphans` removes it";
+                    let message = message.to_owned();
+                    self.tell(name, now, Change::Note { message });
+                }
+                StackAction::CreateNetwork { .. } | StackAction::CreateVolume { .. } => {}
             }
         }
         concerned

@@ -243,6 +243,7 @@ fn options_of_up() {
         actions.last().unwrap(),
         "leave orphan container p-web-2 (--remove-orphans removes it)"
     );
+    assert!(world.log.contains("p-web-2 Note"), "{}", world.log);
     let orphans = DiffOptions {
         remove_orphans: true,
         ..DiffOptions::default()
