@@ -148,6 +148,17 @@ fn the_first_seal_wins_and_a_missing_snapshot_is_told() {
 }
 
 #[test]
+fn an_image_that_lost_a_snapshot_is_listed_and_removed() {
+    let test = TestStore::new();
+    let snapshot = test.snapshot(|root| drop(write(root, "a", "1")));
+    let image = test.image(vec![vec![snapshot.clone()]]);
+    fs_err::remove_dir_all(test.store.snapshot_path(&snapshot)).unwrap();
+    assert_eq!(test.store.images().unwrap()[0].size, 0);
+    test.store.remove_image(&image.id).unwrap();
+    assert!(test.store.images().unwrap().is_empty());
+}
+
+#[test]
 fn images_are_found_by_name_id_and_prefix() {
     let test = TestStore::new();
     let snapshot = test.snapshot(|root| whiteout(root, "gone"));

@@ -236,6 +236,10 @@ impl Store {
         if let Some(size) = known {
             return Ok(size.unsigned_abs());
         }
+        if !self.has_snapshot(id) {
+            // A damaged store is still listed: removing the image and fetching it anew repairs it.
+            return Ok(0);
+        }
         let path = self.snapshot_path(id);
         let size = crate::layer::tree_size(&path).map_err(StoreError::io("measure", &path))?;
         self.database().with(|connection| {
