@@ -49,7 +49,11 @@ pub(super) fn target(context: &Path, args: &Args) -> Result<Target, CommandError
             "the build context `{}` is not a directory",
             context.display()
         ));
-        return Err(error.hint("Git and HTTP contexts are not supported yet"));
+        return Err(error.hint(if context == Path::new("-") {
+            "a Dockerfile on the standard input goes with a directory: howdah build -f - DIRECTORY"
+        } else {
+            "Git and HTTP contexts are not supported yet"
+        }));
     }
     let mut target = match &args.file {
         Some(file) if file == Path::new("-") => {
