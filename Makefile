@@ -47,7 +47,7 @@ test: deps-test ## Run every test: pure, command line, and end to end with real 
 check: deps ## Formatting, lints, documentation
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --locked --document-private-items
 
 bench: deps-test ## Time the example's builds beside Docker's BuildKit
 	cargo bench --locked -p howdah --bench build

@@ -4,7 +4,7 @@
 //! (<https://docs.docker.com/reference/dockerfile/>). Everything here is pure: text goes in; trees, faults and
 //! decisions come out. Nothing is read from disk and nothing is printed.
 //!
-//! * [`parse`] makes a [`Dockerfile`]; what it cannot accept comes back as [`Fault`]s that render themselves.
+//! * [`parse()`] makes a [`Dockerfile`]; what it cannot accept comes back as [`Fault`]s that render themselves.
 //! * [`Command::expand`] and [`Lexer`] substitute variables by the rules of BuildKit's shell lexer.
 //! * [`ignore`] decides which files of a build context `.dockerignore` keeps out.
 //! * [`glob`] matches the wildcards of `COPY`, `ADD` and `--exclude`.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// A half-open range of bytes in the text given to [`crate::parse`].
+/// A half-open range of bytes in the text given to [`crate::parse()`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Span {
     /// Offset of the first byte.

@@ -30,7 +30,7 @@ pub struct Runtime {
 
 impl Runtime {
     /// `state` is where containers are recorded (`/run/howdah`); `executable` is howdah itself, executed again as the
-    /// helper of each container (see [`crate::helper`]).
+    /// helper of each container (see [`crate::helper()`]).
     pub fn new(state: &Path, executable: &Path) -> Result<Self, RuntimeError> {
         let action = || format!("make the state directory `{}`", state.display());
         fs_err::create_dir_all(state).during(action)?;

@@ -1,4 +1,4 @@
-//! The tree that [`crate::parse`] returns: global arguments, then stages, then their instructions.
+//! The tree that [`crate::parse()`] returns: global arguments, then stages, then their instructions.
 
 mod config;
 mod files;

@@ -59,7 +59,7 @@ pub(crate) struct Args {
     /// Answer to the service's network names.
     #[arg(long)]
     use_aliases: bool,
-    /// Volume or bind, SOURCE:TARGET[:MODE].
+    /// Volume or bind, `SOURCE:TARGET[:MODE]`.
     #[arg(short, long, value_name = "VOLUME")]
     volume: Vec<String>,
     /// Do not build images.

@@ -22,7 +22,7 @@ pub(crate) struct Args {
     /// The file to read; its name tells the format (*.toml, Procfile*, anything else is a supervisord.conf).
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where `howdah health` is answered [default: /run/howdah/supervise.sock, else /tmp/howdah-<uid>/supervise.sock].
+    /// Where `howdah health` is answered (default `/run/howdah/supervise.sock`, else `/tmp/howdah-UID/supervise.sock`).
     #[arg(
         long,
         value_name = "PATH",

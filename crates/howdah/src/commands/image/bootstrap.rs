@@ -7,7 +7,7 @@ use howdah_image::{Reference, Store};
 
 use crate::commands::{CommandError, Context};
 
-/// Make a base image without a registry: debian:<suite>[-slim] from this machine's mirror, or howdah with this program.
+/// Make a base image without a registry: `debian:SUITE[-slim]` from this machine's mirror, or howdah with this program.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// debian:bookworm-slim, debian:trixie, howdah ...
