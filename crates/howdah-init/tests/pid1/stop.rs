@@ -167,7 +167,8 @@ fn the_second_ctrl_c_at_a_terminal_kills_what_is_left() {
             "--quiet",
             "--return",
             "--command",
-            &format!("{PID1} t.conf t.sock"),
+            // `exec`: a shell left between would die of the Ctrl-C and hide the exit code.
+            &format!("exec {PID1} t.conf t.sock"),
             "/dev/null",
         ])
         .current_dir(directory.path())
