@@ -48,6 +48,7 @@ pub(crate) fn assemble(
         }
     }));
     let image = store.save_image(config, layers)?;
+    Memory::new(store).save_image_layers(root)?;
     for tag in &target.tags {
         store.tag(&image.id, tag)?;
     }

@@ -29,16 +29,18 @@ pub(crate) struct RootLayer {
 }
 
 impl Root {
-    /// The layers of an image.
-    pub(crate) fn of_image(layers: &[Layer]) -> Root {
-        let layers = layers.iter().map(|layer| {
+    /// The layers of an image, with the content that a build put into those that were made here. A layer that arrived
+    /// has its content's digest as its snapshot's name.
+    pub(crate) fn of_image<'l>(layers: impl IntoIterator<Item = (&'l Layer, Option<Key>)>) -> Root {
+        let named_by_snapshots = |layer: &Layer| {
             let mut recipe = Recipe::new("image-layer", 1);
             recipe.list("snapshot", layer.snapshots.iter().map(SnapshotId::as_str));
-            RootLayer {
-                snapshots: layer.snapshots.clone(),
-                content: recipe.finish().0,
-                created: 0,
-            }
+            recipe.finish().0
+        };
+        let layers = layers.into_iter().map(|(layer, content)| RootLayer {
+            snapshots: layer.snapshots.clone(),
+            content: content.unwrap_or_else(|| named_by_snapshots(layer)),
+            created: 0,
         });
         Root {
             layers: layers.collect(),
@@ -55,14 +57,18 @@ impl Root {
     /// The digest of everything in it. Empty layers do not count: a step that changes nothing changes no content.
     pub(crate) fn content(&self) -> Key {
         let mut recipe = Recipe::new("root", 1);
-        for layer in self
-            .layers
-            .iter()
-            .filter(|layer| !layer.snapshots.is_empty())
-        {
-            recipe.key("layer", &layer.content);
+        for content in self.contents() {
+            recipe.key("layer", &content);
         }
         recipe.finish().0
+    }
+
+    /// What each of [`image_layers`](Self::image_layers) holds.
+    pub(crate) fn contents(&self) -> impl Iterator<Item = Key> {
+        let layers = self.layers.iter();
+        layers
+            .filter(|layer| !layer.snapshots.is_empty())
+            .map(|layer| layer.content)
     }
 
     /// Its layers as an image has them.

@@ -1,12 +1,12 @@
 //! Layers of `COPY`, digests of parts of roots, and stat caches.
 
-use howdah_image::{Layer, Store, StoreError};
+use howdah_image::{Layer, SnapshotId, Store, StoreError};
 use howdah_solver::Key;
 use rusqlite::OptionalExtension as _;
 
 use crate::context::StatCache;
 use crate::copy::{CopyLayer, Manifest, Previous};
-use crate::root::StoredLayer;
+use crate::root::{Root, StoredLayer};
 use crate::tree::TreePath;
 
 /// The tables of one store.
@@ -109,6 +109,42 @@ impl Memory {
         })
     }
 
+    /// What a layer of an image that was built here holds.
+    pub(crate) fn image_layer(&self, layer: &Layer) -> Result<Option<Key>, StoreError> {
+        self.store.database().with(|connection| {
+            let sql = "SELECT content FROM build_image_layers WHERE snapshots = ?1";
+            let content: Option<[u8; 32]> = connection
+                .prepare_cached(sql)?
+                .query_row([joined(&layer.snapshots)], |row| row.get(0))
+                .optional()?;
+            Ok(content.map(Key::from))
+        })
+    }
+
+    /// Remembers what the layers of an image hold, for builds that stand on it.
+    pub(crate) fn save_image_layers(&self, root: &Root) -> Result<(), StoreError> {
+        let mut unknown = Vec::new();
+        for (layer, content) in root.image_layers().into_iter().zip(root.contents()) {
+            if self.image_layer(&layer)?.is_none() {
+                unknown.push((layer, content));
+            }
+        }
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        self.store.database().with(|connection| {
+            let transaction = connection.transaction()?;
+            for (layer, content) in &unknown {
+                let sql =
+                    "INSERT OR IGNORE INTO build_image_layers (snapshots, content) VALUES (?1, ?2)";
+                transaction
+                    .prepare_cached(sql)?
+                    .execute((joined(&layer.snapshots), content.as_bytes()))?;
+            }
+            transaction.commit()
+        })
+    }
+
     /// The stat cache of a context; empty if there is none.
     pub(crate) fn stats(&self, context: &[u8]) -> Result<StatCache, StoreError> {
         self.store.database().with(|connection| {
@@ -143,6 +179,11 @@ impl Memory {
             .collect();
         whole.then_some(StoredLayer { layer, masks })
     }
+}
+
+fn joined(snapshots: &[SnapshotId]) -> String {
+    let texts: Vec<&str> = snapshots.iter().map(SnapshotId::as_str).collect();
+    texts.join(" ")
 }
 
 fn set_step(connection: &rusqlite::Connection, step: &Key, layer: &Key) -> rusqlite::Result<()> {

@@ -31,6 +31,9 @@ const MIGRATIONS: &[&str] = &["
     CREATE INDEX build_vertices_step ON build_vertices (step);
     -- What a key was made of. fields: JSON, a list of [name, value].
     CREATE TABLE build_inputs (key BLOB PRIMARY KEY, fields TEXT NOT NULL) STRICT, WITHOUT ROWID;
+", "
+    -- What layers of images that were built here hold, by their snapshots' ids, joined by spaces: the same in every store.
+    CREATE TABLE build_image_layers (snapshots TEXT PRIMARY KEY, content BLOB NOT NULL) STRICT, WITHOUT ROWID;
 "];
 
 /// Makes the tables.

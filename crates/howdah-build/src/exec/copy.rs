@@ -3,7 +3,6 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError};
 
-use howdah_image::SnapshotId;
 use howdah_solver::{Key, Recipe};
 
 use super::{Cost, Done, Worker};
@@ -345,12 +344,10 @@ fn input_patterns(op: &CopyOp) -> Option<(&[Pattern], &str)> {
     })
 }
 
-/// Names a selection of a root by the root's snapshots, which never change.
+/// Names a selection of a root by what the root holds.
 fn selection_key(root: &Root, patterns: &[Pattern], excludes: &[String]) -> Key {
-    let mut recipe = Recipe::new("selection", 1);
-    for layer in &root.layers {
-        recipe.list("layer", layer.snapshots.iter().map(SnapshotId::as_str));
-    }
+    let mut recipe = Recipe::new("selection", 2);
+    recipe.key("root", &root.content());
     for pattern in patterns {
         recipe
             .text("source", &pattern.text)

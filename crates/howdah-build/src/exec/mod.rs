@@ -152,9 +152,8 @@ impl Executor for Worker<'_> {
         let below = inputs.first().unwrap_or(&empty);
         let done = match &vertex.op {
             Op::Image(op) => {
-                let output = Arc::new(Root::of_image(&op.layers));
                 return Ok(Outcome {
-                    output,
+                    output: Arc::clone(&op.root),
                     cacheable: false,
                 });
             }

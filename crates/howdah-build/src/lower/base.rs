@@ -81,7 +81,7 @@ impl FileLowering<'_, '_> {
         let triggers = triggers(&mut config, &place)?;
         let step = self.step(index, 1, place);
         let mut state = StageState {
-            root: self.lowering.base(image.as_deref(), step),
+            root: self.lowering.base(image.as_deref(), step)?,
             depth: image.as_ref().map_or(0, |image| image.layers.len()),
             author: image.as_ref().and_then(|image| image.config.author.clone()),
             history: Vec::new(),

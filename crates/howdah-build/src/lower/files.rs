@@ -167,7 +167,7 @@ impl FileLowering<'_, '_> {
         };
         let image = self.lowering.sources.image(image).map_err(error)?;
         let step = self.image_step(site, name);
-        Ok(From::Root(self.lowering.base(Some(&image), step)))
+        Ok(From::Root(self.lowering.base(Some(&image), step)?))
     }
 }
 

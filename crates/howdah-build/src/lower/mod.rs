@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use howdah_dockerfile::{Lexer, parse};
-use howdah_image::{Image, Store};
+use howdah_image::{Image, Store, StoreError};
 use howdah_solver::{Class, Graph, Key, Recipe, Vertex, VertexId};
 
 use crate::error::{BuildError, Place};
@@ -138,12 +138,17 @@ impl Lowering<'_> {
     }
 
     /// The vertex of a base image, or of nothing.
-    fn base(&mut self, image: Option<&Image>, step: Step) -> VertexId {
-        let layers = image.map(|image| image.layers.clone()).unwrap_or_default();
-        let root = Arc::new(Root::of_image(&layers));
-        let id = self.add(Op::Image(ImageOp { layers }), Vec::new(), step, false);
+    fn base(&mut self, image: Option<&Image>, step: Step) -> Result<VertexId, StoreError> {
+        let root = match image {
+            Some(image) => self.sources.root(image)?,
+            None => Arc::default(),
+        };
+        let op = Op::Image(ImageOp {
+            root: Arc::clone(&root),
+        });
+        let id = self.add(op, Vec::new(), step, false);
         self.images.insert(*self.graph.vertex(id).key(), root);
-        id
+        Ok(id)
     }
 
     fn add(

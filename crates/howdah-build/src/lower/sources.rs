@@ -8,12 +8,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use howdah_dockerfile::ignore::Ignore;
-use howdah_image::{Image, Store};
+use howdah_image::{Image, Store, StoreError};
 
 use crate::cache::Memory;
 use crate::context::Scan;
 use crate::error::{BuildError, LowerError};
 use crate::request::{Target, Text};
+use crate::root::Root;
 
 /// Gets an image from a registry into the store.
 pub type Pull<'a> = &'a (dyn Fn(&str) -> Result<Image, Box<dyn Error + Send + Sync>> + Sync);
@@ -62,6 +63,15 @@ impl<'a> Sources<'a> {
         let image = Rc::new(image);
         self.images.insert(name.to_owned(), Rc::clone(&image));
         Ok(image)
+    }
+
+    /// The root filesystem of an image.
+    pub(crate) fn root(&self, image: &Image) -> Result<Arc<Root>, StoreError> {
+        let memory = Memory::new(self.store);
+        let layers = image.layers.iter();
+        let known = layers.map(|layer| Ok((layer, memory.image_layer(layer)?)));
+        let known: Vec<_> = known.collect::<Result<_, StoreError>>()?;
+        Ok(Arc::new(Root::of_image(known)))
     }
 
     /// The files of a directory.

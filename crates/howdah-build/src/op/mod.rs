@@ -5,12 +5,13 @@
 mod mount;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use howdah_dockerfile::{Network, Security};
-use howdah_image::{Layer, SnapshotId};
 use howdah_solver::{Key, Recipe};
 
 use crate::copy::{Pattern, Selection};
+use crate::root::Root;
 
 pub(crate) use mount::{Attributes, MountKindOp, MountOp};
 
@@ -29,7 +30,8 @@ pub(crate) enum Op {
 /// Begins with an image of the store, or with nothing.
 #[derive(Debug)]
 pub(crate) struct ImageOp {
-    pub(crate) layers: Vec<Layer>,
+    /// In the key: the layers' contents, which are the same in every store. Not: the names of their snapshots.
+    pub(crate) root: Arc<Root>,
     // Not in the key: the image's name; its configuration, which counts where it is used.
 }
 
@@ -108,9 +110,9 @@ impl Op {
 
 impl ImageOp {
     fn digest(&self) -> (Key, Fields) {
-        let mut recipe = Recipe::new("image", 1);
-        for layer in &self.layers {
-            recipe.list("layer", layer.snapshots.iter().map(SnapshotId::as_str));
+        let mut recipe = Recipe::new("image", 2);
+        for layer in &self.root.layers {
+            recipe.key("layer", &layer.content);
         }
         recipe.finish()
     }
@@ -216,6 +218,7 @@ fn network_name(network: Network) -> &'static str {
 #[cfg(test)]
 mod tests {
     use howdah_dockerfile::Sharing;
+    use howdah_image::{Layer, SnapshotId};
 
     use super::*;
 
@@ -224,16 +227,24 @@ mod tests {
     }
 
     #[test]
-    fn an_images_key_is_its_snapshots() {
-        let snapshot: SnapshotId = "ab".repeat(32).parse().unwrap();
+    fn an_images_key_is_what_its_layers_hold() {
+        let layer = Layer {
+            snapshots: vec!["ab".repeat(32).parse().unwrap()],
+        };
+        let root = Root::of_image([(&layer, None)]);
         golden(
-            &Op::Image(ImageOp {
-                layers: vec![Layer {
-                    snapshots: vec![snapshot],
-                }],
-            }),
-            "e171eb767e99a0856148151d096e8608a254972995eed59341bdd59858f4bb0f",
+            &Op::Image(ImageOp { root: root.into() }),
+            "161be983ad9efd4dca9b8a6e5938b852f92277c54f994c2d36670c24c255c507",
         );
+        let elsewhere = Layer {
+            snapshots: vec![SnapshotId::random(), SnapshotId::random()],
+        };
+        let content = Key::of(b"what a build put into it");
+        let key = |layer| {
+            let root = Root::of_image([(layer, Some(content))]);
+            ImageOp { root: root.into() }.digest().0
+        };
+        assert_eq!(key(&layer), key(&elsewhere));
     }
 
     #[test]
