@@ -83,7 +83,7 @@ impl Builder<'_> {
         let images = result.and_then(|roots| {
             let made = targets.iter().zip(&lowered.targets).zip(roots);
             made.map(|((target, lowered), root)| {
-                assemble(self.store, target, lowered, &root, options).map_err(BuildError::from)
+                assemble(self.store, target, lowered, &root).map_err(BuildError::from)
             })
             .collect::<Result<Vec<Image>, BuildError>>()
         });

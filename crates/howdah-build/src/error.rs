@@ -106,6 +106,14 @@ pub enum BuildError {
         /// Where it was looked for.
         path: PathBuf,
     },
+    /// The build argument `SOURCE_DATE_EPOCH` is no time.
+    #[error(
+        "the build argument SOURCE_DATE_EPOCH is `{value}`, not a number of seconds since 1970"
+    )]
+    Epoch {
+        /// What it is.
+        value: String,
+    },
     /// A file cannot be read.
     #[error("cannot read `{}`", path.display())]
     Read {

@@ -33,4 +33,4 @@ pub use history::Counts;
 pub use howdah_dockerfile::Network;
 pub use howdah_solver::Cancel;
 pub use lower::Pull;
-pub use request::{NamedContext, Options, Secret, Target, Text};
+pub use request::{NamedContext, Options, SOURCE_DATE_EPOCH, Secret, Target, Text};

@@ -59,7 +59,22 @@ pub enum NamedContext {
     Directory(PathBuf),
 }
 
+/// The build argument that sets the time of everything new in an image, in seconds since 1970
+/// (<https://reproducible-builds.org/specs/source-date-epoch/>).
+pub const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
+
 impl Target {
+    /// The value of [`SOURCE_DATE_EPOCH`], if it has one.
+    pub(crate) fn epoch(&self) -> Result<Option<i64>, BuildError> {
+        let Some(text) = self.build_args.get(SOURCE_DATE_EPOCH) else {
+            return Ok(None);
+        };
+        let epoch = text.parse().map_err(|_| BuildError::Epoch {
+            value: text.clone(),
+        })?;
+        Ok(Some(epoch))
+    }
+
     /// A target with nothing but a Dockerfile and a context.
     pub fn new(dockerfile: Text, context: &Path) -> Target {
         Target {
@@ -147,6 +162,4 @@ pub struct Options {
     pub ssh_agent: Option<PathBuf>,
     /// Ask the registry for every base image, although one is here (`--pull`).
     pub pull: bool,
-    /// Seconds since 1970 for everything new in the images (`SOURCE_DATE_EPOCH`).
-    pub epoch: Option<i64>,
 }

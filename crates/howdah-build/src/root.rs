@@ -14,6 +14,9 @@ use crate::view::View;
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Root {
     pub(crate) layers: Vec<RootLayer>,
+    /// See [`howdah_image::Image::epoch`]: of the image that it stands on. New layers are packed with it.
+    #[serde(default)]
+    pub(crate) epoch: i64,
 }
 
 /// What one step added.
@@ -24,14 +27,25 @@ pub(crate) struct RootLayer {
     /// The digest of its content; of its identity where the content was too much to read.
     #[serde(with = "key_as_text")]
     pub(crate) content: Key,
-    /// Seconds since 1970.
-    pub(crate) created: i64,
+}
+
+impl RootLayer {
+    /// Of a step that changed nothing.
+    pub(crate) fn nothing() -> RootLayer {
+        RootLayer {
+            snapshots: Vec::new(),
+            content: Key::of(b""),
+        }
+    }
 }
 
 impl Root {
     /// The layers of an image, with the content that a build put into those that were made here. A layer that arrived
     /// has its content's digest as its snapshot's name.
-    pub(crate) fn of_image<'l>(layers: impl IntoIterator<Item = (&'l Layer, Option<Key>)>) -> Root {
+    pub(crate) fn of_image<'l>(
+        epoch: i64,
+        layers: impl IntoIterator<Item = (&'l Layer, Option<Key>)>,
+    ) -> Root {
         let named_by_snapshots = |layer: &Layer| {
             let mut recipe = Recipe::new("image-layer", 1);
             recipe.list("snapshot", layer.snapshots.iter().map(SnapshotId::as_str));
@@ -40,10 +54,10 @@ impl Root {
         let layers = layers.into_iter().map(|(layer, content)| RootLayer {
             snapshots: layer.snapshots.clone(),
             content: content.unwrap_or_else(|| named_by_snapshots(layer)),
-            created: 0,
         });
         Root {
             layers: layers.collect(),
+            epoch,
         }
     }
 
@@ -51,7 +65,10 @@ impl Root {
     pub(crate) fn with(&self, layer: RootLayer) -> Arc<Root> {
         let mut layers = self.layers.clone();
         layers.push(layer);
-        Arc::new(Root { layers })
+        Arc::new(Root {
+            layers,
+            epoch: self.epoch,
+        })
     }
 
     /// The digest of everything in it. Empty layers do not count: a step that changes nothing changes no content.
@@ -146,13 +163,12 @@ mod tests {
         RootLayer {
             snapshots,
             content: Key::of(content.as_bytes()),
-            created: 7,
         }
     }
 
     #[test]
     fn content_counts_and_identity_does_not() {
-        let root = |layers: Vec<RootLayer>| Root { layers }.content();
+        let root = |layers: Vec<RootLayer>| Root { layers, epoch: 0 }.content();
         assert_eq!(
             root(vec![layer("a", 1), layer("b", 2)]),
             root(vec![layer("a", 2), layer("x", 0), layer("b", 1)])
@@ -167,6 +183,7 @@ mod tests {
     fn a_record_reads_back() {
         let root = Root {
             layers: vec![layer("a", 1), layer("b", 0)],
+            epoch: 7,
         };
         let text = serde_json::to_string(&root).unwrap();
         assert_eq!(serde_json::from_str::<Root>(&text).unwrap(), root);

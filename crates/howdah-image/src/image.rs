@@ -192,7 +192,7 @@ pub struct ImageSummary {
     pub references: Vec<Reference>,
     /// The names with digest under which registries have it, sorted.
     pub digests: Vec<Reference>,
-    /// RFC 3339 time of creation, when the configuration has one.
+    /// RFC 3339 time: when it was made here, else what the configuration of an image from elsewhere says.
     pub created: Option<String>,
     /// The sum of the sizes of all files of all layers.
     pub size: u64,

@@ -205,7 +205,7 @@ fn the_same_tree_gives_the_same_bytes_and_times_are_clamped() {
     };
     let (first, second) = (test.snapshot(fill), test.snapshot(fill));
     let options = PackOptions {
-        source_date_epoch: Some(1_500_000_000),
+        epoch: Some(1_500_000_000),
     };
     let tar = packed(&test, &[first], &options);
     assert_eq!(tar, packed(&test, &[second], &options));
@@ -217,6 +217,45 @@ fn the_same_tree_gives_the_same_bytes_and_times_are_clamped() {
             .unwrap()
             .all(|entry| entry.unwrap().header().mtime().unwrap() == 1_500_000_000)
     );
+}
+
+#[test]
+fn times_that_a_running_machine_gave_become_the_epoch() {
+    let test = TestStore::new();
+    let snapshot = test.snapshot(|root| {
+        for (name, seconds, nanoseconds) in [
+            ("unpacked", 900, 0),
+            ("checked-out", 900, 1),
+            ("epoch", 1000, 0),
+            ("younger", 1001, 0),
+        ] {
+            let time = Timespec {
+                tv_sec: seconds,
+                tv_nsec: nanoseconds,
+            };
+            let times = Timestamps {
+                last_access: time,
+                last_modification: time,
+            };
+            let path = write(root, name, "x");
+            rustix::fs::utimensat(CWD, &path, &times, AtFlags::empty()).unwrap();
+        }
+    });
+    let times = |epoch| {
+        let tar = packed(
+            &test,
+            std::slice::from_ref(&snapshot),
+            &PackOptions { epoch },
+        );
+        let mut archive = tar::Archive::new(tar.as_slice());
+        let entries = archive.entries().unwrap();
+        entries
+            .map(|entry| entry.unwrap().header().mtime().unwrap())
+            .collect::<Vec<_>>()
+    };
+    // In the order of names: checked-out, epoch, unpacked, younger.
+    assert_eq!(times(Some(1000)), [1000, 1000, 900, 1000]);
+    assert_eq!(times(None), [900, 1000, 900, 1001]);
 }
 
 /// The base layer, and three snapshots that are together one layer over it.
@@ -319,9 +358,9 @@ fn whiteouts_stay_where_they_hide_something() {
     assert!(!over_base(".wh.only-first"));
     assert!(!has(&[], "d/.wh.below") && !has(&[], "g/.wh.deep"));
     assert!(over_base("o/.wh..wh..opq") && !over_base("o/first"));
-    assert!(
-        over_base("w/.wh..wh..opq") && over_base("x/.wh..wh..opq") && over_base("h/.wh..wh..opq")
-    );
+    assert!(over_base("w/.wh..wh..opq") && over_base("h/.wh..wh..opq"));
+    // The base has no such directory: the tar of a build that never had the earlier deltas says nothing of it.
+    assert!(over_base("x/b") && !over_base("x/.wh..wh..opq") && !over_base("x/a"));
     assert!(over_base("gone") && !over_base(".wh.gone"));
     // Hidden by a middle layer: there is nothing left to hide.
     let hiding = test.snapshot(|root| {
@@ -337,27 +376,45 @@ fn whiteouts_stay_where_they_hide_something() {
 #[test]
 fn a_whiteout_in_an_opaque_directory_goes() {
     let test = TestStore::new();
+    let base = test.snapshot(|root| drop(write(root, "o/inner/below", "x")));
     let snapshot = test.snapshot(|root| {
         make_opaque(root, "o");
         whiteout(root, "o/nothing");
         make_opaque(root, "o/inner");
     });
-    assert_eq!(
-        paths_in(&packed(&test, &[snapshot], &PackOptions::default())),
-        ["o/", "o/.wh..wh..opq", "o/inner/"]
-    );
+    let paths = |base: &[SnapshotId]| {
+        paths_in(&packed_over(
+            &test,
+            base,
+            std::slice::from_ref(&snapshot),
+            &PackOptions::default(),
+        ))
+    };
+    assert_eq!(paths(&[base]), ["o/", "o/.wh..wh..opq", "o/inner/"]);
+    // Overlayfs marks new directories so; over nothing they say nothing.
+    assert_eq!(paths(&[]), ["o/", "o/inner/"]);
 }
 
 #[test]
 fn whiteouts_that_share_an_inode_are_no_hard_links() {
     let test = TestStore::new();
+    let base = test.snapshot(|root| {
+        for name in ["a", "b"] {
+            write(root, name, "base");
+        }
+    });
     let snapshot = test.snapshot(|root| {
         whiteout(root, "a");
         fs_err::hard_link(root.join("a"), root.join("b")).unwrap();
         assert_eq!(root.join("b").symlink_metadata().unwrap().nlink(), 2);
     });
     assert_eq!(
-        paths_in(&packed(&test, &[snapshot], &PackOptions::default())),
+        paths_in(&packed_over(
+            &test,
+            &[base],
+            &[snapshot],
+            &PackOptions::default()
+        )),
         [".wh.a", ".wh.b"]
     );
 }

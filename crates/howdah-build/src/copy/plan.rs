@@ -150,7 +150,17 @@ impl Plan {
                 }
             }
         }
-        Ok(planner.plan)
+        let mut plan = planner.plan;
+        for (_, nanoseconds) in plan
+            .placed
+            .values_mut()
+            .filter_map(|placed| placed.mtime.as_mut())
+        {
+            // Never a whole second: that marks a time that says nothing of the file (howdah_image's PackOptions::epoch),
+            // and the mark goes with it when a later step moves it or changes its owner.
+            *nanoseconds = (*nanoseconds).max(1);
+        }
+        Ok(plan)
     }
 
     /// The layer's own key: everything in it, and nothing of what is below it but the directories it passes through.

@@ -164,7 +164,7 @@ impl Worker<'_> {
         let existing = image.entry(&target).map_err(look_up(&op.path))?;
         if existing.is_some_and(|entry| entry.is_directory()) {
             return Ok(Done {
-                layer: self.nothing(),
+                layer: RootLayer::nothing(),
                 cost: Cost::default(),
                 cacheable: true,
             });
@@ -194,7 +194,7 @@ impl Worker<'_> {
     ) -> Result<Done, StepError> {
         if plan.placed.is_empty() {
             return Ok(Done {
-                layer: self.nothing(),
+                layer: RootLayer::nothing(),
                 cost: Cost::default(),
                 cacheable: true,
             });
@@ -216,7 +216,6 @@ impl Worker<'_> {
         let layer = RootLayer {
             snapshots: made.layer.snapshots,
             content: key,
-            created: self.now(),
         };
         Ok(Done {
             layer,
@@ -242,7 +241,6 @@ impl Worker<'_> {
         let layer = RootLayer {
             snapshots: stored.layer.snapshots,
             content: *key,
-            created: self.now(),
         };
         Ok(Some(Done {
             layer,

@@ -14,7 +14,7 @@ mod run;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use howdah_image::Store;
 use howdah_runtime::Runtime;
@@ -79,26 +79,6 @@ impl Worker<'_> {
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&id)
             .unwrap_or_default()
-    }
-
-    /// A layer for a step that changed nothing.
-    fn nothing(&self) -> RootLayer {
-        RootLayer {
-            snapshots: Vec::new(),
-            content: Key::of(b""),
-            created: self.now(),
-        }
-    }
-
-    fn now(&self) -> i64 {
-        let now = || {
-            SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default()
-                .as_secs()
-                .cast_signed()
-        };
-        self.options.epoch.unwrap_or_else(now)
     }
 }
 

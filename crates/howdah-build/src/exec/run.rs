@@ -86,7 +86,7 @@ impl Worker<'_> {
         let upper = upper::look(staging.upper()).map_err(RunError::io("read", staging.upper()))?;
         cost.bytes = upper.bytes;
         let layer = if upper.entries == 0 {
-            self.nothing()
+            RootLayer::nothing()
         } else {
             let snapshot = SnapshotId::random();
             let content = upper
@@ -96,7 +96,6 @@ impl Worker<'_> {
             RootLayer {
                 snapshots: vec![snapshot],
                 content,
-                created: self.now(),
             }
         };
         Ok(Done {

@@ -68,6 +68,8 @@ impl Step {
 pub(crate) struct LoweredTarget {
     pub(crate) root: VertexId,
     pub(crate) state: Rc<StageState>,
+    /// See [`Target::epoch`].
+    pub(crate) epoch: Option<i64>,
 }
 
 /// Everything that grows while targets are lowered.
@@ -108,6 +110,7 @@ pub(crate) fn lower(
 impl Lowering<'_> {
     fn target(&mut self, target: &Target) -> Result<LoweredTarget, BuildError> {
         sources::check_ignore(target)?;
+        let epoch = target.epoch()?;
         let text = &target.dockerfile;
         let faults = |faults| BuildError::Faults {
             name: text.name.clone(),
@@ -134,6 +137,7 @@ impl Lowering<'_> {
         Ok(LoweredTarget {
             root: state.root,
             state,
+            epoch,
         })
     }
 

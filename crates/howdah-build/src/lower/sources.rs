@@ -71,7 +71,7 @@ impl<'a> Sources<'a> {
         let layers = image.layers.iter();
         let known = layers.map(|layer| Ok((layer, memory.image_layer(layer)?)));
         let known: Vec<_> = known.collect::<Result<_, StoreError>>()?;
-        Ok(Arc::new(Root::of_image(known)))
+        Ok(Arc::new(Root::of_image(image.epoch(), known)))
     }
 
     /// The files of a directory.

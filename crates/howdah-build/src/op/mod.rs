@@ -32,7 +32,7 @@ pub(crate) enum Op {
 pub(crate) struct ImageOp {
     /// In the key: the layers' contents, which are the same in every store. Not: the names of their snapshots.
     pub(crate) root: Arc<Root>,
-    // Not in the key: the image's name; its configuration, which counts where it is used.
+    // Not in the key: the image's name; its configuration and times, which count where they are used.
 }
 
 /// Copies files into the root filesystem.
@@ -231,7 +231,7 @@ mod tests {
         let layer = Layer {
             snapshots: vec!["ab".repeat(32).parse().unwrap()],
         };
-        let root = Root::of_image([(&layer, None)]);
+        let root = Root::of_image(7, [(&layer, None)]);
         golden(
             &Op::Image(ImageOp { root: root.into() }),
             "161be983ad9efd4dca9b8a6e5938b852f92277c54f994c2d36670c24c255c507",
@@ -241,7 +241,7 @@ mod tests {
         };
         let content = Key::of(b"what a build put into it");
         let key = |layer| {
-            let root = Root::of_image([(layer, Some(content))]);
+            let root = Root::of_image(7, [(layer, Some(content))]);
             ImageOp { root: root.into() }.digest().0
         };
         assert_eq!(key(&layer), key(&elsewhere));

@@ -82,8 +82,8 @@ impl<W: Write> Archive<'_, W> {
         let mut layers = Vec::new();
         let mut diff_ids = Vec::new();
         for index in 0..count {
-            let packed = archived(store, &named.image.layers[..=index], self.options)
-                .map_err(layer_error(index))?;
+            let packed =
+                archived(store, &named.image, index, self.options).map_err(layer_error(index))?;
             self.layer(&packed)?;
             layers.push(Descriptor::new(
                 packed.blob.compression.media_type(),

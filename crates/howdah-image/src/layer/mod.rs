@@ -2,6 +2,7 @@
 //! packed from them deterministically.
 
 mod compression;
+mod epoch;
 mod error;
 mod merge;
 mod pack;
@@ -18,7 +19,7 @@ use crate::{Digest, DigestReader};
 
 pub(crate) use compression::{GzipWriter, decompress, sniff};
 pub use error::LayerError;
-pub use pack::{PackOptions, pack};
+pub use pack::{PackOptions, pack, pack_merged};
 
 /// What a layer may hold at most; a hostile one is refused before it fills the disk.
 #[derive(Debug, Clone, Copy)]

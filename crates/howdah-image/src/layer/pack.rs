@@ -10,80 +10,116 @@ use super::merge::{Change, Found, is_visible, walk};
 use super::tar::{Kind, Metadata, Writer};
 use super::unpack::is_kept;
 use super::{LayerError, OPAQUE_MARKER, WHITEOUT_PREFIX};
-use crate::{Layer, Store};
+use crate::{Image, Layer, Store};
 
 /// How layers are packed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PackOptions {
-    /// `SOURCE_DATE_EPOCH`: no file is younger than this, in seconds since 1970
-    /// (<https://reproducible-builds.org/specs/source-date-epoch/>).
-    pub source_date_epoch: Option<i64>,
+    /// The time of the build, in seconds since 1970: files that are younger get it, and so does every file whose time has
+    /// a fraction of a second. Such a time was given by a running machine; those of unpacked archives and those that
+    /// were set on purpose are whole (docs/decisions/0012). Without it, times only lose their fraction.
+    pub epoch: Option<i64>,
+}
+
+/// What the bytes of a layer's tar depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ground {
+    /// The layer alone: it hides nothing.
+    Layer,
+    /// The layers below too: of its whiteouts and opaque directories, those are written that hide something there.
+    Stack,
 }
 
 /// Writes the tar of the last layer of `stack`, over the others: its snapshots merged, names in byte order, numeric
-/// owners, times in whole seconds, pax records only where needed.
+/// owners, times in whole seconds, pax records only where needed, whiteouts only for what is there.
 pub fn pack(
     store: &Store,
     stack: &[Layer],
     writer: impl Write,
     options: &PackOptions,
 ) -> Result<(), LayerError> {
-    let Some((layer, below)) = stack.split_last() else {
-        return Ok(());
-    };
-    let mut snapshots = stack.iter().flat_map(|layer| &layer.snapshots);
-    if let Some(missing) = snapshots.find(|id| !store.has_snapshot(id)) {
-        return Err(LayerError::NoSnapshot(missing.clone()));
-    }
-    let paths = |layer: &Layer| {
-        layer
-            .snapshots
-            .iter()
-            .map(|id| store.snapshot_path(id))
-            .collect::<Vec<_>>()
-    };
-    let roots = paths(layer);
-    // A single snapshot has whiteouts only for what is below it. Then its tar is the same over any layers.
-    let below: Option<Vec<PathBuf>> =
-        (roots.len() > 1).then(|| below.iter().flat_map(paths).collect());
-    pack_trees(&roots, below.as_deref(), writer, options)
+    pack_layer(store, stack, writer, options).map(drop)
 }
 
-/// `below`: what the layer stands on, lowest first; whiteouts that hide nothing there are left out.
-pub(super) fn pack_trees(
-    roots: &[PathBuf],
-    below: Option<&[PathBuf]>,
+/// [`pack`], which also finds out for which other stacks the tar would be the same.
+pub(crate) fn pack_layer(
+    store: &Store,
+    stack: &[Layer],
     writer: impl Write,
     options: &PackOptions,
-) -> Result<(), LayerError> {
+) -> Result<Ground, LayerError> {
+    let Some((layer, below)) = stack.split_last() else {
+        return Ok(Ground::Layer);
+    };
+    check_snapshots(store, stack)?;
+    let roots = paths(store, std::slice::from_ref(layer));
+    let epochs = vec![options.epoch; roots.len()];
+    pack_trees(&roots, &paths(store, below), writer, &epochs)
+}
+
+/// Writes all of an image's layers as one tar, as a container sees them. Times are those that the layers' own tars have.
+pub fn pack_merged(store: &Store, image: &Image, writer: impl Write) -> Result<(), LayerError> {
+    check_snapshots(store, &image.layers)?;
+    let mut epochs = Vec::new();
+    for (index, layer) in image.layers.iter().enumerate() {
+        let received = store
+            .received_diff_id(layer)
+            .map_err(|source| LayerError::Store { source })?;
+        let epoch = received.is_none().then(|| image.layer_epoch(index));
+        epochs.resize(epochs.len() + layer.snapshots.len(), epoch);
+    }
+    pack_trees(&paths(store, &image.layers), &[], writer, &epochs).map(drop)
+}
+
+fn check_snapshots(store: &Store, stack: &[Layer]) -> Result<(), LayerError> {
+    let mut snapshots = stack.iter().flat_map(|layer| &layer.snapshots);
+    match snapshots.find(|id| !store.has_snapshot(id)) {
+        Some(missing) => Err(LayerError::NoSnapshot(missing.clone())),
+        None => Ok(()),
+    }
+}
+
+fn paths(store: &Store, layers: &[Layer]) -> Vec<PathBuf> {
+    let snapshots = layers.iter().flat_map(|layer| &layer.snapshots);
+    snapshots.map(|id| store.snapshot_path(id)).collect()
+}
+
+/// `below`: what `roots` stand on; both lowest first. `epochs`: [`PackOptions::epoch`] of each root.
+pub(super) fn pack_trees(
+    roots: &[PathBuf],
+    below: &[PathBuf],
+    writer: impl Write,
+    epochs: &[Option<i64>],
+) -> Result<Ground, LayerError> {
     let mut packer = Packer {
         writer: Writer::new(writer),
         links: HashMap::new(),
-        options: *options,
+        below,
+        ground: Ground::Layer,
+        epochs,
     };
     walk(roots, &mut |change| match change {
-        Change::Whiteout(path) => match below {
-            Some(below) if !is_visible(below, path)? => Ok(()),
-            _ => packer.mark(&whiteout_path(path)),
-        },
+        Change::Whiteout(path) => packer.hide(path, &whiteout_path(path)),
         Change::Entry(found) => packer.entry(&found),
     })?;
     packer
         .writer
         .finish()
         .map_err(|source| LayerError::Write { source })?;
-    Ok(())
+    Ok(packer.ground)
 }
 
-struct Packer<W> {
+struct Packer<'a, W> {
     writer: Writer<W>,
     /// Where a file with several names was packed first. Overlayfs breaks links on copy-up, and equal inode numbers in two
     /// snapshots mean nothing, so the snapshot is part of the key.
     links: HashMap<(usize, u64, u64), Vec<u8>>,
-    options: PackOptions,
+    below: &'a [PathBuf],
+    ground: Ground,
+    epochs: &'a [Option<i64>],
 }
 
-impl<W: Write> Packer<W> {
+impl<W: Write> Packer<'_, W> {
     fn entry(&mut self, found: &Found<'_>) -> Result<(), LayerError> {
         let is_root = found.path.as_os_str().is_empty();
         if let Some(metadata) = self.metadata(found)?
@@ -102,7 +138,18 @@ impl<W: Write> Packer<W> {
             }
         }
         if found.opaque {
-            self.mark(&found.path.join(std::ffi::OsStr::from_bytes(OPAQUE_MARKER)))?;
+            let marker = found.path.join(std::ffi::OsStr::from_bytes(OPAQUE_MARKER));
+            self.hide(found.path, &marker)?;
+        }
+        Ok(())
+    }
+
+    /// Writes `marker` if there is something below that it hides. Overlayfs calls every new directory opaque, and a delta's
+    /// whiteout may only concern the snapshot under it: neither is in the tar of a build that never had the file.
+    fn hide(&mut self, path: &Path, marker: &Path) -> Result<(), LayerError> {
+        self.ground = Ground::Stack;
+        if is_visible(self.below, path)? {
+            self.mark(marker)?;
         }
         Ok(())
     }
@@ -147,7 +194,7 @@ impl<W: Write> Packer<W> {
             mode: stat.mode() & 0o7777,
             uid: stat.uid().into(),
             gid: stat.gid().into(),
-            mtime: (self.clamp(stat.mtime()), 0),
+            mtime: (self.time(found), 0),
             device: if is_device {
                 (
                     rustix::fs::major(stat.rdev()),
@@ -197,10 +244,13 @@ impl<W: Write> Packer<W> {
             .map_err(|source| LayerError::Write { source })
     }
 
-    fn clamp(&self, seconds: i64) -> i64 {
-        self.options
-            .source_date_epoch
-            .map_or(seconds, |epoch| seconds.min(epoch))
+    /// See [`PackOptions::epoch`].
+    fn time(&self, found: &Found<'_>) -> i64 {
+        let (seconds, fraction) = (found.metadata.mtime(), found.metadata.mtime_nsec());
+        match self.epochs.get(found.snapshot) {
+            Some(Some(epoch)) if seconds > *epoch || fraction > 0 => *epoch,
+            _ => seconds,
+        }
     }
 
     #[expect(clippy::unused_self, reason = "keeps the calls short")]

@@ -3,7 +3,8 @@
 use std::io::{BufWriter, Read, Write as _};
 use std::path::PathBuf;
 
-use super::{GzipWriter, LayerError, Limits, PackOptions, decompress, pack, unpack};
+use super::pack::{Ground, pack_layer, pack_trees};
+use super::{GzipWriter, LayerError, Limits, PackOptions, decompress, unpack};
 use crate::store::{Compression, LayerBlob, Temporary};
 use crate::{
     Digest, DigestWriter, Image, ImageConfig, Layer, SnapshotId, Staging, Store, StoreError,
@@ -18,13 +19,15 @@ pub(crate) struct Packed {
     _holder: Option<Temporary>,
 }
 
-/// The last layer of `stack` as a compressed blob of the store: the one it came with, or was packed to before, or a new
-/// one.
+/// The image's layer with this index as a compressed blob of the store: the one it came with, or was packed to before, or
+/// a new one.
 pub(crate) fn compressed(
     store: &Store,
-    stack: &[Layer],
+    image: &Image,
+    index: usize,
     options: &PackOptions,
 ) -> Result<LayerBlob, LayerError> {
+    let (stack, options) = (&image.layers[..=index], &of_layer(image, index, options));
     if let Some(blob) = existing(
         store,
         stack,
@@ -36,7 +39,7 @@ pub(crate) fn compressed(
     let write = |source| LayerError::Write { source };
     let blob_writer = store.write_blob().map_err(store_error)?;
     let mut tar = DigestWriter::new(GzipWriter::new(blob_writer));
-    pack(
+    let ground = pack_layer(
         store,
         stack,
         BufWriter::with_capacity(256 * 1024, &mut tar),
@@ -55,19 +58,21 @@ pub(crate) fn compressed(
         size,
     };
     store
-        .record_diff_id(stack, options.source_date_epoch, diff_id)
+        .record_diff_id(grounded(stack, ground), options.epoch, diff_id)
         .map_err(store_error)?;
     store.record_layer_blob(&blob).map_err(store_error)?;
     Ok(blob)
 }
 
-/// The last layer of `stack` as a file that every Docker reads: its gzip blob when there is one, else a plain tar
+/// The image's layer with this index as a file that every Docker reads: its gzip blob when there is one, else a plain tar
 /// outside of the blobs, which would only take the snapshot's space twice.
 pub(crate) fn archived(
     store: &Store,
-    stack: &[Layer],
+    image: &Image,
+    index: usize,
     options: &PackOptions,
 ) -> Result<Packed, LayerError> {
+    let (stack, options) = (&image.layers[..=index], &of_layer(image, index, options));
     if let Some(blob) = existing(
         store,
         stack,
@@ -86,18 +91,19 @@ pub(crate) fn archived(
         .map_err(StoreError::io("create", &path))
         .map_err(store_error)?;
     let mut tar = DigestWriter::new(BufWriter::with_capacity(256 * 1024, file));
-    match existing(store, stack, options, &[Compression::Zstd])? {
+    let ground = match existing(store, stack, options, &[Compression::Zstd])? {
         // Received with zstd, which Docker before 23 cannot read; the tar itself must stay as it is.
         Some(zstd) => {
             let (mut reader, _) = decompress(store.open_blob(&zstd.digest).map_err(store_error)?)?;
             std::io::copy(&mut reader, &mut tar).map_err(|source| LayerError::Write { source })?;
+            Ground::Stack
         }
-        None => pack(store, stack, &mut tar, options)?,
-    }
+        None => pack_layer(store, stack, &mut tar, options)?,
+    };
     tar.flush().map_err(|source| LayerError::Write { source })?;
     let (_, diff_id, size) = tar.finish();
     store
-        .record_diff_id(stack, options.source_date_epoch, diff_id)
+        .record_diff_id(grounded(stack, ground), options.epoch, diff_id)
         .map_err(store_error)?;
     let blob = LayerBlob {
         diff_id,
@@ -112,6 +118,21 @@ pub(crate) fn archived(
     })
 }
 
+/// Without a time of its own, a layer has that of the image.
+fn of_layer(image: &Image, index: usize, options: &PackOptions) -> PackOptions {
+    PackOptions {
+        epoch: options.epoch.or_else(|| Some(image.layer_epoch(index))),
+    }
+}
+
+/// What the tar of the last layer of `stack` depends on.
+fn grounded(stack: &[Layer], ground: Ground) -> &[Layer] {
+    match ground {
+        Ground::Layer => &stack[stack.len().saturating_sub(1)..],
+        Ground::Stack => stack,
+    }
+}
+
 fn existing(
     store: &Store,
     stack: &[Layer],
@@ -119,7 +140,7 @@ fn existing(
     wanted: &[Compression],
 ) -> Result<Option<LayerBlob>, LayerError> {
     let diff_id = store
-        .layer_diff_id(stack, options.source_date_epoch)
+        .layer_diff_id(stack, options.epoch)
         .map_err(store_error)?;
     diff_id
         .map_or(Ok(None), |diff_id| store.layer_blob(diff_id, wanted))
@@ -198,11 +219,11 @@ pub(crate) fn receive(
 pub(crate) fn seal_tree(store: &Store, staging: Staging) -> Result<(Layer, Digest), LayerError> {
     let mut tar = DigestWriter::new(std::io::sink());
     let roots = [staging.upper().to_owned()];
-    super::pack::pack_trees(
+    pack_trees(
         &roots,
-        None,
+        &[],
         BufWriter::with_capacity(256 * 1024, &mut tar),
-        &PackOptions::default(),
+        &[None],
     )?;
     let (_, diff_id, _) = tar.finish();
     let id = SnapshotId::from(&diff_id);

@@ -98,11 +98,11 @@ async fn pack(
     connection: &Connection,
     options: &PackOptions,
 ) -> Result<Vec<LayerBlob>, RegistryError> {
-    let (store, layers, options) = (store.clone(), image.layers.clone(), *options);
-    let count = layers.len();
+    let (store, image, options) = (store.clone(), image.clone(), *options);
+    let count = image.layers.len();
     let work = move || -> Result<Vec<LayerBlob>, (usize, LayerError)> {
         let pack =
-            |index| compressed(&store, &layers[..=index], &options).map_err(|error| (index, error));
+            |index| compressed(&store, &image, index, &options).map_err(|error| (index, error));
         (0..count).map(pack).collect()
     };
     match tokio::task::spawn_blocking(work).await {

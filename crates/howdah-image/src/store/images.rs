@@ -22,7 +22,11 @@ pub(super) const MIGRATIONS: &[&str] = &["
         diff_id TEXT NOT NULL, compression TEXT NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL,
         PRIMARY KEY (diff_id, compression)
     ) STRICT;
-"];
+",
+    // When an image was first made here, in seconds since 1970; NULL for those that came from elsewhere. Its configuration does
+    // not say: it is the same whenever it is made.
+    "ALTER TABLE images ADD COLUMN made INTEGER;",
+];
 
 /// Shorter prefixes of an image id are not looked up.
 const SHORTEST_PREFIX: usize = 2;
@@ -34,7 +38,7 @@ impl Store {
             id: "to be saved".to_owned(),
             source,
         })?;
-        self.save_document(&document, config, layers)
+        self.insert_image(&document, config, layers, Origin::Here)
     }
 
     /// Like [`save_image`](Self::save_image) with the configuration as it was received, so that it leaves again unchanged.
@@ -43,6 +47,16 @@ impl Store {
         document: &str,
         config: ImageConfig,
         layers: Vec<Layer>,
+    ) -> Result<Image, StoreError> {
+        self.insert_image(document, config, layers, Origin::Elsewhere)
+    }
+
+    fn insert_image(
+        &self,
+        document: &str,
+        config: ImageConfig,
+        layers: Vec<Layer>,
+        origin: Origin,
     ) -> Result<Image, StoreError> {
         if let Some(missing) = layers
             .iter()
@@ -60,13 +74,14 @@ impl Store {
         self.database().with(|connection| {
             // A document with diff ids replaces one without: it spares packing the layers to find them.
             connection.execute(
-                "INSERT INTO images (id, config, layers) VALUES (?1, ?2, ?3)
+                "INSERT INTO images (id, config, layers, made) VALUES (?1, ?2, ?3, iif(?5, unixepoch(), NULL))
                  ON CONFLICT (id) DO UPDATE SET config = excluded.config WHERE ?4",
                 params![
                     id.to_string(),
                     document,
                     layers_text,
-                    !config.rootfs.diff_ids.is_empty()
+                    !config.rootfs.diff_ids.is_empty(),
+                    origin == Origin::Here,
                 ],
             )
         })?;
@@ -160,9 +175,10 @@ impl Store {
     /// All images, newest first.
     pub fn images(&self) -> Result<Vec<ImageSummary>, StoreError> {
         let (rows, mut tags, mut manifests) = self.database().with(|connection| {
-            let mut statement = connection.prepare("SELECT id, config, layers FROM images")?;
-            let rows: Vec<ImageRow> = statement
-                .query_map([], ImageRow::read)?
+            let mut statement =
+                connection.prepare("SELECT id, config, layers, made FROM images")?;
+            let rows: Vec<(ImageRow, Option<i64>)> = statement
+                .query_map([], |row| Ok((ImageRow::read(row)?, row.get(3)?)))?
                 .collect::<Result<_, _>>()?;
             Ok((
                 rows,
@@ -172,16 +188,17 @@ impl Store {
         })?;
         let mut summaries = rows
             .into_iter()
-            .map(|row| {
+            .map(|(row, made)| {
                 let references = tags.remove(&row.id).unwrap_or_default();
                 let digests = manifests.remove(&row.id).unwrap_or_default();
                 let image = row.into_image()?;
                 let size = self.image_size(&image)?;
+                let made = made.and_then(|made| jiff::Timestamp::from_second(made).ok());
                 Ok(ImageSummary {
                     id: image.id,
                     references,
                     digests,
-                    created: image.config.created,
+                    created: made.map(|made| made.to_string()).or(image.config.created),
                     size,
                 })
             })
@@ -250,6 +267,13 @@ impl Store {
         })?;
         Ok(size)
     }
+}
+
+/// Where an image was made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Here,
+    Elsewhere,
 }
 
 struct ImageRow {

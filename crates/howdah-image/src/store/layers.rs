@@ -42,20 +42,31 @@ pub(crate) struct LayerBlob {
 }
 
 impl Store {
-    /// The diff id a layer had when it was received or last packed with the same clamp of times.
+    /// The diff id that the last layer of `stack` had when it was received, or last packed with the same time.
     pub(crate) fn layer_diff_id(
         &self,
         stack: &[Layer],
         epoch: Option<i64>,
     ) -> Result<Option<Digest>, StoreError> {
-        // A received layer has its name from its diff id, and leaves as it came, whatever the clamp.
-        if let Some([snapshot]) = stack.last().map(|layer| layer.snapshots.as_slice())
-            && let Some(diff_id) = self.recorded_diff_id(&key(stack, None))?
-            && SnapshotId::from(&diff_id) == *snapshot
-        {
+        let Some(layer) = stack.last() else {
+            return Ok(None);
+        };
+        if let Some(diff_id) = self.received_diff_id(layer)? {
             return Ok(Some(diff_id));
         }
-        self.recorded_diff_id(&key(stack, epoch))
+        match self.recorded_diff_id(&key(std::slice::from_ref(layer), epoch))? {
+            Some(diff_id) => Ok(Some(diff_id)),
+            None => self.recorded_diff_id(&key(stack, epoch)),
+        }
+    }
+
+    /// The diff id of a layer that came from elsewhere. Its snapshot is named after it, and it leaves as it came.
+    pub(crate) fn received_diff_id(&self, layer: &Layer) -> Result<Option<Digest>, StoreError> {
+        let [snapshot] = layer.snapshots.as_slice() else {
+            return Ok(None);
+        };
+        let diff_id = self.recorded_diff_id(&key(std::slice::from_ref(layer), None))?;
+        Ok(diff_id.filter(|diff_id| SnapshotId::from(diff_id) == *snapshot))
     }
 
     fn recorded_diff_id(&self, key: &str) -> Result<Option<Digest>, StoreError> {
@@ -95,6 +106,7 @@ impl Store {
         Ok(None)
     }
 
+    /// Remembers what the last layer of `stack` was packed to. `stack` is all that its bytes depend on: often the layer alone.
     pub(crate) fn record_diff_id(
         &self,
         stack: &[Layer],
@@ -122,19 +134,9 @@ impl Store {
     }
 }
 
-/// The name in the database of the last layer of `stack`. Recipe 1: everything that decides the bytes of its tar, which are its
-/// snapshots, the clamp of times and, for a layer of several snapshots, the layers below it (see `layer::pack`). Not in the
-/// key: the compression.
+/// The name in the database of the last layer of `stack`. Recipe 1: everything that decides the bytes of its tar, which are
+/// the snapshots of `stack` and the time that files get (see `layer::pack`). Not in the key: the compression.
 fn key(stack: &[Layer], epoch: Option<i64>) -> String {
-    let layer = stack
-        .last()
-        .map(|layer| layer.snapshots.as_slice())
-        .unwrap_or_default();
-    let parts = if layer.len() > 1 {
-        stack
-    } else {
-        &stack[stack.len().saturating_sub(1)..]
-    };
     let join = |layer: &Layer| {
         layer
             .snapshots
@@ -143,8 +145,8 @@ fn key(stack: &[Layer], epoch: Option<i64>) -> String {
             .collect::<Vec<_>>()
             .join(" ")
     };
-    let snapshots: Vec<String> = parts.iter().map(join).collect();
-    let epoch = epoch.map_or_else(|| "-".to_owned(), |epoch| epoch.to_string());
+    let snapshots: Vec<String> = stack.iter().map(join).collect();
+    let epoch = epoch.map_or_else(|| "-".to_owned(), |epoch| format!("epoch {epoch}"));
     Digest::of(format!("1\n{epoch}\n{}", snapshots.join("\n"))).hex()
 }
 
@@ -167,9 +169,12 @@ mod tests {
             layer(&['c']),
             layer(&['c', 'd']),
         );
-        let over = |below: &Layer, top: &Layer| key(&[below.clone(), top.clone()], None);
-        assert_eq!(over(&base, &single), over(&other, &single));
-        assert_ne!(over(&base, &chain), over(&other, &chain));
+        let over = |below: &Layer| key(&[below.clone(), single.clone()], None);
+        assert_ne!(over(&base), over(&other));
+        assert_ne!(
+            key(std::slice::from_ref(&single), None),
+            key(&[chain], None)
+        );
         let single = [single];
         assert_ne!(key(&single, None), key(&single, Some(0)));
         // A changed recipe must be seen: it makes every layer be packed again.

@@ -22,10 +22,12 @@ impl TestStore {
         }
     }
 
-    /// Seals a tree that `fill` makes.
+    /// Seals a tree that `fill` makes. What it leaves with the time of the day gets one that survives packing.
     pub(crate) fn snapshot(&self, fill: impl FnOnce(&Path)) -> SnapshotId {
         let staging = self.store.stage().unwrap();
+        let started = std::time::SystemTime::now() - std::time::Duration::from_secs(1);
         fill(staging.upper());
+        settle_times(staging.upper(), started);
         let id = SnapshotId::random();
         staging.seal(&id).unwrap();
         id
@@ -43,6 +45,28 @@ impl TestStore {
         };
         config.config.env.push("A=b".into());
         self.store.save_image(config, layers).unwrap()
+    }
+}
+
+fn settle_times(root: &Path, started: std::time::SystemTime) {
+    for entry in fs_err::read_dir(root).unwrap() {
+        let path = entry.unwrap().path();
+        let metadata = path.symlink_metadata().unwrap();
+        if metadata.is_dir() {
+            settle_times(&path, started);
+        }
+        if metadata.modified().unwrap() > started && metadata.mtime_nsec() > 0 {
+            let time = rustix::fs::Timespec {
+                tv_sec: 1_700_000_000,
+                tv_nsec: 0,
+            };
+            let times = rustix::fs::Timestamps {
+                last_access: time,
+                last_modification: time,
+            };
+            let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
+            rustix::fs::utimensat(rustix::fs::CWD, &path, &times, flags).unwrap();
+        }
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
     let store = Store::open(context.root())?;
     let image = image::find(&store, &args.image.familiar())?;
     let pack = PackOptions {
-        source_date_epoch: args.source_date_epoch,
+        epoch: args.source_date_epoch,
     };
     let options = RegistryOptions {
         docker_config: docker_config(),

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use howdah_build::{NamedContext, Network, Options, Secret, Target, Text};
+use howdah_build::{NamedContext, Network, Options, SOURCE_DATE_EPOCH, Secret, Target, Text};
 
 use super::Args;
 use crate::commands::CommandError;
@@ -38,7 +38,6 @@ pub(super) fn options(args: &Args) -> Result<Options, CommandError> {
         secrets,
         ssh_agent,
         pull: args.pull,
-        epoch: args.source_date_epoch,
     })
 }
 
@@ -98,6 +97,11 @@ pub(super) fn common(target: &mut Target, args: &Args) -> Result<(), CommandErro
                 .and_then(|value| value.into_string().ok())
                 .and_then(|value| target.build_args.insert(text.clone(), value)),
         };
+    }
+    if let Some(epoch) = args.source_date_epoch {
+        // As buildx: RUN sees it if the Dockerfile declares the argument.
+        let argument = target.build_args.entry(SOURCE_DATE_EPOCH.to_owned());
+        argument.or_insert_with(|| epoch.to_string());
     }
     target.labels.extend(pairs(&args.labels, "--label")?);
     for (name, place) in pairs(&args.build_contexts, "--build-context")? {

@@ -77,7 +77,7 @@ pub(crate) struct Args {
     /// Write the image's id to a file.
     #[arg(long, value_name = "FILE")]
     iidfile: Option<PathBuf>,
-    /// No file in the images is younger than this, in seconds since 1970.
+    /// The time of everything new in the images, in seconds since 1970 [default: the base image's].
     #[arg(
         long,
         env = "SOURCE_DATE_EPOCH",
@@ -116,7 +116,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
             fs_err::write(path, image.id.to_string())?;
         }
         if let Some(output) = &args.output {
-            output.write(&store, image, &args.tags, args.source_date_epoch)?;
+            output.write(&store, image, &args.tags)?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use howdah_build::export_tree;
 use howdah_image::archive::{NamedImage, save};
-use howdah_image::layer::{PackOptions, pack};
-use howdah_image::{Image, Layer, Reference, SnapshotId, Store};
+use howdah_image::layer::{PackOptions, pack_merged};
+use howdah_image::{Image, Reference, Store};
 
 use crate::commands::CommandError;
 
@@ -75,40 +75,20 @@ impl Output {
         store: &Store,
         image: &Image,
         names: &[Reference],
-        epoch: Option<i64>,
     ) -> Result<(), CommandError> {
-        let options = PackOptions {
-            source_date_epoch: epoch,
-        };
         match self.kind {
             Kind::Local => {
                 fs_err::create_dir_all(&self.destination)?;
                 export_tree(store, image, &self.destination)?;
                 Ok(())
             }
-            Kind::Tar => self.file(|writer| {
-                // A snapshot of its own for as long as it takes to pack it.
-                let staging = store.stage()?;
-                export_tree(store, image, staging.upper())?;
-                let id = SnapshotId::random();
-                staging.seal(&id)?;
-                let packed = pack(
-                    store,
-                    &[Layer {
-                        snapshots: vec![id.clone()],
-                    }],
-                    writer,
-                    &options,
-                );
-                fs_err::remove_dir_all(store.snapshot_path(&id))?;
-                Ok(packed?)
-            }),
+            Kind::Tar => self.file(|writer| Ok(pack_merged(store, image, writer)?)),
             Kind::Archive => self.file(|writer| {
                 let saved = NamedImage {
                     image: image.clone(),
                     references: names.to_vec(),
                 };
-                Ok(save(store, &[saved], writer, &options)?)
+                Ok(save(store, &[saved], writer, &PackOptions::default())?)
             }),
         }
     }

@@ -34,7 +34,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
     let store = Store::open(context.root())?;
     let images = named(&store, &args.images)?;
     let options = PackOptions {
-        source_date_epoch: args.source_date_epoch,
+        epoch: args.source_date_epoch,
     };
     match &args.output {
         Some(path) => save_to(&store, &images, path, &options)?,
