@@ -17,7 +17,9 @@ mod store;
 pub use config::{ContainerConfig, Healthcheck, History, ImageConfig, RootFs, host_architecture};
 pub use digest::{Digest, DigestReader, DigestWriter, ParseDigestError};
 pub use image::{Image, ImageId, ImageSummary, Layer, ParseSnapshotIdError, SnapshotId};
-pub use manifest::{ParsePlatformError, Platform};
+pub use manifest::{
+    Descriptor, Index, Manifest, OCI_INDEX, OCI_MANIFEST, ParsePlatformError, Platform, REF_NAME,
+};
 pub use reference::{ParseReferenceError, Reference};
 pub use registry::{Registry, RegistryError, RegistryOptions, Transfer, TransferState};
-pub use store::{Database, Staging, Store, StoreError};
+pub use store::{Compression, Database, LayerBlob, Staging, Store, StoreError};

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Digest, host_architecture};
 
-pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// The media type of an OCI manifest.
+pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// The media type of an OCI index.
+pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub(crate) const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 pub(crate) const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
@@ -16,24 +18,30 @@ pub(crate) const DOCKER_LIST: &str = "application/vnd.docker.distribution.manife
 /// The name of an image in an OCI layout, as containerd and Docker have it.
 pub(crate) const CONTAINERD_NAME: &str = "io.containerd.image.name";
 /// The tag alone, or a whole name (`annotations.md`).
-pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
+pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// A blob: what it is, its name and its size.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Descriptor {
+pub struct Descriptor {
+    /// What it is.
     #[serde(default)]
-    pub(crate) media_type: String,
-    pub(crate) digest: Digest,
-    pub(crate) size: u64,
+    pub media_type: String,
+    /// Its name.
+    pub digest: Digest,
+    /// Its bytes.
+    pub size: u64,
+    /// In an index: what it runs on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) platform: Option<Platform>,
+    pub platform: Option<Platform>,
+    /// Remarks, such as a tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) annotations: Option<BTreeMap<String, String>>,
+    pub annotations: Option<BTreeMap<String, String>>,
 }
 
 impl Descriptor {
-    pub(crate) fn new(media_type: &str, digest: Digest, size: u64) -> Self {
+    /// A descriptor of a blob that is known.
+    pub fn new(media_type: &str, digest: Digest, size: u64) -> Self {
         Self {
             media_type: media_type.to_owned(),
             digest,
@@ -43,11 +51,13 @@ impl Descriptor {
         }
     }
 
-    pub(crate) fn of(media_type: &str, bytes: &[u8]) -> Self {
+    /// A descriptor of these bytes.
+    pub fn of(media_type: &str, bytes: &[u8]) -> Self {
         Self::new(media_type, Digest::of(bytes), bytes.len() as u64)
     }
 
-    pub(crate) fn annotation(&self, name: &str) -> Option<&str> {
+    /// One of its remarks.
+    pub fn annotation(&self, name: &str) -> Option<&str> {
         self.annotations.as_ref()?.get(name).map(String::as_str)
     }
 }
@@ -55,22 +65,40 @@ impl Descriptor {
 /// One image.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Manifest {
-    pub(crate) schema_version: u32,
+pub struct Manifest {
+    /// 2.
+    pub schema_version: u32,
+    /// Its own media type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) media_type: Option<String>,
-    pub(crate) config: Descriptor,
-    pub(crate) layers: Vec<Descriptor>,
+    pub media_type: Option<String>,
+    /// The configuration blob.
+    pub config: Descriptor,
+    /// Lowest first.
+    pub layers: Vec<Descriptor>,
 }
 
 /// One name for several platforms' images.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Index {
-    pub(crate) schema_version: u32,
+pub struct Index {
+    /// 2.
+    pub schema_version: u32,
+    /// Its own media type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) media_type: Option<String>,
-    pub(crate) manifests: Vec<Descriptor>,
+    pub media_type: Option<String>,
+    /// Manifests, or more indexes.
+    pub manifests: Vec<Descriptor>,
+}
+
+impl Default for Index {
+    /// An index of nothing.
+    fn default() -> Self {
+        Self {
+            schema_version: 2,
+            media_type: Some(OCI_INDEX.to_owned()),
+            manifests: Vec::new(),
+        }
+    }
 }
 
 /// What a descriptor in an index runs on.

@@ -20,6 +20,7 @@ use crate::{Digest, DigestReader};
 pub(crate) use compression::{GzipWriter, decompress, sniff};
 pub use error::LayerError;
 pub use pack::{PackOptions, pack, pack_merged};
+pub use transfer::{compressed_directory, compressed_layer, receive};
 
 /// What a layer may hold at most; a hostile one is refused before it fills the disk.
 #[derive(Debug, Clone, Copy)]

@@ -1,7 +1,7 @@
 //! Layers that leave the store, and layers that arrive.
 
 use std::io::{BufWriter, Read, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::pack::{Ground, pack_layer, pack_trees};
 use super::{GzipWriter, LayerError, Limits, PackOptions, decompress, unpack};
@@ -27,7 +27,19 @@ pub(crate) fn compressed(
     index: usize,
     options: &PackOptions,
 ) -> Result<LayerBlob, LayerError> {
-    let (stack, options) = (&image.layers[..=index], &of_layer(image, index, options));
+    compressed_layer(
+        store,
+        &image.layers[..=index],
+        &of_layer(image, index, options),
+    )
+}
+
+/// The last layer of `stack` as a compressed blob of the store.
+pub fn compressed_layer(
+    store: &Store,
+    stack: &[Layer],
+    options: &PackOptions,
+) -> Result<LayerBlob, LayerError> {
     if let Some(blob) = existing(
         store,
         stack,
@@ -62,6 +74,29 @@ pub(crate) fn compressed(
         .map_err(store_error)?;
     store.record_layer_blob(&blob).map_err(store_error)?;
     Ok(blob)
+}
+
+/// The files of a directory that is no layer as a blob of the store, compressed as layers are.
+pub fn compressed_directory(store: &Store, directory: &Path) -> Result<LayerBlob, LayerError> {
+    let blob_writer = store.write_blob().map_err(store_error)?;
+    let mut tar = DigestWriter::new(GzipWriter::new(blob_writer));
+    pack_trees(
+        &[directory.to_owned()],
+        &[],
+        BufWriter::with_capacity(256 * 1024, &mut tar),
+        &[None],
+    )?;
+    let (gzip, diff_id, _) = tar.finish();
+    let blob_writer = gzip
+        .finish()
+        .map_err(|source| LayerError::Write { source })?;
+    let (digest, size) = blob_writer.commit(None).map_err(store_error)?;
+    Ok(LayerBlob {
+        diff_id,
+        compression: Compression::Gzip,
+        digest,
+        size,
+    })
 }
 
 /// The image's layer with this index as a file that every Docker reads: its gzip blob when there is one, else a plain tar
@@ -191,11 +226,7 @@ pub(crate) fn received(store: &Store, diff_id: Digest) -> Result<Option<Layer>, 
 }
 
 /// Unpacks a layer that arrives, after checking that its tar has the digest that the image's configuration names.
-pub(crate) fn receive(
-    store: &Store,
-    diff_id: Digest,
-    reader: impl Read,
-) -> Result<Layer, LayerError> {
+pub fn receive(store: &Store, diff_id: Digest, reader: impl Read) -> Result<Layer, LayerError> {
     let id = SnapshotId::from(&diff_id);
     let staging = store.stage().map_err(store_error)?;
     let found = unpack(reader, staging.upper(), &Limits::default())?;

@@ -12,11 +12,13 @@ impl Store {
         self.root().join("blobs/sha256").join(digest.hex())
     }
 
-    pub(crate) fn has_blob(&self, digest: &Digest) -> bool {
+    /// Whether a blob is here.
+    pub fn has_blob(&self, digest: &Digest) -> bool {
         self.blob_path(digest).is_file()
     }
 
-    pub(crate) fn open_blob(&self, digest: &Digest) -> Result<File, StoreError> {
+    /// Opens a blob to read it.
+    pub fn open_blob(&self, digest: &Digest) -> Result<File, StoreError> {
         let path = self.blob_path(digest);
         fs_err::File::open(&path)
             .map(fs_err::File::into_file)

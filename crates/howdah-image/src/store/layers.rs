@@ -7,9 +7,12 @@ use crate::{Digest, Layer, SnapshotId};
 
 /// How a layer's tar is compressed in a blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Compression {
+pub enum Compression {
+    /// Not at all.
     None,
+    /// RFC 1952.
     Gzip,
+    /// RFC 8878.
     Zstd,
 }
 
@@ -23,7 +26,7 @@ impl Compression {
     }
 
     /// The OCI media type of such a layer (image specification, `layer.md`).
-    pub(crate) const fn media_type(self) -> &'static str {
+    pub const fn media_type(self) -> &'static str {
         match self {
             Self::None => "application/vnd.oci.image.layer.v1.tar",
             Self::Gzip => "application/vnd.oci.image.layer.v1.tar+gzip",
@@ -34,16 +37,20 @@ impl Compression {
 
 /// A blob that holds a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct LayerBlob {
-    pub(crate) diff_id: Digest,
-    pub(crate) compression: Compression,
-    pub(crate) digest: Digest,
-    pub(crate) size: u64,
+pub struct LayerBlob {
+    /// Of the layer's tar.
+    pub diff_id: Digest,
+    /// Of the tar in the blob.
+    pub compression: Compression,
+    /// Of the blob.
+    pub digest: Digest,
+    /// Bytes of the blob.
+    pub size: u64,
 }
 
 impl Store {
     /// The diff id that the last layer of `stack` had when it was received, or last packed with the same time.
-    pub(crate) fn layer_diff_id(
+    pub fn layer_diff_id(
         &self,
         stack: &[Layer],
         epoch: Option<i64>,

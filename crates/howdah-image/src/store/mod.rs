@@ -20,7 +20,7 @@ use crate::SnapshotId;
 
 pub use database::Database;
 pub use error::StoreError;
-pub(crate) use layers::{Compression, LayerBlob};
+pub use layers::{Compression, LayerBlob};
 pub use staging::Staging;
 pub(crate) use temporary::{Temporary, random_bytes};
 
