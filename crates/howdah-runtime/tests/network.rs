@@ -302,3 +302,35 @@ fn a_missing_bridge_is_told_and_nothing_stays() {
     assert!(error.to_string().contains("howdah-none"), "{error}");
     assert_eq!(lab.leftovers(), Vec::<String>::new());
 }
+
+/// A build machine is often a chroot with a PID namespace of its own: the helper must not leave it on its way.
+#[test]
+fn a_caller_in_a_chroot_stays_in_it() {
+    let root = tempfile::tempdir().unwrap();
+    let enter = format!(
+        "mount --rbind / {root} && mount -t proc proc {root}/proc && exec chroot {root} {test} --exact the_host_reaches_a_container_and_is_reached",
+        root = root.path().display(),
+        test = std::env::current_exe().unwrap().display(),
+    );
+    let _machine = machine();
+    let inside = Command::new("unshare")
+        .args([
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "timeout",
+            "60",
+            "sh",
+            "-c",
+            &enter,
+        ])
+        .output()
+        .unwrap();
+    assert!(
+        inside.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&inside.stdout),
+        String::from_utf8_lossy(&inside.stderr)
+    );
+}

@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
-use nix::unistd::Pid;
+use nix::unistd::{Pid, chroot, fchdir};
 use rustix::mount::{MountPropagationFlags, mount_change};
 
 use super::bundle;
@@ -156,11 +156,15 @@ fn create_and_start(
     remains: &mut Remains,
 ) -> Result<(Pid, Option<OwnedFd>), Failure> {
     let host_mounts = File::open("/proc/self/ns/mnt").step("open the mount namespace")?;
+    let host_root = File::open("/").step("open the root directory")?;
     unshare(CloneFlags::CLONE_NEWNS).step("make a mount namespace")?;
     let created = create(state, spec, given, remains);
     // From here on the container alone holds its mounts, and a mount the host drops is not held by us.
     setns(host_mounts.as_fd(), CloneFlags::CLONE_NEWNS)
         .step("return to the host's mount namespace")?;
+    // setns(2) makes the namespace's own root ours: in a chroot that is another tree, with another /proc.
+    fchdir(&host_root).step("return to the root directory")?;
+    chroot(".").step("return to the root directory")?;
     let (mut container, status, terminal) = created?;
     let pid = container
         .pid()
