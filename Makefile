@@ -14,7 +14,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # What the build links (a C compiler, libseccomp) and what the program runs (nft, mmdebstrap).
 PACKAGES := build-essential pkg-config libseccomp-dev ca-certificates nftables mmdebstrap iproute2 procps
 # What only the tests drive: a small root filesystem, a registry, an independent reader of images, Docker, HTTP clients.
-TEST_PACKAGES := busybox-static docker-registry skopeo docker.io curl jq
+TEST_PACKAGES := busybox-static docker-registry skopeo docker.io curl jq uidmap slirp4netns
 
 .PHONY: help deps deps-test build install up down test check bench clean
 

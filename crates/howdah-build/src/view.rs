@@ -1,7 +1,7 @@
 //! The merged view of overlay layers, computed here: `COPY` needs no mount, so the builder leaves none behind.
 //!
 //! The rules are the kernel's (Documentation/filesystems/overlayfs.rst): an upper file hides a lower one, directories
-//! merge, a character device 0:0 is a whiteout, and `trusted.overlay.opaque` stops the merge.
+//! merge, a character device 0:0 is a whiteout, and the attribute `opaque` stops the merge.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -156,7 +156,7 @@ pub(crate) fn is_whiteout(metadata: &std::fs::Metadata) -> bool {
 
 /// Whether this directory hides the lower ones of its name.
 pub(crate) fn is_opaque(directory: &Path) -> bool {
-    xattr::get(directory, "trusted.overlay.opaque")
+    xattr::get(directory, howdah_image::layer::opaque_attribute())
         .is_ok_and(|value| value.as_deref() == Some(b"y"))
 }
 

@@ -9,9 +9,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::mount::MountFlags;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::Usage;
+use crate::{Usage, rootless};
 
 const MOUNT: &str = "/sys/fs/cgroup";
 /// How often, and how long apart, a group is tried to be removed while its last processes are being torn down.
@@ -23,6 +24,8 @@ const REMOVE_PAUSE: Duration = Duration::from_millis(5);
 pub(crate) enum Version {
     One,
     Two,
+    /// There are groups, but they are not ours to make: we are in a user namespace.
+    Foreign,
 }
 
 /// The control groups of one container.
@@ -38,8 +41,14 @@ impl Cgroup {
     pub(crate) fn new(id: &str, directory: &Path) -> Self {
         let mut hasher = DefaultHasher::new();
         directory.hash(&mut hasher);
-        let unified = Path::new(MOUNT).join("cgroup.controllers").exists();
-        let version = if unified { Version::Two } else { Version::One };
+        let unified = Path::new(MOUNT).join("cgroup.controllers");
+        let version = if rootless::is_inside() {
+            Version::Foreign
+        } else if unified.exists() {
+            Version::Two
+        } else {
+            Version::One
+        };
         Self {
             name: format!("{id}-{:08x}", hasher.finish() & 0xffff_ffff),
             version,
@@ -54,8 +63,10 @@ impl Cgroup {
     /// The container's directory in every hierarchy, by the hierarchy's name (empty for the unified one).
     pub(crate) fn directories(&self) -> io::Result<Vec<(String, PathBuf)>> {
         let below = Path::new("howdah").join(&self.name);
-        if self.version == Version::Two {
-            return Ok(vec![(String::new(), Path::new(MOUNT).join(below))]);
+        match self.version {
+            Version::Foreign => return Ok(Vec::new()),
+            Version::Two => return Ok(vec![(String::new(), Path::new(MOUNT).join(below))]),
+            Version::One => {}
         }
         let mut directories = Vec::new();
         for entry in fs_err::read_dir(MOUNT)? {
@@ -89,6 +100,7 @@ impl Cgroup {
                 find("memory").and_then(|at| number(at, "memory.max_usage_in_bytes")),
                 find("memory").and_then(|at| field(at, "memory.oom_control", "oom_kill")),
             ),
+            Version::Foreign => (None, None, None),
             Version::Two => (
                 find("cpu")
                     .and_then(|at| field(at, "cpu.stat", "usage_usec"))
@@ -117,6 +129,15 @@ impl Cgroup {
         self.directories()
             .is_ok_and(|directories| directories.iter().any(|(_, directory)| directory.exists()))
     }
+}
+
+/// Shows the process and its children a hierarchy in which nothing can be changed, so that libcontainer, which has no way of
+/// being told to leave control groups alone, finds none that it could make and goes on without (it takes EROFS for an answer
+/// outside of the first user namespace). For the helper's private mount namespace.
+pub(crate) fn hide() -> io::Result<()> {
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP)?;
+    rustix::mount::mount("cgroup2", MOUNT, "cgroup2", MountFlags::RDONLY, None)?;
+    Ok(())
 }
 
 fn remove_group(directory: &Path) -> io::Result<()> {

@@ -16,6 +16,7 @@ mod plumbing;
 mod process;
 mod protocol;
 mod records;
+pub mod rootless;
 mod running;
 mod runtime;
 mod socket;

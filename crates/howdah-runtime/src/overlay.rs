@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, UnmountFlags,
-    fsconfig_create, fsconfig_set_string, fsmount, fsopen, move_mount,
+    fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount,
 };
 
 use crate::process::descriptor_path;
+use crate::rootless;
 
 /// Why an overlay could not be mounted or unmounted.
 #[derive(Debug, thiserror::Error)]
@@ -45,12 +46,9 @@ pub enum OverlayError {
 }
 
 /// What would write other things into the upper than an OCI layer can carry stays off, whatever the kernel's defaults.
-const OPTIONS: [(&str, &str); 4] = [
-    ("xino", "off"),
-    ("index", "off"),
-    ("metacopy", "off"),
-    ("redirect_dir", "off"),
-];
+const OPTIONS: [(&str, &str); 3] = [("xino", "off"), ("index", "off"), ("metacopy", "off")];
+/// Keeps overlayfs's marks in `user.overlay.*`: a user namespace has no `trusted.*` (overlayfs.rst, "User xattr").
+const USER_ATTRIBUTES: &str = "userxattr";
 /// fsconfig(2) takes strings of at most 255 bytes.
 const MAX_VALUE_BYTES: usize = 255;
 
@@ -131,8 +129,11 @@ fn mount_layer_by_layer(
         fsconfig_set_string(context.as_fd(), "workdir", value(work, &mut held)?)
             .map_err(refused)?;
     }
-    for (name, setting) in OPTIONS {
+    for (name, setting) in OPTIONS.into_iter().chain([redirects()]) {
         fsconfig_set_string(context.as_fd(), name, setting).map_err(refused)?;
+    }
+    if rootless::is_inside() {
+        fsconfig_set_flag(context.as_fd(), USER_ATTRIBUTES).map_err(refused)?;
     }
     fsconfig_set_string(context.as_fd(), "source", "overlay").map_err(refused)?;
     fsconfig_create(context.as_fd()).map_err(refused)?;
@@ -150,6 +151,16 @@ fn mount_layer_by_layer(
         MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
     )
     .map_err(refused)
+}
+
+/// Neither made nor, where anybody could have written their marks, followed.
+fn redirects() -> (&'static str, &'static str) {
+    let setting = if rootless::is_inside() {
+        "nofollow"
+    } else {
+        "off"
+    };
+    ("redirect_dir", setting)
 }
 
 /// The option's value: the path itself, so that mountinfo tells it, or a short name of it when it is too long.
@@ -190,9 +201,11 @@ fn mount_with_one_string(
     }));
     options.extend(
         OPTIONS
-            .iter()
+            .into_iter()
+            .chain([redirects()])
             .map(|(name, setting)| format!("{name}={setting}")),
     );
+    options.extend((rootless::is_inside()).then(|| USER_ATTRIBUTES.to_owned()));
     let data = std::ffi::CString::new(options.join(",")).unwrap_or_default();
     rustix::mount::mount(
         "overlay",

@@ -131,6 +131,8 @@ pub enum Network {
     Host,
     /// A network of its own, joined to these bridges as `eth0`, `eth1`, ... in this order.
     Bridged(Vec<Endpoint>),
+    /// A network of its own, from which a program of the user reaches the world: see [`crate::rootless::relay()`].
+    Relayed,
     /// The network of another running container, by its id.
     Container(String),
 }

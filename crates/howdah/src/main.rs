@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use commands::rootless::{self, Need};
 use commands::{CommandError, Context};
 
 #[derive(Debug, Parser)]
@@ -50,10 +51,37 @@ fn main() -> ExitCode {
         return howdah_runtime::helper(words);
     }
     let arguments = Arguments::parse();
+    let need = arguments.command.need();
+    // Before root is what the process is in its own namespace only.
     let context = Context::from_environment(arguments.global);
-    match run(&context, arguments.command) {
+    let entered = rootless::enter(need);
+    match entered.and_then(|ids| run(&context.with_ids(ids), arguments.command)) {
         Ok(code) => code,
         Err(error) => error.report(),
+    }
+}
+
+impl Command {
+    /// What of root's a command needs.
+    fn need(&self) -> Need {
+        match self {
+            Self::Config(_)
+            | Self::Health(_)
+            | Self::Logs(_)
+            | Self::Ps(_)
+            | Self::Supervise(_) => Need::Nothing,
+            Self::Build(_) | Self::Image(_) | Self::Images(_) | Self::Pull(_) | Self::Push(_) => {
+                Need::Store
+            }
+            Self::Down(_)
+            | Self::Exec(_)
+            | Self::Keeper(_)
+            | Self::Restart(_)
+            | Self::Run(_)
+            | Self::Start(_)
+            | Self::Stop(_)
+            | Self::Up(_) => Need::Machine,
+        }
     }
 }
 

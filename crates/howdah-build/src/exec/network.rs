@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use howdah_runtime::network::{
     BridgeSpec, NetworkError, ensure_bridge, free_subnet, remove_bridge,
 };
+use howdah_runtime::rootless::{self, Relay};
 use howdah_runtime::{Endpoint, Network};
 use howdah_solver::Key;
 use ipnet::Ipv4Net;
@@ -29,6 +30,8 @@ pub(crate) struct BuildNetwork {
     directory: PathBuf,
     bridge: String,
     used: Mutex<Option<Used>>,
+    /// In a user namespace, which has no right to a bridge.
+    relay: Option<Relay>,
 }
 
 #[derive(Debug)]
@@ -42,7 +45,8 @@ struct Used {
 #[derive(Debug)]
 pub(crate) struct Address {
     pub(crate) network: Network,
-    _lock: File,
+    /// Of an address on the bridge.
+    _lock: Option<File>,
 }
 
 impl BuildNetwork {
@@ -53,11 +57,22 @@ impl BuildNetwork {
             directory: directory.join("build-network"),
             bridge: format!("{BRIDGE}{}", &digest[..6]),
             used: Mutex::new(None),
+            relay: rootless::is_inside().then(rootless::relay),
         }
     }
 
     /// Takes a free address.
     pub(crate) fn address(&self) -> Result<Address, RunError> {
+        if let Some(relay) = &self.relay {
+            let network = match relay {
+                Relay::Program(_) => Network::Relayed,
+                Relay::Host { .. } => Network::Host,
+            };
+            return Ok(Address {
+                network,
+                _lock: None,
+            });
+        }
         let subnet = self.subnet()?;
         let base = u32::from(subnet.network());
         for host in HOSTS {
@@ -72,7 +87,7 @@ impl BuildNetwork {
                 };
                 return Ok(Address {
                     network: Network::Bridged(vec![endpoint]),
-                    _lock: lock,
+                    _lock: Some(lock),
                 });
             }
         }

@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use super::{LayerError, OPAQUE_XATTR, WHITEOUT_PREFIX};
+use super::{LayerError, WHITEOUT_PREFIX, opaque_attribute};
 
 /// One thing the merged layer says.
 #[derive(Debug)]
@@ -192,7 +192,7 @@ fn is_whiteout(metadata: &Metadata) -> bool {
 }
 
 fn is_opaque(directory: &Path) -> io::Result<bool> {
-    Ok(xattr::get(directory, OPAQUE_XATTR)?.is_some_and(|value| value == b"y"))
+    Ok(xattr::get(directory, opaque_attribute())?.is_some_and(|value| value == b"y"))
 }
 
 fn read_error(path: &Path) -> impl FnOnce(io::Error) -> LayerError {

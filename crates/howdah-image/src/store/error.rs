@@ -46,6 +46,16 @@ pub enum StoreError {
         /// The newest version known.
         known: u32,
     },
+    /// Made by another user, or with other subordinate ids.
+    #[error("the store `{}` was made with {found}, and this command has {here}: name another store (--root), or remove it", root.display())]
+    OtherIds {
+        /// The store.
+        root: PathBuf,
+        /// The ids it was made with.
+        found: String,
+        /// The ids of this process.
+        here: String,
+    },
     /// A short id that several images begin with.
     #[error("image id `{0}` is ambiguous: several images begin with it")]
     AmbiguousId(String),

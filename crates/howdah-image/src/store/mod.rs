@@ -6,6 +6,7 @@
 mod blobs;
 mod database;
 mod error;
+mod ids;
 mod images;
 mod layers;
 mod staging;
@@ -39,7 +40,8 @@ struct Inner {
 }
 
 impl Store {
-    /// Opens the store at `root`, makes its layout when it is new, and removes what dead processes left in `tmp/`.
+    /// Opens the store at `root`, makes its layout when it is new, and removes what dead processes left in `tmp/`. A store
+    /// that was made in another user namespace is refused ([`StoreError::OtherIds`]).
     pub fn open(root: &Path) -> Result<Self, StoreError> {
         let root = std::path::absolute(root).map_err(StoreError::io("find", root))?;
         let store = Self(Arc::new(Inner {
@@ -47,6 +49,7 @@ impl Store {
             root,
         }));
         store.make_layout()?;
+        ids::check(store.root())?;
         store.database().migrate("image", images::MIGRATIONS)?;
         temporary::reap(&store.temporary_directory())?;
         Ok(store)
@@ -63,7 +66,7 @@ impl Store {
     }
 
     /// Where the sealed tree `id` is, or would be: an overlay lower with character devices 0:0 as whiteouts and
-    /// `trusted.overlay.opaque`.
+    /// [`opaque_attribute`](crate::layer::opaque_attribute).
     pub fn snapshot_path(&self, id: &SnapshotId) -> PathBuf {
         self.0.root.join("snapshots").join(id.as_str())
     }

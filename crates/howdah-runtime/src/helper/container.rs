@@ -20,16 +20,17 @@ use rustix::mount::{MountPropagationFlags, mount_change};
 use super::bundle;
 use super::devices::HostDevice;
 use super::launch::Launch;
+use super::relay::Relay;
 use super::root::Root;
 use super::seccomp::Filter;
 use super::streams::Given;
 use super::stubs::Stubs;
 use super::{capabilities, device_filter, prepare, user};
-use crate::cgroup::{Cgroup, Version};
+use crate::cgroup::{self, Cgroup, Version};
 use crate::process::ProcessName;
 use crate::protocol::{Failure, Step};
 use crate::records::{Entry, Record, Started, is_valid_id};
-use crate::{ContainerSpec, Network, Seccomp, network, overlay};
+use crate::{ContainerSpec, Endpoint, Network, Seccomp, network, overlay};
 
 /// A container whose program has been executed.
 #[derive(Debug)]
@@ -46,12 +47,15 @@ pub(super) struct Remains {
     pub(super) entry: Entry,
     pub(super) cgroup: Cgroup,
     pub(super) stubs: Stubs,
+    /// What connects the container's network, where that is a process.
+    relay: Option<Relay>,
     upper: PathBuf,
 }
 
 impl Remains {
     /// Clears everything but the entry. To be called when no process of the container is left.
     pub(super) fn clear(self) -> Result<Entry, Failure> {
+        drop(self.relay);
         self.stubs.remove(&self.upper);
         self.cgroup
             .remove()
@@ -93,6 +97,7 @@ pub(super) fn launch(
         entry,
         cgroup,
         stubs: Stubs::default(),
+        relay: None,
         upper: spec.rootfs.upper.clone(),
     };
     let result = create_and_start(state, spec, given, &mut remains).and_then(|(pid, terminal)| {
@@ -129,7 +134,9 @@ fn record_start(entry: &Entry, record: Record, pid: Pid) -> Result<Started, Fail
 }
 
 /// Ends a container that could not be started. The failure to be told is the one that led here.
-fn abandon(remains: Remains) {
+fn abandon(mut remains: Remains) {
+    // Waits for its own process, so before the others are waited for.
+    drop(remains.relay.take());
     kill_children();
     while !matches!(waitpid(None::<Pid>, None), Err(Errno::ECHILD)) {}
     if let Ok(entry) = remains.clear() {
@@ -169,7 +176,7 @@ fn create_and_start(
     let pid = container
         .pid()
         .ok_or_else(|| Failure::Invalid("the container has no process".to_owned()))?;
-    join_networks(spec, pid.as_raw().cast_unsigned())?;
+    remains.relay = join_networks(spec, pid.as_raw().cast_unsigned())?;
     container.start().step("start the container")?;
     await_execution(status)?;
     Ok((Pid::from_raw(pid.as_raw()), terminal))
@@ -187,6 +194,9 @@ fn create(
         MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
     )
     .step("make mounts private")?;
+    if remains.cgroup.version == Version::Foreign {
+        cgroup::hide().step("hide the control groups")?;
+    }
     let entry = remains.entry.clone();
     let rootfs = entry.rootfs();
     let layers = &spec.rootfs;
@@ -285,14 +295,20 @@ fn network_of(state: &Path, spec: &ContainerSpec) -> Result<Option<u32>, Failure
     }
 }
 
-fn join_networks(spec: &ContainerSpec, pid: u32) -> Result<(), Failure> {
+fn join_networks(spec: &ContainerSpec, pid: u32) -> Result<Option<Relay>, Failure> {
+    let attach = |endpoints: &[Endpoint]| {
+        network::attach(pid, endpoints).step("set up the container's network")
+    };
     match &spec.network {
-        Network::Host | Network::Container(_) => Ok(()),
-        Network::None => network::attach(pid, &[]).step("set up the container's network"),
-        Network::Bridged(endpoints) => {
-            network::attach(pid, endpoints).step("set up the container's network")
+        Network::Host | Network::Container(_) => {}
+        Network::None => attach(&[])?,
+        Network::Bridged(endpoints) => attach(endpoints)?,
+        Network::Relayed => {
+            attach(&[])?;
+            return Relay::start(pid).map(Some);
         }
     }
+    Ok(None)
 }
 
 /// Reads what the launch tells: nothing, by execve(2) closing the pipe, or why it failed.

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
+use super::relay;
 use crate::{ContainerSpec, Dns, Network};
 
 /// The three files, by name below /etc.
@@ -36,9 +37,14 @@ pub(super) fn write(bundle: &Path, spec: &ContainerSpec) -> io::Result<()> {
     } else {
         host
     };
+    let mut dns = spec.dns.clone();
+    if spec.network == Network::Relayed && dns.servers.is_empty() {
+        // It asks whom the host asks, also a resolver on the host's loopback interface.
+        dns.servers = vec![IpAddr::V4(relay::NAME_SERVER)];
+    }
     fs_err::write(
         bundle.join("resolv.conf"),
-        resolv_conf(&spec.dns, &host, own_loopback),
+        resolv_conf(&dns, &host, own_loopback),
     )
 }
 

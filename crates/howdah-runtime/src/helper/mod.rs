@@ -14,6 +14,7 @@ mod mounts;
 mod prepare;
 mod reaper;
 mod recorder;
+mod relay;
 mod root;
 mod seccomp;
 mod streams;
@@ -31,7 +32,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{ForkResult, fork, setgroups, setsid};
 
 use crate::protocol::{Failure, Reply, Request, Step, Task};
-use crate::socket;
+use crate::{rootless, socket};
 use streams::Given;
 
 /// The role [`crate::HELPER_ROLE`]; `arguments` are those after it. To be called before any thread exists.
@@ -65,7 +66,9 @@ fn prepare(task: Task) -> io::Result<UnixStream> {
     std::env::set_current_dir("/")?;
     nix::sys::stat::umask(Mode::from_bits_truncate(0o022));
     // Group memberships are the caller's; libcontainer leaves them when the container has none.
-    setgroups(&[])?;
+    if rootless::may_set_groups() {
+        setgroups(&[])?;
+    }
     Ok(caller)
 }
 

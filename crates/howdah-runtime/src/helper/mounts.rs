@@ -9,7 +9,7 @@ use super::root::normalise;
 use super::stubs::Kind;
 use crate::cgroup::Version;
 use crate::protocol::{Failure, Step};
-use crate::{ContainerSpec, Mount};
+use crate::{ContainerSpec, Mount, Network, rootless};
 
 const DEFAULT_SHM_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -49,6 +49,16 @@ fn defaults(spec: &ContainerSpec, sources: &Sources<'_>) -> Vec<Planned> {
     let privileged = spec.security.privileged;
     let access = if privileged { "rw" } else { "ro" };
     let shm = spec.limits.shm_bytes.unwrap_or(DEFAULT_SHM_BYTES);
+    let in_user_namespace = sources.version == Version::Foreign;
+    let mut terminals = vec![
+        "nosuid",
+        "noexec",
+        "newinstance",
+        "ptmxmode=0666",
+        "mode=0620",
+    ];
+    // The group tty, where there is one: the filesystem refuses an id that is not mapped.
+    terminals.extend((!in_user_namespace || rootless::has_group(5)).then_some("gid=5"));
     let mut mounts = vec![
         special("/proc", "proc", &["nosuid", "noexec", "nodev"]),
         special(
@@ -56,19 +66,13 @@ fn defaults(spec: &ContainerSpec, sources: &Sources<'_>) -> Vec<Planned> {
             "tmpfs",
             &["nosuid", "strictatime", "mode=755", "size=65536k"],
         ),
-        special("/sys", "sysfs", &["nosuid", "noexec", "nodev", access]),
-        special(
-            "/dev/pts",
-            "devpts",
-            &[
-                "nosuid",
-                "noexec",
-                "newinstance",
-                "ptmxmode=0666",
-                "mode=0620",
-                "gid=5",
-            ],
-        ),
+        // A sysfs shows the devices of a network namespace, and only its owner may mount it (sysfs_init_fs_context).
+        if in_user_namespace && spec.network == Network::Host {
+            bind(Path::new("/sys"), Path::new("/sys"), true, Kind::Directory)
+        } else {
+            special("/sys", "sysfs", &["nosuid", "noexec", "nodev", access])
+        },
+        special("/dev/pts", "devpts", &terminals),
         special("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
         special(
             "/dev/shm",
@@ -83,7 +87,7 @@ fn defaults(spec: &ContainerSpec, sources: &Sources<'_>) -> Vec<Planned> {
         ),
     ];
     mounts.push(match sources.version {
-        Version::Two => special(
+        Version::Two | Version::Foreign => special(
             "/sys/fs/cgroup",
             "cgroup",
             &["nosuid", "noexec", "nodev", access],

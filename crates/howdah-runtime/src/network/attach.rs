@@ -12,7 +12,6 @@ use crate::Endpoint;
 
 /// Gives the network namespace of process `pid` its loopback interface and one interface per endpoint.
 ///
-/// Changes the network namespace of the calling thread for a moment: for the single-threaded helper only.
 pub(crate) fn attach(pid: u32, endpoints: &[Endpoint]) -> Result<(), NetworkError> {
     for (number, endpoint) in endpoints.iter().enumerate() {
         connect(pid, number, endpoint)?;
@@ -68,14 +67,19 @@ fn bring_up(netlink: &mut Netlink, name: &str) -> Result<u32, NetworkError> {
     Ok(interface.index)
 }
 
-/// A netlink socket keeps the namespace in which it was opened.
+/// A netlink socket keeps the namespace in which it was opened. It is opened by a thread that ends inside: in a user
+/// namespace there is no way back to the host's network, which belongs to the first one (setns(2)).
 fn open_inside(pid: u32) -> io::Result<Netlink> {
-    let own = File::open("/proc/self/ns/net")?;
     let inside = File::open(format!("/proc/{pid}/ns/net"))?;
-    move_into_link_name_space(inside.as_fd(), Some(LinkNameSpaceType::Network))?;
-    let netlink = Netlink::open();
-    move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::Network))?;
-    netlink
+    std::thread::scope(|scope| {
+        let opened = scope.spawn(|| {
+            move_into_link_name_space(inside.as_fd(), Some(LinkNameSpaceType::Network))?;
+            Netlink::open()
+        });
+        opened
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 fn mac(endpoint: &Endpoint) -> Result<[u8; 6], NetworkError> {

@@ -15,6 +15,7 @@ pub(crate) mod pull;
 pub(crate) mod push;
 mod request;
 pub(crate) mod restart;
+pub(crate) mod rootless;
 pub(crate) mod run;
 mod signals;
 mod stack;
@@ -28,6 +29,8 @@ mod up_detached;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use howdah_runtime::rootless::Ids;
 
 /// Options every command takes.
 #[derive(Debug, clap::Args)]
@@ -48,6 +51,7 @@ pub(crate) struct GlobalArgs {
 pub(crate) struct Context {
     root: PathBuf,
     runtime_directory: PathBuf,
+    ids: Option<Ids>,
 }
 
 impl Context {
@@ -79,7 +83,18 @@ impl Context {
         Self {
             root,
             runtime_directory,
+            ids: None,
         }
+    }
+
+    /// The process has moved into a user namespace with these ids, or it is root and stayed.
+    pub(crate) fn with_ids(self, ids: Option<Ids>) -> Self {
+        Self { ids, ..self }
+    }
+
+    /// The ids of the user namespace that an ordinary user's command is in.
+    pub(crate) fn ids(&self) -> Option<&Ids> {
+        self.ids.as_ref()
     }
 
     /// The store's root directory.

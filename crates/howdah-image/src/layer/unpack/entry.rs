@@ -12,7 +12,7 @@ use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid
 use rustix::io::Errno;
 
 use super::super::tar::{Entry, Kind, Metadata};
-use super::super::{LayerError, OPAQUE_XATTR};
+use super::super::{LayerError, opaque_attribute};
 use super::{contained_path, display, open_in};
 
 /// An entry's place: its directory, open, and its name in there.
@@ -203,7 +203,7 @@ pub(super) fn place_of_parent(place: &Place<'_>) -> PathBuf {
 
 pub(super) fn set_opaque(path: &Path) -> Result<(), LayerError> {
     // Follows, because `path` may be a link of /proc; the callers know that a directory is there.
-    xattr::set_deref(path, OPAQUE_XATTR, b"y").map_err(|source| LayerError::Io {
+    xattr::set_deref(path, opaque_attribute(), b"y").map_err(|source| LayerError::Io {
         action: "make opaque",
         path: path.to_owned(),
         source,

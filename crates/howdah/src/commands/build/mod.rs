@@ -17,7 +17,7 @@ use howdah_image::{Reference, Registry, RegistryOptions, Store};
 use howdah_runtime::Runtime;
 
 use super::transfer::docker_config;
-use super::{CommandError, Context};
+use super::{CommandError, Context, rootless};
 use output::Output;
 pub(crate) use progress::Mode;
 use progress::Progress;
@@ -105,6 +105,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
     } else {
         args.progress
     };
+    if let Some(ids) = context.ids().filter(|_| mode != Mode::Quiet) {
+        rootless::tell(ids);
+    }
     let built = build_targets(context, &store, &targets, &options, mode)?;
     if args.quiet && !args.output.as_ref().is_some_and(Output::takes_stdout) {
         for image in &built.images {
