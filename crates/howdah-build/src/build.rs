@@ -1,6 +1,6 @@
 //! One build from request to images.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
@@ -13,7 +13,7 @@ use crate::cache::{Memory, Records, migrate};
 use crate::error::{BuildError, StepError};
 use crate::event::{Event, StepInfo};
 use crate::exec::{BuildNetwork, RunError, Worker};
-use crate::history::{self, BuildRecord, Counts, Ending, VertexRecord};
+use crate::history::{self, BuildRow, Counts, Ending, StepRow};
 use crate::lower::{Lowered, Pull, lower};
 use crate::op::Op;
 use crate::request::{Options, Target};
@@ -94,15 +94,20 @@ impl Builder<'_> {
             Err(_) => "failed",
         };
         let counts = history::count(steps_only(&lowered, &endings));
-        let names: Vec<String> = targets.iter().map(target_name).collect();
-        let record = BuildRecord {
-            started,
-            elapsed: clock.elapsed(),
-            targets: names.join(" "),
-            outcome,
-            vertices: vertices(&lowered, &worker, &endings),
-        };
-        let saved = history::save(self.store, &record);
+        let mut row = build_row(targets, &lowered, |id, row| {
+            let ending = endings.get(&id).copied().unwrap_or(Ending::Unreached);
+            row.ended(
+                ending,
+                &worker.cost(id),
+                lowered.graph.vertex(id).ignore_cache,
+            )
+        });
+        row.started = history::milliseconds(started);
+        row.seconds = clock.elapsed().as_secs_f64();
+        outcome.clone_into(&mut row.outcome);
+        let saved = history::save(self.store, &row, &|index| {
+            lowered.describe(self.store, index, options)
+        });
         let images = images?;
         saved?;
         Ok(Built { images, counts })
@@ -184,25 +189,40 @@ fn steps_only<'e>(
         .map(|(_, ending)| ending)
 }
 
-fn vertices<'l>(
-    lowered: &'l Lowered,
-    worker: &Worker<'_>,
-    endings: &HashMap<VertexId, Ending>,
-) -> Vec<VertexRecord<'l>> {
-    let records = lowered
+/// The build as a row, its images as they are and every other vertex as `end` says.
+fn build_row(
+    targets: &[Target],
+    lowered: &Lowered,
+    end: impl Fn(VertexId, StepRow) -> StepRow,
+) -> BuildRow {
+    let names: Vec<String> = targets.iter().map(target_name).collect();
+    let directories: BTreeSet<String> = targets
+        .iter()
+        .filter_map(|target| fs_err::canonicalize(&target.context).ok())
+        .map(|directory| directory.display().to_string())
+        .collect();
+    let steps = lowered
         .graph
         .iter()
         .zip(&lowered.steps)
-        .map(|((id, vertex), step)| VertexRecord {
-            step,
-            key: *vertex.key(),
-            ending: endings.get(&id).copied().unwrap_or(Ending::Unreached),
-            cost: worker.cost(id),
-            ignored_cache: vertex.ignore_cache,
+        .map(|((id, vertex), step)| {
+            let inputs = vertex.inputs.iter().map(|input| input.index()).collect();
+            let row = StepRow::new(step, *vertex.key(), inputs);
+            if matches!(vertex.op, Op::Image(_)) {
+                row
+            } else {
+                end(id, row)
+            }
         });
-    records
-        .filter(|record| !matches!(record.step.fields.first(), Some(("image", _))))
-        .collect()
+    BuildRow {
+        id: i64::MAX,
+        started: 0,
+        seconds: 0.0,
+        targets: names.join(" "),
+        directories: directories.into_iter().collect::<Vec<_>>().join("\n"),
+        outcome: String::new(),
+        steps: steps.collect(),
+    }
 }
 
 fn target_name(target: &Target) -> String {

@@ -29,7 +29,10 @@ pub use error::{BuildError, LowerError, Place, StepError};
 pub use event::{CacheHit, Event, StepInfo, Stream};
 pub use exec::RunError;
 pub use export::export_tree;
-pub use history::Counts;
+pub use history::{
+    Answer, BuildSummary, Cause, Counts, FileChange, FileDifference, HistoryError, LineChange,
+    Question, StepCost, StepOutcome, Why, why,
+};
 pub use howdah_dockerfile::Network;
 pub use howdah_solver::Cancel;
 pub use lower::Pull;

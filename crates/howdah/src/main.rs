@@ -39,6 +39,7 @@ enum Command {
     Stop(commands::stop::Args),
     Supervise(commands::supervise::Args),
     Up(Box<commands::up::Args>),
+    Why(commands::why::Args),
 }
 
 fn main() -> ExitCode {
@@ -107,5 +108,6 @@ fn run(context: &Context, command: Command) -> Result<ExitCode, CommandError> {
         // Forks, and changes its signal mask: no thread exists, because none is started before a command runs.
         Command::Supervise(args) => commands::supervise::run(context, args),
         Command::Up(args) => commands::up::run(context, *args),
+        Command::Why(args) => commands::why::run(context, &args),
     }
 }

@@ -34,6 +34,17 @@ const MIGRATIONS: &[&str] = &["
 ", "
     -- What layers of images that were built here hold, by their snapshots' ids, joined by spaces: the same in every store.
     CREATE TABLE build_image_layers (snapshots TEXT PRIMARY KEY, content BLOB NOT NULL) STRICT, WITHOUT ROWID;
+", "
+    -- directories: the contexts', one a line. inputs: ordinals in the same build, separated by spaces. outcome 'base': an image.
+    ALTER TABLE builds ADD COLUMN directories TEXT NOT NULL DEFAULT '';
+    ALTER TABLE build_vertices ADD COLUMN stage TEXT NOT NULL DEFAULT '';
+    ALTER TABLE build_vertices ADD COLUMN inputs TEXT NOT NULL DEFAULT '';
+    -- The files of a context that went into a key, by the digest in its fields. files: see history/files.rs.
+    CREATE TABLE build_sources (digest BLOB PRIMARY KEY, files BLOB NOT NULL) STRICT;
+    -- Small text files by the first 8 bytes of their digest, compressed with zstd.
+    CREATE TABLE build_texts (digest BLOB PRIMARY KEY, text BLOB NOT NULL) STRICT;
+    -- Keys whose results a prune removed, and when: milliseconds since 1970.
+    CREATE TABLE build_pruned (key BLOB PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 "];
 
 /// Makes the tables.

@@ -14,10 +14,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use howdah_dockerfile::{Lexer, parse};
-use howdah_image::{Image, Store, StoreError};
+use howdah_image::{Image, ImageId, Store, StoreError};
 use howdah_solver::{Class, Graph, Key, Recipe, Vertex, VertexId};
 
 use crate::error::{BuildError, Place};
+use crate::history::{self, Description};
 use crate::op::{Fields, ImageOp, Op};
 use crate::request::{Options, Target};
 use crate::root::Root;
@@ -51,6 +52,10 @@ pub(crate) struct Step {
     pub(crate) identity: Key,
     /// What its key is made of.
     pub(crate) fields: Fields,
+    /// The build arguments it sees: `NAME=value`.
+    pub(crate) args: Vec<String>,
+    /// For a base image: which one.
+    pub(crate) image: Option<ImageId>,
 }
 
 impl Step {
@@ -107,6 +112,16 @@ pub(crate) fn lower(
     })
 }
 
+impl Lowered {
+    /// What the key of a vertex is made of.
+    pub(crate) fn describe(&self, store: &Store, index: usize, options: &Options) -> Description {
+        let vertex = self.graph.iter().nth(index);
+        vertex.map_or_else(Description::default, |(_, vertex)| {
+            history::describe(store, &self.steps[index], &vertex.op, options)
+        })
+    }
+}
+
 impl Lowering<'_> {
     fn target(&mut self, target: &Target) -> Result<LoweredTarget, BuildError> {
         sources::check_ignore(target)?;
@@ -142,7 +157,8 @@ impl Lowering<'_> {
     }
 
     /// The vertex of a base image, or of nothing.
-    fn base(&mut self, image: Option<&Image>, step: Step) -> Result<VertexId, StoreError> {
+    fn base(&mut self, image: Option<&Image>, mut step: Step) -> Result<VertexId, StoreError> {
+        step.image = image.map(|image| image.id);
         let root = match image {
             Some(image) => self.sources.root(image)?,
             None => Arc::default(),
@@ -177,11 +193,12 @@ impl Lowering<'_> {
     }
 }
 
-/// Which step of which project: what stays the same from build to build while the sources change.
-fn identity(target: &Target, stage: &str, text: &str) -> Key {
-    let mut recipe = Recipe::new("step", 1);
+/// Which step of which project: what stays the same from build to build while the sources change. `context` is absolute:
+/// every project calls its own `.`.
+fn identity(context: &str, target: &Target, stage: &str, text: &str) -> Key {
+    let mut recipe = Recipe::new("step", 2);
     recipe
-        .text("context", &target.context.to_string_lossy())
+        .text("context", context)
         .text("dockerfile", &target.dockerfile.name)
         .text("stage", stage)
         .text("instruction", text);

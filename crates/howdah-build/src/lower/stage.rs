@@ -48,6 +48,8 @@ pub(super) struct FileLowering<'l, 'a> {
     pub(super) target: &'l Target,
     pub(super) file: Rc<Dockerfile>,
     pub(super) globals: Globals,
+    /// The context's absolute directory.
+    context: String,
     stages: Vec<Progress>,
     /// The stages that are being lowered, outermost first.
     open: Vec<usize>,
@@ -104,11 +106,15 @@ impl<'l, 'a> FileLowering<'l, 'a> {
         globals: Globals,
     ) -> Self {
         let stages = file.stages.iter().map(|_| Progress::Untouched).collect();
+        // One that cannot be read is an error where it is needed.
+        let context = fs_err::canonicalize(&target.context);
+        let context = context.unwrap_or_else(|_| target.context.clone());
         FileLowering {
             lowering,
             target,
             file,
             globals,
+            context: context.to_string_lossy().into_owned(),
             stages,
             open: Vec::new(),
         }
@@ -241,7 +247,8 @@ impl<'l, 'a> FileLowering<'l, 'a> {
         others: Vec<VertexId>,
         text: String,
     ) {
-        let step = self.step(site.stage, site.number, site.place.clone());
+        let mut step = self.step(site.stage, site.number, site.place.clone());
+        step.args = state.scope.visible_args();
         let inputs = [vec![state.root], others].concat();
         state.root = self.lowering.add(op, inputs, step, self.target.no_cache);
         state.history.push(HistoryStep {
@@ -252,7 +259,12 @@ impl<'l, 'a> FileLowering<'l, 'a> {
     }
 
     pub(super) fn step(&self, stage: usize, number: usize, place: Place) -> Step {
-        let identity = identity(self.target, &self.stage_name(stage), &place.text);
+        let identity = identity(
+            &self.context,
+            self.target,
+            &self.stage_name(stage),
+            &place.text,
+        );
         let prefix = if self.target.name.is_empty() {
             String::new()
         } else {
@@ -265,6 +277,8 @@ impl<'l, 'a> FileLowering<'l, 'a> {
             number: (number, 0),
             identity,
             fields: Vec::new(),
+            args: Vec::new(),
+            image: None,
         }
     }
 
@@ -281,7 +295,12 @@ impl<'l, 'a> FileLowering<'l, 'a> {
     }
 
     pub(super) fn identity(&self, site: &Site<'_>) -> howdah_solver::Key {
-        identity(self.target, &self.stage_name(site.stage), &site.place.text)
+        identity(
+            &self.context,
+            self.target,
+            &self.stage_name(site.stage),
+            &site.place.text,
+        )
     }
 
     /// What `--from` and `from=` name: a stage by name or number. Anything else is a context or an image.

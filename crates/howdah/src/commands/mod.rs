@@ -26,6 +26,7 @@ mod transfer;
 pub(crate) mod up;
 mod up_attached;
 mod up_detached;
+pub(crate) mod why;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

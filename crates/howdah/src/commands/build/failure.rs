@@ -3,6 +3,7 @@
 use howdah_build::{BuildError, CopyError, LowerError, Place, RunError, StepError, Target};
 
 use crate::commands::CommandError;
+use crate::commands::display::printable;
 
 /// Exit code of a shell for a program that SIGINT ended.
 const INTERRUPTED: u8 = 130;
@@ -84,19 +85,6 @@ fn show_lines(place: &Place, targets: &[Target]) {
         };
         anstream::eprintln!("{:4} | {mark} {}", index + 1, printable(line));
     }
-}
-
-/// Control characters of a file do not reach the terminal.
-fn printable(line: &str) -> String {
-    line.chars()
-        .map(|character| {
-            if character.is_control() && character != '\t' {
-                '\u{fffd}'
-            } else {
-                character
-            }
-        })
-        .collect()
 }
 
 fn with_hint(error: CommandError, hint: Option<String>) -> CommandError {

@@ -1,0 +1,49 @@
+//! The record of builds: what ran, what did not and why, what it cost, and what each key was made of.
+//!
+//! A build writes rows ([`rows`]) and, for keys that were not seen before, what they are made of ([`describe`]). Everything
+//! else here only reads: [`why`] compares a step with its last run.
+
+mod archive;
+mod cause;
+mod describe;
+mod ending;
+mod files;
+mod lines;
+mod mask;
+mod rows;
+mod why;
+
+use howdah_image::StoreError;
+
+pub use cause::Cause;
+pub(crate) use describe::{Description, describe};
+pub use ending::Counts;
+pub(crate) use ending::{Ending, count};
+pub use files::{FileChange, FileDifference};
+pub use lines::LineChange;
+pub use rows::StepOutcome;
+pub(crate) use rows::{BuildRow, StepRow, milliseconds, save};
+pub use why::{Answer, BuildSummary, Question, StepCost, Why, why};
+
+/// Why history could not be asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HistoryError {
+    /// The store has no build yet.
+    #[error("no build has been recorded in this store")]
+    NoBuild,
+    /// There is no build of that number.
+    #[error("no build has the number {0}")]
+    UnknownBuild(i64),
+    /// No step of the build is meant.
+    #[error("build {build} has no step `{step}`")]
+    UnknownStep {
+        /// The build's number.
+        build: i64,
+        /// As asked for.
+        step: String,
+    },
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
