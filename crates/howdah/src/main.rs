@@ -71,9 +71,12 @@ impl Command {
             | Self::Logs(_)
             | Self::Ps(_)
             | Self::Supervise(_) => Need::Nothing,
-            Self::Build(_) | Self::Image(_) | Self::Images(_) | Self::Pull(_) | Self::Push(_) => {
-                Need::Store
-            }
+            Self::Build(_)
+            | Self::Image(_)
+            | Self::Images(_)
+            | Self::Pull(_)
+            | Self::Push(_)
+            | Self::Why(_) => Need::Store,
             Self::Down(_)
             | Self::Exec(_)
             | Self::Keeper(_)
