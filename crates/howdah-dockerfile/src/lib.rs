@@ -7,6 +7,7 @@
 //! * [`parse()`] makes a [`Dockerfile`]; what it cannot accept comes back as [`Fault`]s that render themselves.
 //! * [`Command::expand`] and [`Lexer`] substitute variables by the rules of BuildKit's shell lexer.
 //! * [`ignore`] decides which files of a build context `.dockerignore` keeps out.
+//! * [`lint`] says what is allowed and yet wrong.
 //! * [`glob`] matches the wildcards of `COPY`, `ADD` and `--exclude`.
 
 mod expand;
@@ -14,6 +15,7 @@ mod fault;
 pub mod glob;
 pub mod ignore;
 mod limits;
+pub mod lint;
 mod mount;
 mod parse;
 mod ports;

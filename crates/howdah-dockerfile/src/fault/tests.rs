@@ -217,30 +217,12 @@ fn variables_where_none_can_be() {
 fn warnings() {
     let text = "FROM a AS x\nRUN a \\\n\n  && b\nCMD ['php', 'artisan']\nCMD b\nFROM a AS x\nONBUILD RUN --mount=x y\nRUN\n";
     insta::assert_snapshot!(render(text), @r#"
-    warning: an empty line inside a continued instruction
-     --> Dockerfile:3:1
-      = help: remove it, or make it a comment; BuildKit will refuse it one day
-
     warning: this is no JSON array, so a shell will run it as it stands
      --> Dockerfile:5:5
       |
     5 | CMD ['php', 'artisan']
       |     ^^^^^^^^^^^^^^^^^^
       = help: use double quotes, and commas only between the elements
-
-    warning: the second `CMD` of a stage
-     --> Dockerfile:6:1
-      |
-    6 | CMD b
-      | ^^^^^
-      = help: the one on line 5 has no effect; remove it
-
-    warning: two stages have the name `x`
-     --> Dockerfile:7:11
-      |
-    7 | FROM a AS x
-      |           ^
-      = help: later instructions mean this one; rename one of them
 
     warning: unknown mount option `x`
      --> Dockerfile:8:21

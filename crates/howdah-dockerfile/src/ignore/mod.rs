@@ -123,6 +123,11 @@ impl Ignore {
         self.patterns.is_empty()
     }
 
+    /// Whether some pattern takes back in what an earlier one keeps out.
+    pub fn has_negations(&self) -> bool {
+        self.negations
+    }
+
     /// The root of the context, which is never ignored.
     pub fn root(&self) -> Directory {
         Directory {

@@ -3,13 +3,15 @@
 
 use crate::{Directives, Fault, Span, Word};
 
-/// Reads the directives; the first line that is none ends them, even a blank one or another comment.
-pub(super) fn parse(text: &str, faults: &mut Vec<Fault>) -> Directives {
+/// Reads the directives, and how many lines they take; the first line that is none ends them, even a blank one or another
+/// comment.
+pub(super) fn parse(text: &str, faults: &mut Vec<Fault>) -> (Directives, usize) {
     let mut directives = Directives {
         syntax: None,
         escape: '\\',
         check: None,
     };
+    let mut lines = 0;
     let mut escape_seen = false;
     let mut offset = text.len() - text.trim_start_matches('\u{feff}').len();
     for (index, line) in text[offset..].split_inclusive('\n').enumerate() {
@@ -47,6 +49,7 @@ pub(super) fn parse(text: &str, faults: &mut Vec<Fault>) -> Directives {
             // An unknown directive is a comment.
             _ => break,
         };
+        lines = index + 1;
         if repeated {
             let span = Span::new(start, value.span.end);
             faults.push(
@@ -55,7 +58,7 @@ pub(super) fn parse(text: &str, faults: &mut Vec<Fault>) -> Directives {
             );
         }
     }
-    directives
+    (directives, lines)
 }
 
 /// `# name = value`, the name in lower case.
@@ -93,7 +96,7 @@ mod tests {
 
     fn show(text: &str) -> String {
         let mut faults = Vec::new();
-        let directives = parse(text, &mut faults);
+        let (directives, _) = parse(text, &mut faults);
         let text_of = |word: Option<Word>| word.map_or("-".to_owned(), |word| word.text);
         let mut shown = format!(
             "{} {} {}",

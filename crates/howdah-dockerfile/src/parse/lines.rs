@@ -13,8 +13,8 @@ pub(super) struct Line {
     parts: Vec<Part>,
     /// The comment lines above, up to the last empty comment.
     pub(super) comments: Vec<String>,
-    /// The first blank line inside the continuation.
-    pub(super) blank: Option<Span>,
+    /// There is a blank line inside the continuation.
+    pub(super) blank: bool,
     /// The number of the first line.
     number: usize,
 }
@@ -65,6 +65,8 @@ pub(super) struct Reader<'text> {
     text: &'text str,
     at: usize,
     line_number: usize,
+    /// The last line that holds directives; those are no comments.
+    directives: usize,
     escape: char,
 }
 
@@ -73,17 +75,17 @@ struct Physical<'text> {
     /// Without its line end.
     content: &'text str,
     start: usize,
-    end: usize,
 }
 
 impl<'text> Reader<'text> {
-    pub(super) fn new(text: &'text str, escape: char) -> Self {
+    pub(super) fn new(text: &'text str, escape: char, directives: usize) -> Self {
         // A byte order mark is no part of the first line.
         let at = text.len() - text.trim_start_matches('\u{feff}').len();
         Reader {
             text,
             at,
             line_number: 0,
+            directives,
             escape,
         }
     }
@@ -97,7 +99,6 @@ impl<'text> Reader<'text> {
         Some(Physical {
             content: rest[..length].trim_end_matches(['\r', '\n']),
             start,
-            end: self.at,
         })
     }
 
@@ -109,6 +110,7 @@ impl<'text> Reader<'text> {
             let content = physical.content.trim_start();
             if let Some(comment) = content.strip_prefix('#') {
                 match comment.trim() {
+                    _ if self.line_number <= self.directives => {}
                     // An empty comment line ends a description.
                     "" => comments.clear(),
                     text => comments.push(text.to_owned()),
@@ -123,7 +125,7 @@ impl<'text> Reader<'text> {
                 text: String::new(),
                 parts: Vec::new(),
                 comments,
-                blank: None,
+                blank: false,
                 number: self.line_number,
             };
             let mut goes_on = self.append(&mut line, content, start);
@@ -133,8 +135,7 @@ impl<'text> Reader<'text> {
                 };
                 let trimmed = physical.content.trim_start();
                 if trimmed.is_empty() {
-                    line.blank
-                        .get_or_insert(Span::new(physical.start, physical.end));
+                    line.blank = true;
                 } else if !trimmed.starts_with('#') {
                     goes_on = self.append(&mut line, physical.content, physical.start);
                 }
@@ -193,7 +194,7 @@ mod tests {
     use super::*;
 
     fn lines(text: &str) -> Vec<String> {
-        let mut reader = Reader::new(text, '\\');
+        let mut reader = Reader::new(text, '\\', 0);
         std::iter::from_fn(|| reader.line())
             .map(|line| line.text)
             .collect()
@@ -220,7 +221,7 @@ mod tests {
     #[test]
     fn every_byte_knows_its_place() {
         let text = "# first\nRUN one \\\n# comment\n  two";
-        let line = Reader::new(text, '\\').line().unwrap();
+        let line = Reader::new(text, '\\', 0).line().unwrap();
         let at = line.text.find("two").unwrap();
         assert_eq!(&text[line.span(at..at + 3).range()], "two");
         assert_eq!(&text[line.whole().range()], "RUN one \\\n# comment\n  two");

@@ -37,8 +37,8 @@ pub fn parse(text: &str) -> Result<Dockerfile, Vec<Fault>> {
         return Err(vec![Fault::error(Span::default(), message)]);
     }
     let mut faults = Faults::new();
-    let directives = directives::parse(text, &mut faults);
-    let mut reader = Reader::new(text, directives.escape);
+    let (directives, directive_lines) = directives::parse(text, &mut faults);
+    let mut reader = Reader::new(text, directives.escape, directive_lines);
     let mut builder = stage::Builder::new(directives);
     while let Some(line) = reader.line() {
         if faults.len() >= limits::FAULTS {
@@ -66,7 +66,7 @@ pub fn parse(text: &str) -> Result<Dockerfile, Vec<Fault>> {
 /// of `expression`.
 pub fn parse_trigger(expression: &str) -> Result<Instruction, Vec<Fault>> {
     let whole = Span::new(0, expression.len());
-    let mut reader = Reader::new(expression, '\\');
+    let mut reader = Reader::new(expression, '\\', 0);
     let line = reader
         .line()
         .ok_or_else(|| Fault::error(whole, "the ONBUILD trigger is empty"))?;
@@ -103,13 +103,6 @@ impl Parsed {
             return Err(Fault::error(line.whole(), "a continuation without an instruction").into());
         }
         statement.heredocs = heredoc_bodies(&statement, reader, text)?;
-        if let Some(blank) = line.blank {
-            let warning = Fault::warning(blank, "an empty line inside a continued instruction");
-            warnings.push(
-                warning
-                    .with_help("remove it, or make it a comment; BuildKit will refuse it one day"),
-            );
-        }
         let lines = reader.lines_since(line);
         let original = line.text.trim().to_owned();
         if statement.keyword() == "FROM" {
@@ -124,6 +117,7 @@ impl Parsed {
         }
         Ok(Parsed::Instruction(Instruction {
             command,
+            comments: line.comments.clone(),
             original,
             span,
             lines,

@@ -64,6 +64,7 @@ impl From {
                 base,
                 platform,
                 comment,
+                comments: line.comments.clone(),
                 original,
                 span,
                 lines,
@@ -119,6 +120,7 @@ impl Builder {
             global_args: Vec::new(),
             stages: Vec::new(),
             warnings: Vec::new(),
+            empty_continuations: Vec::new(),
         };
         Builder {
             dockerfile,
@@ -134,8 +136,12 @@ impl Builder {
         text: &str,
     ) -> Result<(), Faults> {
         let escape = self.dockerfile.directives.escape;
+        if line.blank {
+            let last = reader.lines_since(line).last;
+            self.dockerfile.empty_continuations.push(last);
+        }
         match Parsed::read(line, reader, text, escape, &mut self.dockerfile.warnings) {
-            Ok(Parsed::From(from)) => self.open(from.stage),
+            Ok(Parsed::From(from)) => self.dockerfile.stages.push(from.stage),
             Ok(Parsed::Instruction(instruction)) => self.place(instruction)?,
             Err(faults) => {
                 self.broken_stage |= Statement::split(line, 0, escape).keyword() == "FROM";
@@ -143,27 +149,6 @@ impl Builder {
             }
         }
         Ok(())
-    }
-
-    fn open(&mut self, stage: Stage) {
-        if let Some(name) = &stage.name {
-            let same = |other: &&Stage| {
-                other
-                    .name
-                    .as_ref()
-                    .is_some_and(|other| other.text == name.text)
-            };
-            if self.dockerfile.stages.iter().any(|other| same(&other)) {
-                let warning = Fault::warning(
-                    name.span,
-                    format!("two stages have the name `{}`", name.text),
-                );
-                self.dockerfile.warnings.push(
-                    warning.with_help("later instructions mean this one; rename one of them"),
-                );
-            }
-        }
-        self.dockerfile.stages.push(stage);
     }
 
     fn place(&mut self, instruction: Instruction) -> Result<(), Faults> {
@@ -186,24 +171,6 @@ impl Builder {
             }
             return Ok(());
         };
-        if matches!(
-            instruction.command,
-            Command::Cmd(_) | Command::Entrypoint(_) | Command::Healthcheck(_)
-        ) {
-            let name = instruction.command.name();
-            if let Some(earlier) = stage
-                .instructions
-                .iter()
-                .find(|earlier| earlier.command.name() == name)
-            {
-                let warning =
-                    Fault::warning(instruction.span, format!("the second `{name}` of a stage"));
-                self.dockerfile.warnings.push(warning.with_help(format!(
-                    "the one on line {} has no effect; remove it",
-                    earlier.lines.first
-                )));
-            }
-        }
         stage.instructions.push(instruction);
         Ok(())
     }

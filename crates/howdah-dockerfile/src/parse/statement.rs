@@ -185,7 +185,7 @@ mod tests {
     use super::{super::lines::Reader, *};
 
     fn show(text: &str) -> String {
-        let line = Reader::new(text, '\\').line().unwrap();
+        let line = Reader::new(text, '\\', 0).line().unwrap();
         let statement = Statement::split(&line, 0, '\\');
         let flags: Vec<&str> = statement
             .flags
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn words_with_and_without_quotes() {
-        let line = Reader::new(r#"ENV a="b c" 'd "e' f\ g h\"i "#, '\\')
+        let line = Reader::new(r#"ENV a="b c" 'd "e' f\ g h\"i "#, '\\', 0)
             .line()
             .unwrap();
         let statement = Statement::split(&line, 0, '\\');
@@ -242,7 +242,7 @@ mod tests {
             text(statement.blank_words()),
             [r#"a="b"#, r#"c""#, "'d", r#""e'"#, r"f\", "g", r#"h\"i"#]
         );
-        let line = Reader::new("ENV a=b\\c `", '`').line().unwrap();
+        let line = Reader::new("ENV a=b\\c `", '`', 0).line().unwrap();
         assert_eq!(line.text, "ENV a=b\\c ");
     }
 }

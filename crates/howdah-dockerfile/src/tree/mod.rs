@@ -26,6 +26,8 @@ pub struct Dockerfile {
     pub stages: Vec<Stage>,
     /// What does not stop the build but deserves a word.
     pub warnings: Vec<Fault>,
+    /// The last lines of continued instructions that have an empty line inside, which BuildKit will refuse one day.
+    pub empty_continuations: Vec<usize>,
 }
 
 /// Parser directives (<https://docs.docker.com/reference/dockerfile/#parser-directives>).
@@ -50,6 +52,8 @@ pub struct Stage {
     pub platform: Option<Word>,
     /// The comment right above that begins with the stage's name: its description.
     pub comment: Option<String>,
+    /// All comment lines above, up to an empty one, without `#`; build checks may have settings there.
+    pub comments: Vec<String>,
     /// The `FROM` instruction as written, continuations joined.
     pub original: String,
     /// The `FROM` instruction in the text.
@@ -65,6 +69,8 @@ pub struct Stage {
 pub struct Instruction {
     /// What it says.
     pub command: Command,
+    /// The comment lines above, up to an empty one, without `#`; build checks may have settings there.
+    pub comments: Vec<String>,
     /// The text as written, continuations joined and comments dropped, without heredoc bodies; for display and history.
     pub original: String,
     /// Where it stands, heredoc bodies included.
