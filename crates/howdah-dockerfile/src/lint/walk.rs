@@ -56,13 +56,13 @@ pub(super) fn walk<'a>(subject: &Subject<'a>, sink: &mut Sink) -> Walked<'a> {
     rules::from::default_arguments(subject, lexer, sink);
     let needed = needed(subject);
     for (index, stage) in subject.file.stages.iter().enumerate() {
-        let mut walker = Walker {
+        let mut visit = Walker {
             subject,
             globals: &globals,
             lexer,
             sink,
         };
-        let base = match walker.from(stage) {
+        let base = match visit.from(stage) {
             Ok(base) => base,
             Err(fault) => {
                 walked.faults.push(fault);
@@ -76,8 +76,8 @@ pub(super) fn walk<'a>(subject: &Subject<'a>, sink: &mut Sink) -> Walked<'a> {
         }
         let parent = find_stage(subject, &base).filter(|parent| *parent < index);
         let walked_stage = match parent.and_then(|parent| walked.stages[parent].as_ref()) {
-            Some(parent_stage) => walker.stage(stage, parent, parent_stage.end.clone()),
-            None => walker.stage(stage, None, walker.base(&base)),
+            Some(parent_stage) => visit.stage(stage, parent, parent_stage.end.clone()),
+            None => visit.stage(stage, None, visit.base(&base)),
         };
         match walked_stage {
             Ok(stage) => walked.stages.push(Some(stage)),

@@ -23,7 +23,7 @@ pub(super) fn check(lineage: &Lineage, sink: &mut Sink) {
         match &step.command {
             Command::Run(run) => {
                 let calls = run.calls();
-                let changes: Vec<Change> = calls.iter().filter_map(|call| change(call)).collect();
+                let changes: Vec<Change> = calls.iter().filter_map(change).collect();
                 later_removal(&step.site, &changes, &installed, sink);
                 for change in changes {
                     match change {

@@ -1,5 +1,6 @@
 //! `howdah build`.
 
+mod check;
 pub(crate) mod compose;
 mod failure;
 mod inputs;
@@ -18,6 +19,7 @@ use howdah_runtime::Runtime;
 
 use super::transfer::docker_config;
 use super::{CommandError, Context, rootless};
+use check::CheckArgs;
 use output::Output;
 pub(crate) use progress::Mode;
 use progress::Progress;
@@ -85,6 +87,8 @@ pub(crate) struct Args {
         hide_env_values = true
     )]
     source_date_epoch: Option<i64>,
+    #[command(flatten)]
+    checks: CheckArgs,
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandError> {
@@ -95,6 +99,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
         }
         Subject::Context(directory) => vec![inputs::target(&directory, args)?],
     };
+    if let Some(format) = args.checks.wanted() {
+        return check::tell(&check::of_store(context, &targets), format);
+    }
     if targets.len() > 1 && (args.output.is_some() || args.iidfile.is_some()) {
         let message = "--output and --iidfile take one image, and the compose.yaml names several";
         return Err(CommandError::new(message).hint("name one with -f").code(2));
@@ -108,7 +115,13 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
     if let Some(ids) = context.ids().filter(|_| mode != Mode::Quiet) {
         rootless::tell(ids);
     }
+    check::before_build(&store, &targets, &|name| {
+        pull(&store, &std::env::current_exe().ok()?, name).ok()
+    })?;
     let built = build_targets(context, &store, &targets, &options, mode)?;
+    if mode != Mode::Quiet {
+        check::after_build(&store, &targets);
+    }
     if args.quiet && !args.output.as_ref().is_some_and(Output::takes_stdout) {
         for image in &built.images {
             anstream::println!("{}", image.id);
