@@ -119,6 +119,30 @@ impl<W> DigestWriter<W> {
         }
     }
 
+    /// A writer that goes on where another one stopped; `seen` reads what that one wrote.
+    pub fn continuing(inner: W, seen: impl Read) -> io::Result<Self> {
+        let mut writer = DigestWriter::new(io::sink());
+        io::copy(
+            &mut io::BufReader::with_capacity(256 << 10, seen),
+            &mut writer,
+        )?;
+        Ok(Self {
+            inner,
+            hasher: writer.hasher,
+            length: writer.length,
+        })
+    }
+
+    /// The number of bytes that passed.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// The inner writer. What is written to it directly is not seen.
+    pub fn inner_mut(&mut self) -> &mut W {
+        &mut self.inner
+    }
+
     /// The inner writer, and the digest and number of the bytes that passed.
     pub fn finish(self) -> (W, Digest, u64) {
         (

@@ -21,5 +21,5 @@ pub use manifest::{
     Descriptor, Index, Manifest, OCI_INDEX, OCI_MANIFEST, ParsePlatformError, Platform, REF_NAME,
 };
 pub use reference::{ParseReferenceError, Reference};
-pub use registry::{Registry, RegistryError, RegistryOptions, Transfer, TransferState};
+pub use registry::{Notice, Registry, RegistryError, RegistryOptions, Transfer, TransferState};
 pub use store::{Compression, Database, LayerBlob, Staging, Store, StoreError};

@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 
 use common::{TestStore, describe, write};
 use howdah_image::{
-    Digest, Image, Reference, Registry, RegistryError, RegistryOptions, Transfer, TransferState,
+    Digest, Image, Notice, Reference, Registry, RegistryError, RegistryOptions, TransferState,
 };
 
 /// A registry of its own; killed with the test.
@@ -109,7 +109,11 @@ fn what_is_pushed_is_pulled_and_nothing_moves_twice() {
     let reference = server.reference("acme/web:v1");
     let registry = client();
     let states = RefCell::new(Vec::new());
-    let note = |transfer: Transfer| states.borrow_mut().push(transfer.state);
+    let note = |notice: Notice| {
+        if let Notice::Blob(transfer) = notice {
+            states.borrow_mut().push(transfer.state);
+        }
+    };
     let digest = registry
         .push(&test.store, &image, &reference, &note)
         .unwrap();
@@ -234,8 +238,10 @@ fn a_forged_blob_is_refused() {
     let reference = server.reference("acme/web:v1");
     let moved = RefCell::new(Vec::new());
     client()
-        .push(&test.store, &image(&test), &reference, &|transfer| {
-            moved.borrow_mut().push(transfer);
+        .push(&test.store, &image(&test), &reference, &|notice| {
+            if let Notice::Blob(transfer) = notice {
+                moved.borrow_mut().push(transfer);
+            }
         })
         .unwrap();
     let victim = moved.borrow()[0].digest;

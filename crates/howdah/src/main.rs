@@ -29,6 +29,8 @@ enum Command {
     Images(commands::images::Args),
     #[command(name = howdah_compose::KEEPER_ROLE, hide = true)]
     Keeper(commands::keeper::Args),
+    Login(commands::login::Args),
+    Logout(commands::logout::Args),
     Logs(commands::logs::Args),
     Ps(commands::ps::Args),
     Pull(commands::pull::Args),
@@ -68,6 +70,8 @@ impl Command {
         match self {
             Self::Config(_)
             | Self::Health(_)
+            | Self::Login(_)
+            | Self::Logout(_)
             | Self::Logs(_)
             | Self::Ps(_)
             | Self::Supervise(_) => Need::Nothing,
@@ -100,6 +104,8 @@ fn run(context: &Context, command: Command) -> Result<ExitCode, CommandError> {
         Command::Images(args) => commands::images::run(context, &args),
         // Starts threads only in its own time: nothing runs before it.
         Command::Keeper(args) => commands::keeper::run(context, &args),
+        Command::Login(args) => commands::login::run(args),
+        Command::Logout(args) => commands::logout::run(&args),
         Command::Logs(args) => commands::logs::run(context, &args),
         Command::Ps(args) => commands::ps::run(context, &args),
         Command::Pull(args) => commands::pull::run(context, args),

@@ -1,12 +1,20 @@
 //! What can go wrong with a registry, told so that a person knows what to do.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use oci_client::errors::{OciDistributionError, OciErrorCode};
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::{Response, StatusCode};
 
+use super::transport;
+use crate::StoreError;
 use crate::layer::LayerError;
-use crate::{Reference, StoreError};
+
+/// A failed answer's body is only looked at for words.
+const LARGEST_COMPLAINT: u64 = 64 << 10;
+/// Words of a registry that are shown at most.
+const LONGEST_WORDS: usize = 300;
 
 /// A pull or push that failed.
 #[derive(Debug, thiserror::Error)]
@@ -17,29 +25,58 @@ pub enum RegistryError {
     /// No right to it, or wrong credentials. Registries say the same of private repositories that do not exist.
     #[error("the registry denies access to `{reference}`{}", detail(said))]
     Denied {
-        /// The image.
+        /// The image, or the registry when a login failed.
         reference: String,
+        /// The registry's name, for a login.
+        registry: String,
+        /// Whether a login was sent.
+        logged_in: bool,
         /// The registry's words, if any.
         said: String,
     },
-    /// Too many requests.
-    #[error("the registry `{0}` refuses further requests for now: its rate limit is reached")]
-    RateLimited(String),
+    /// Too many requests, after some waiting.
+    #[error(
+        "the registry `{registry}` refuses further requests for now{}",
+        detail(said)
+    )]
+    RateLimited {
+        /// Its host.
+        registry: String,
+        /// The registry's words, if any.
+        said: String,
+        /// When it wants to be asked again, if it said so.
+        retry_after: Option<Duration>,
+    },
     /// No connection.
     #[error("cannot reach the registry `{registry}`")]
     Unreachable {
         /// Its host.
         registry: String,
         /// Why not.
-        source: OciDistributionError,
+        source: TransportError,
     },
     /// Any other answer that is not the expected one.
-    #[error("the registry failed on `{reference}`")]
+    #[error("the registry answers {status} for `{reference}`{}", detail(said))]
     Failed {
         /// The image.
         reference: String,
-        /// Its answer.
-        source: OciDistributionError,
+        /// The HTTP status.
+        status: StatusCode,
+        /// The registry's words, if any.
+        said: String,
+    },
+    /// No address can be made of it.
+    #[error("`{0}` is not the address of a registry")]
+    Address(String),
+    /// A token server whose answer is of no use.
+    #[error("cannot get a token for the registry `{registry}` from `{realm}`: {what}")]
+    TokenServer {
+        /// The registry that sent us there.
+        registry: String,
+        /// The token server's address.
+        realm: String,
+        /// What is wrong.
+        what: &'static str,
     },
     /// A document of the image that cannot be understood.
     #[error("cannot read the {document} of `{reference}`")]
@@ -77,6 +114,9 @@ pub enum RegistryError {
         /// Why not.
         source: io::Error,
     },
+    /// A blob of the store whose bytes are not what its name says; it has been removed.
+    #[error("the blob {0} in the store was damaged and has been removed")]
+    Damaged(crate::Digest),
     /// A layer that cannot be packed or unpacked.
     #[error("layer {number} of {count} of `{reference}` failed")]
     Layer {
@@ -92,13 +132,24 @@ pub enum RegistryError {
     /// Manifests get their digest from their content.
     #[error("cannot push to `{0}`: a name to push to has a tag, no digest")]
     PushToDigest(String),
-    /// Docker's configuration cannot be read.
-    #[error("cannot read Docker's configuration `{}`", path.display())]
-    DockerConfig {
+    /// No file was named in which to keep it.
+    #[error("there is no place for a login: neither DOCKER_CONFIG nor HOME is set")]
+    NoDockerConfig,
+    /// A configuration file cannot be read or written.
+    #[error("cannot use the configuration `{}`", path.display())]
+    Config {
         /// The file.
         path: PathBuf,
         /// Why not.
         source: io::Error,
+    },
+    /// A certificate or key cannot be used.
+    #[error("cannot use the certificate or key `{}`", path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A credential helper failed.
     #[error(
@@ -115,11 +166,6 @@ pub enum RegistryError {
         /// Why it did not run, when it did not.
         source: Option<io::Error>,
     },
-    /// A login that only Docker's OAuth flow can use.
-    #[error(
-        "the login for `{0}` is an identity token, which howdah cannot use; log in with a user name and password"
-    )]
-    IdentityToken(String),
     /// The client cannot be set up.
     #[error("cannot start the registry client")]
     Start {
@@ -134,6 +180,66 @@ pub enum RegistryError {
     },
 }
 
+/// Why no answer came.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// No such host.
+    #[error("its name is not known to DNS, or no name server answers")]
+    Name,
+    /// No connection.
+    #[error("{0}")]
+    Connect(String),
+    /// Its certificate is not trusted.
+    #[error("{0}")]
+    Certificate(String),
+    /// The connection ended in the middle.
+    #[error("the connection broke: {0}")]
+    Broken(String),
+    /// The peer is dead, or behaves so.
+    #[error("it was silent for {} seconds", .0.as_secs())]
+    Silent(Duration),
+    /// A loop, most likely.
+    #[error("it redirects more than {0} times")]
+    Redirects(usize),
+    /// Encrypted requests do not become plain ones.
+    #[error("it redirects from HTTPS to plain HTTP at `{0}`")]
+    Downgrade(String),
+    /// It sends us on, but nowhere.
+    #[error("its answer has no usable `Location`")]
+    Address,
+}
+
+impl RegistryError {
+    /// Whether another registry with the same image may do better.
+    pub(super) fn is_of_registry(&self) -> bool {
+        !matches!(
+            self,
+            Self::Store { .. } | Self::Start { .. } | Self::NoPlatform { .. }
+        )
+    }
+
+    /// The whole chain in one line.
+    pub(super) fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            text = format!("{text}: {cause}");
+            source = cause.source();
+        }
+        text
+    }
+
+    pub(super) fn certificate(
+        path: &Path,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    ) -> Self {
+        Self::Certificate {
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
 fn detail(said: &str) -> String {
     let said = said.trim();
     if said.is_empty() {
@@ -143,70 +249,107 @@ fn detail(said: &str) -> String {
     }
 }
 
-/// Sorts oci-client's errors by what a person can do about them.
-pub(super) fn classify(reference: &Reference, source: OciDistributionError) -> RegistryError {
-    let name = reference.familiar();
-    match status_of(&source) {
-        Some(404) => RegistryError::NotFound(name),
-        Some(401 | 403) => RegistryError::Denied {
-            reference: name,
-            said: words_of(&source),
+/// What a status that was not hoped for means.
+pub(super) async fn answer_error(
+    registry: &str,
+    reference: &str,
+    mut response: Response,
+) -> RegistryError {
+    let status = response.status();
+    let retry_after = retry_after(response.headers());
+    let said = words_of(&mut response).await;
+    match status {
+        StatusCode::NOT_FOUND => RegistryError::NotFound(reference.to_owned()),
+        StatusCode::TOO_MANY_REQUESTS => RegistryError::RateLimited {
+            registry: registry.to_owned(),
+            said,
+            retry_after,
         },
-        Some(429) => RegistryError::RateLimited(reference.registry().to_owned()),
-        Some(_) => RegistryError::Failed {
-            reference: name,
-            source,
-        },
-        None => match source {
-            OciDistributionError::RequestError(_) => RegistryError::Unreachable {
-                registry: reference.registry().to_owned(),
-                source,
-            },
-            source => RegistryError::Failed {
-                reference: name,
-                source,
-            },
+        status => RegistryError::Failed {
+            reference: reference.to_owned(),
+            status,
+            said,
         },
     }
 }
 
-/// The HTTP status that an error stands for; `None` when there was no answer, or none with a meaning of its own.
-fn status_of(source: &OciDistributionError) -> Option<u16> {
-    match source {
-        OciDistributionError::ImageManifestNotFoundError(_) => Some(404),
-        OciDistributionError::AuthenticationFailure(_)
-        | OciDistributionError::UnauthorizedError { .. } => Some(401),
-        OciDistributionError::ServerError { code, .. } => Some(*code),
-        OciDistributionError::RequestError(error) => error.status().map(|status| status.as_u16()),
-        OciDistributionError::RegistryError { envelope, .. } => {
-            Some(match envelope.errors.first()?.code {
-                OciErrorCode::ManifestUnknown
-                | OciErrorCode::NameUnknown
-                | OciErrorCode::BlobUnknown
-                | OciErrorCode::NotFound => 404,
-                OciErrorCode::Unauthorized | OciErrorCode::Denied => 401,
-                OciErrorCode::Toomanyrequests => 429,
-                _ => 400,
-            })
-        }
-        _ => None,
+/// `Retry-After` in seconds (RFC 9110, section 10.2.3), or as a date.
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
     }
+    let then = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+    Some(Duration::try_from(then.duration_since(jiff::Timestamp::now())).unwrap_or_default())
 }
 
-fn words_of(source: &OciDistributionError) -> String {
-    match source {
-        OciDistributionError::RegistryError { envelope, .. } => envelope
-            .errors
-            .first()
-            .map(|error| error.message.clone())
-            .unwrap_or_default(),
-        // A token server answers in JSON of its own making.
-        OciDistributionError::AuthenticationFailure(text) => {
-            serde_json::from_str::<serde_json::Value>(text)
-                .ok()
-                .and_then(|answer| Some(answer.get("details")?.as_str()?.to_owned()))
-                .unwrap_or_default()
-        }
-        _ => String::new(),
+/// What a registry says of a failure: the errors of the distribution specification ("Error Codes"), or a token server's `details`.
+pub(super) async fn words_of(response: &mut Response) -> String {
+    let Ok(Some(body)) = transport::body(response, LARGEST_COMPLAINT).await else {
+        return String::new();
+    };
+    words_in(&body)
+}
+
+fn words_in(body: &[u8]) -> String {
+    let Ok(answer) = serde_json::from_slice::<serde_json::Value>(body) else {
+        return String::new();
+    };
+    let error = &answer["errors"][0];
+    let words = [
+        &error["message"],
+        &error["code"],
+        &answer["details"],
+        &answer["error_description"],
+        &answer["message"],
+    ];
+    let first = words
+        .iter()
+        .filter_map(|value| value.as_str())
+        .find(|text| !text.is_empty());
+    // Whatever a registry writes must not move the cursor of a terminal.
+    first
+        .unwrap_or_default()
+        .chars()
+        .map(|character| {
+            if character.is_control() {
+                ' '
+            } else {
+                character
+            }
+        })
+        .take(LONGEST_WORDS)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registrys_words_are_found_and_tamed() {
+        let body = br#"{"errors":[{"code":"DENIED","message":"requested access\u001b[2J is denied","detail":null}]}"#;
+        assert_eq!(words_in(body), "requested access [2J is denied");
+        assert_eq!(
+            words_in(br#"{"details":"incorrect username or password"}"#),
+            "incorrect username or password"
+        );
+        assert_eq!(words_in(b"<html>"), "");
+        assert_eq!(
+            words_in(&format!(r#"{{"message":"{}"}}"#, "x".repeat(1000)).into_bytes()).len(),
+            LONGEST_WORDS
+        );
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let wait = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, text.parse().unwrap());
+            retry_after(&headers)
+        };
+        assert_eq!(wait("7"), Some(Duration::from_secs(7)));
+        assert_eq!(wait("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(wait("soon"), None);
     }
 }

@@ -1,21 +1,41 @@
-//! Pull and push: a blocking face over `oci-client`, which speaks the OCI distribution specification.
+//! Pull and push: a blocking client of the OCI distribution specification (github.com/opencontainers/distribution-spec).
+//!
+//! From the bottom: `transport` makes one HTTP exchange, `auth` finds the proofs a registry asks for, `remote` puts both
+//! together for one repository and tries again; `manifests`, `download` and `upload` are the specification's operations, `pull`
+//! and `push` whole images.
 
-mod credentials;
+mod auth;
+mod backoff;
+mod content;
+mod download;
 mod error;
+mod hosts;
+mod manifests;
 mod pull;
 mod push;
+mod remote;
+mod session;
+mod sources;
+mod transport;
+mod upload;
 
+use std::future::Future;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use oci_client::client::{ClientConfig, ClientProtocol};
-use oci_client::secrets::RegistryAuth;
-use oci_client::{Client, RegistryOperation};
 use tokio::runtime::Runtime;
 
 use crate::layer::PackOptions;
 use crate::{Digest, Image, Platform, Reference, Store};
 
-pub use error::RegistryError;
+use self::hosts::Hosts;
+use self::remote::{Remote, Shared};
+use self::transport::Transport;
+
+pub use auth::login::Kept;
+pub use content::{Blob, Document};
+pub use error::{RegistryError, TransportError};
+pub use hosts::ConfigFiles;
 
 /// Blobs that move at the same time; Docker's default is three down and five up.
 const PARALLEL: usize = 4;
@@ -27,10 +47,35 @@ const PROGRESS_STEP: u64 = 256 * 1024;
 pub struct RegistryOptions {
     /// Docker's `config.json` (`~/.docker/config.json`), when there may be one.
     pub docker_config: Option<PathBuf>,
+    /// Mirrors, certificates and registries without TLS.
+    pub config_files: ConfigFiles,
     /// Of an image for several platforms, which one; this machine's when absent.
     pub platform: Option<Platform>,
     /// How layers that were never packed are packed for a push.
     pub pack: PackOptions,
+}
+
+/// What a person may want to know of while it happens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// A blob moves.
+    Blob(Transfer),
+    /// A registry is asked again after a pause.
+    Waiting {
+        /// Which.
+        registry: String,
+        /// What it said, or what broke.
+        reason: String,
+        /// The pause.
+        delay: Duration,
+    },
+    /// A mirror cannot give the image; the next one, or the registry itself, is asked.
+    MirrorFailed {
+        /// Its host.
+        mirror: String,
+        /// Why not.
+        reason: String,
+    },
 }
 
 /// Progress of one blob.
@@ -51,6 +96,8 @@ pub struct Transfer {
 pub enum TransferState {
     /// It is there already; nothing moves.
     Present,
+    /// The registry had it in another repository; nothing moves.
+    Mounted,
     /// It moves.
     Moving,
     /// It has arrived and is unpacked.
@@ -59,33 +106,29 @@ pub enum TransferState {
     Done,
 }
 
-/// A client for any number of registries.
+/// A client for any number of registries. Its functions block, and may be called by several threads at once.
 #[derive(Debug)]
 pub struct Registry {
     options: RegistryOptions,
+    shared: Shared,
     runtime: Runtime,
-}
-
-/// One registry, with credentials.
-struct Connection {
-    client: Client,
-    auth: RegistryAuth,
-    reference: Reference,
-    /// The same in oci-client's type.
-    remote: oci_client::Reference,
 }
 
 impl Registry {
     /// A client; nothing is sent yet.
     pub fn new(options: RegistryOptions) -> Result<Self, RegistryError> {
-        // The first one wins, and it does not matter whose it was.
-        drop(rustls::crypto::ring::default_provider().install_default());
-        // One thread: the work is waiting, except for unpacking, which has threads of its own.
-        let runtime = tokio::runtime::Builder::new_current_thread()
+        // One thread for the connections; hashing and writing are the caller's thread's work.
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
             .enable_all()
-            .build();
-        let runtime = runtime.map_err(|source| RegistryError::Start { source })?;
-        Ok(Self { options, runtime })
+            .build()
+            .map_err(|source| RegistryError::Start { source })?;
+        let transport = Transport::new(Hosts::load(&options.config_files)?);
+        Ok(Self {
+            shared: Shared::new(transport, options.docker_config.clone()),
+            options,
+            runtime,
+        })
     }
 
     /// Fetches an image with the layers that are missing, and names it.
@@ -93,12 +136,11 @@ impl Registry {
         &self,
         store: &Store,
         reference: &Reference,
-        progress: &dyn Fn(Transfer),
+        notify: &dyn Fn(Notice),
     ) -> Result<Image, RegistryError> {
-        self.runtime.block_on(async {
-            let connection = self.connect(reference, RegistryOperation::Pull).await?;
-            let platform = self.options.platform.clone().unwrap_or_default();
-            pull::pull(store, &connection, &platform, progress).await
+        let platform = self.options.platform.clone().unwrap_or_default();
+        self.read(reference, notify, async |remote| {
+            pull::pull(store, &remote, reference, &platform).await
         })
     }
 
@@ -108,114 +150,140 @@ impl Registry {
         store: &Store,
         image: &Image,
         reference: &Reference,
-        progress: &dyn Fn(Transfer),
+        notify: &dyn Fn(Notice),
     ) -> Result<Digest, RegistryError> {
         if reference.digest().is_some() {
             return Err(RegistryError::PushToDigest(reference.familiar()));
         }
-        self.runtime.block_on(async {
-            let connection = self.connect(reference, RegistryOperation::Push).await?;
-            push::push(store, image, &connection, &self.options.pack, progress).await
+        self.write(reference, notify, async |remote| {
+            push::push(store, image, &remote, reference, &self.options.pack).await
         })
     }
 
-    async fn connect(
+    /// Whether the repository that `reference` names has a blob.
+    pub fn has_blob(&self, reference: &Reference, digest: &Digest) -> Result<bool, RegistryError> {
+        self.write(reference, &|_| (), async |remote| {
+            upload::exists(&remote, digest, false).await
+        })
+    }
+
+    /// Fetches a blob into the store unless it is there. A broken transfer goes on where it stopped, also after the death of the
+    /// process.
+    pub fn fetch_blob(
+        &self,
+        store: &Store,
+        reference: &Reference,
+        blob: &Blob,
+        notify: &dyn Fn(Notice),
+    ) -> Result<(), RegistryError> {
+        self.read(reference, notify, async |remote| {
+            download::fetch(&remote, store, blob).await?;
+            sources::note(store, reference, &[blob.digest])
+        })
+    }
+
+    /// Sends a blob of the store unless the repository has it; it is mounted where another repository of the registry does.
+    /// Says by which way it got there: `Present`, `Mounted` or `Done`.
+    pub fn send_blob(
+        &self,
+        store: &Store,
+        reference: &Reference,
+        blob: &Blob,
+        notify: &dyn Fn(Notice),
+    ) -> Result<TransferState, RegistryError> {
+        self.write(reference, notify, async |remote| {
+            push::send_stored(store, &remote, reference, blob).await
+        })
+    }
+
+    /// Sends a small blob that is in no store, such as an image's configuration.
+    pub fn send_bytes(&self, reference: &Reference, bytes: &[u8]) -> Result<Blob, RegistryError> {
+        self.write(reference, &|_| (), async |remote| {
+            let blob = Blob::of(bytes);
+            let content = upload::Content::Bytes(bytes);
+            upload::send(&remote, &blob, content, &[]).await?;
+            Ok(blob)
+        })
+    }
+
+    /// Fetches a small blob that is not kept; one of more than `limit` bytes is an error.
+    pub fn fetch_bytes(
         &self,
         reference: &Reference,
-        operation: RegistryOperation,
-    ) -> Result<Connection, RegistryError> {
-        let auth = credentials::find(self.options.docker_config.as_deref(), reference.registry())?;
-        let client = Client::try_from(client_config(reference.registry()))
-            .map_err(|source| error::classify(reference, source))?;
-        let connection = Connection {
-            client,
-            auth,
-            reference: reference.clone(),
-            remote: remote(reference),
-        };
-        // Asked for at once: later calls would go on without a token and be refused with less to say.
-        connection
-            .client
-            .auth(&connection.remote, &connection.auth, operation)
-            .await
-            .map_err(|source| error::classify(reference, source))?;
-        Ok(connection)
+        digest: &Digest,
+        limit: u64,
+    ) -> Result<Vec<u8>, RegistryError> {
+        self.read(reference, &|_| (), async |remote| {
+            let bytes = download::read(&remote, digest, limit).await?;
+            bytes.ok_or_else(|| RegistryError::Invalid {
+                reference: reference.familiar(),
+                document: "blob",
+                what: "is larger than expected",
+            })
+        })
     }
-}
 
-impl Connection {
-    fn error(&self, source: oci_client::errors::OciDistributionError) -> RegistryError {
-        error::classify(&self.reference, source)
+    /// Fetches the manifest or index that `reference` names by digest or tag, checked against the digest.
+    pub fn fetch_manifest(&self, reference: &Reference) -> Result<Document, RegistryError> {
+        self.read(reference, &|_| (), async |remote| {
+            manifests::get(&remote, &manifests::name_of(reference)).await
+        })
     }
-}
 
-fn client_config(registry: &str) -> ClientConfig {
-    let mut config = ClientConfig {
-        // A stream of chunks would need a request for each few megabytes.
-        use_monolithic_push: true,
-        user_agent: concat!("howdah/", env!("CARGO_PKG_VERSION")),
-        connect_timeout: Some(std::time::Duration::from_secs(30)),
-        read_timeout: Some(std::time::Duration::from_mins(1)),
-        ..ClientConfig::default()
-    };
-    if is_loopback(registry) {
-        // As Docker: registries on the machine itself need no certificate, and no proxy leads to them.
-        config.protocol = ClientProtocol::HttpsExcept(vec![registry.to_owned()]);
-        config.http_proxy = Some("http://localhost".to_owned());
-        config.no_proxy = Some("localhost,127.0.0.0/8,::1/128".to_owned());
+    /// Puts a manifest or index under the tag of `reference`, or under its digest when it has none. Everything it names must be
+    /// in the repository already.
+    pub fn send_manifest(
+        &self,
+        reference: &Reference,
+        document: &Document,
+    ) -> Result<Digest, RegistryError> {
+        self.write(reference, &|_| (), async |remote| {
+            manifests::put(&remote, &manifests::name_of(reference), document).await?;
+            Ok(document.digest())
+        })
     }
-    config
-}
 
-fn is_loopback(registry: &str) -> bool {
-    let host = match registry.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or(rest),
-        None => registry.split(':').next().unwrap_or(registry),
-    };
-    host == "localhost"
-        || host
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
-}
-
-fn remote(reference: &Reference) -> oci_client::Reference {
-    let registry = reference.registry().to_owned();
-    let repository = reference.repository().to_owned();
-    match (reference.digest(), reference.tag()) {
-        (Some(digest), _) => {
-            oci_client::Reference::with_digest(registry, repository, digest.to_string())
-        }
-        (None, tag) => oci_client::Reference::with_tag(
-            registry,
-            repository,
-            tag.unwrap_or("latest").to_owned(),
-        ),
+    /// Does `work` at the first place that can: the mirrors, then the registry itself, whose failure is the one that counts.
+    fn read<'a, T, F: Future<Output = Result<T, RegistryError>>>(
+        &'a self,
+        reference: &'a Reference,
+        notify: &'a dyn Fn(Notice),
+        work: impl Fn(Remote<'a>) -> F,
+    ) -> Result<T, RegistryError> {
+        let endpoints = self
+            .shared
+            .transport
+            .hosts()
+            .endpoints(reference.registry())?;
+        self.runtime.block_on(async {
+            for endpoint in &endpoints {
+                let attempt = match Remote::open(&self.shared, endpoint, reference, notify).await {
+                    Ok(remote) => work(remote).await,
+                    Err(error) => Err(error),
+                };
+                match attempt {
+                    Err(error) if endpoint.is_mirror && error.is_of_registry() => {
+                        notify(Notice::MirrorFailed {
+                            mirror: endpoint.host.clone(),
+                            reason: error.with_causes(),
+                        });
+                    }
+                    other => return other,
+                }
+            }
+            Err(RegistryError::NotFound(reference.familiar()))
+        })
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_machine_itself_is_spoken_to_in_the_clear() {
-        for registry in [
-            "localhost",
-            "localhost:5000",
-            "127.0.0.1:5000",
-            "127.3.2.1",
-            "[::1]:5000",
-        ] {
-            assert!(is_loopback(registry), "{registry}");
-        }
-        for registry in [
-            "docker.io",
-            "127.0.0.1.example.com",
-            "localhost.example.com:5000",
-            "[::2]:5000",
-            "10.0.0.1",
-        ] {
-            assert!(!is_loopback(registry), "{registry}");
-        }
+    fn write<'a, T, F: Future<Output = Result<T, RegistryError>>>(
+        &'a self,
+        reference: &'a Reference,
+        notify: &'a dyn Fn(Notice),
+        work: impl FnOnce(Remote<'a>) -> F,
+    ) -> Result<T, RegistryError> {
+        let endpoint = self.shared.transport.hosts().origin(reference.registry())?;
+        self.runtime.block_on(async {
+            work(Remote::open(&self.shared, &endpoint, reference, notify).await?).await
+        })
     }
 }

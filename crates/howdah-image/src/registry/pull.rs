@@ -1,65 +1,58 @@
 //! Fetching an image.
 
-use std::cell::Cell;
-use std::io::{self, Write as _};
+use std::io;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use oci_client::manifest::OciDescriptor;
 
-use super::{Connection, PARALLEL, PROGRESS_STEP, RegistryError, Transfer, TransferState};
+use super::remote::Remote;
+use super::{
+    Blob, Document, Notice, PARALLEL, RegistryError, Transfer, TransferState, download, manifests,
+    sources,
+};
 use crate::layer::LayerError;
 use crate::layer::transfer::{compression_of, receive, received};
-use crate::manifest::{
-    DOCKER_LIST, DOCKER_MANIFEST, Descriptor, Index, Manifest, OCI_INDEX, OCI_MANIFEST,
-};
+use crate::manifest::{Descriptor, Index, Manifest};
 use crate::store::LayerBlob;
-use crate::{Digest, Image, ImageConfig, Layer, Platform, Store, StoreError};
+use crate::{Digest, Image, ImageConfig, Layer, Platform, Reference, Store, StoreError};
 
 /// Configurations are read into memory.
 const LARGEST_CONFIG: u64 = 16 << 20;
-/// A connection that breaks is tried anew.
-const ATTEMPTS: usize = 3;
 
 pub(super) async fn pull(
     store: &Store,
-    connection: &Connection,
+    remote: &Remote<'_>,
+    reference: &Reference,
     platform: &Platform,
-    progress: &dyn Fn(Transfer),
 ) -> Result<Image, RegistryError> {
-    let reference = &connection.reference;
-    let (manifest, digest) = manifest(connection, platform).await?;
-    let document = config_document(connection, &manifest.config).await?;
-    let config: ImageConfig = parse(connection, "configuration", document.as_bytes())?;
+    let (manifest, digest) = manifest(remote, &manifests::name_of(reference), platform).await?;
+    let document = config_document(remote, &manifest.config).await?;
+    let config: ImageConfig = parse(remote, "configuration", document.as_bytes())?;
     let diff_ids = config.rootfs.diff_ids.clone();
     if diff_ids.len() != manifest.layers.len() {
         let what = "has another number of layers than the manifest";
-        return Err(RegistryError::Invalid {
-            reference: reference.familiar(),
-            document: "configuration",
-            what,
-        });
+        return Err(invalid(remote, "configuration", what));
     }
     let count = diff_ids.len();
     let pairs = manifest.layers.iter().zip(diff_ids).enumerate();
-    let layers: Vec<Layer> = stream::iter(pairs.map(|(index, (descriptor, diff_id))| {
-        let wrap = move |fault| match fault {
-            Fault::Layer(source) => RegistryError::Layer {
-                reference: reference.familiar(),
-                number: index + 1,
-                count,
-                source: Box::new(source),
-            },
-            Fault::Registry(error) => error,
-        };
-        async move {
-            layer(store, connection, descriptor, diff_id, progress)
-                .await
-                .map_err(wrap)
-        }
+    let layers: Vec<Layer> = stream::iter(pairs.map(|(index, (descriptor, diff_id))| async move {
+        layer(store, remote, descriptor, diff_id)
+            .await
+            .map_err(|fault| match fault {
+                Fault::Layer(source) => RegistryError::Layer {
+                    reference: remote.reference.clone(),
+                    number: index + 1,
+                    count,
+                    source: Box::new(source),
+                },
+                Fault::Registry(error) => error,
+            })
     }))
     .buffered(PARALLEL)
     .try_collect()
     .await?;
+    let blobs = manifest.layers.iter().chain([&manifest.config]);
+    let blobs: Vec<Digest> = blobs.map(|descriptor| descriptor.digest).collect();
+    sources::note(store, reference, &blobs)?;
     let keep = || -> Result<Image, StoreError> {
         let image = store.save_document(&document, config, layers)?;
         // The name comes last, when a power cut can no longer take what it names.
@@ -75,74 +68,40 @@ pub(super) async fn pull(
 
 /// The image's manifest, and the digest of what the reference names: the manifest itself or an index.
 async fn manifest(
-    connection: &Connection,
+    remote: &Remote<'_>,
+    name: &str,
     platform: &Platform,
 ) -> Result<(Manifest, Digest), RegistryError> {
-    let (bytes, top) = document(connection, &connection.remote).await?;
-    if !is_index(&bytes) {
-        return Ok((parse(connection, "manifest", &bytes)?, top));
+    let document = manifests::get(remote, name).await?;
+    let top = document.digest();
+    if !is_index(&document) {
+        return Ok((parse(remote, "manifest", &document.bytes)?, top));
     }
-    let index: Index = parse(connection, "index", &bytes)?;
+    let index: Index = parse(remote, "index", &document.bytes)?;
     let no_platform = || RegistryError::NoPlatform {
-        reference: connection.reference.familiar(),
+        reference: remote.reference.clone(),
         platform: platform.to_string(),
     };
     let chosen = index.select(platform).ok_or_else(no_platform)?.digest;
-    let (bytes, _) = document(
-        connection,
-        &super::remote(&connection.reference.with_digest(chosen)),
-    )
-    .await?;
-    Ok((parse(connection, "manifest", &bytes)?, top))
+    let document = manifests::get(remote, &chosen.to_string()).await?;
+    Ok((parse(remote, "manifest", &document.bytes)?, top))
 }
 
-/// oci-client compares the bytes with the digest in the reference, if it has one, and with the one in the answer.
-async fn document(
-    connection: &Connection,
-    remote: &oci_client::Reference,
-) -> Result<(Vec<u8>, Digest), RegistryError> {
-    let types = [OCI_MANIFEST, DOCKER_MANIFEST, OCI_INDEX, DOCKER_LIST];
-    let pulled = connection
-        .client
-        .pull_manifest_raw(remote, &connection.auth, &types)
-        .await;
-    let (bytes, _) = pulled.map_err(|error| connection.error(error))?;
-    let digest = Digest::of(&bytes);
-    Ok((bytes.to_vec(), digest))
-}
-
-fn is_index(bytes: &[u8]) -> bool {
+fn is_index(document: &Document) -> bool {
     #[derive(serde::Deserialize)]
     struct Shape {
         manifests: Option<serde::de::IgnoredAny>,
     }
-    serde_json::from_slice::<Shape>(bytes).is_ok_and(|shape| shape.manifests.is_some())
+    serde_json::from_slice::<Shape>(&document.bytes).is_ok_and(|shape| shape.manifests.is_some())
 }
 
 async fn config_document(
-    connection: &Connection,
+    remote: &Remote<'_>,
     descriptor: &Descriptor,
 ) -> Result<String, RegistryError> {
-    let invalid = |what| RegistryError::Invalid {
-        reference: connection.reference.familiar(),
-        document: "configuration",
-        what,
-    };
-    if descriptor.size > LARGEST_CONFIG {
-        return Err(invalid("is larger than 16 MiB"));
-    }
-    let mut bytes = Vec::new();
-    let mut stream = open(connection, descriptor).await?;
-    while let Some(chunk) = stream.next().await {
-        bytes.extend_from_slice(&chunk.map_err(|source| RegistryError::Blob {
-            digest: descriptor.digest,
-            source,
-        })?);
-        if bytes.len() as u64 > LARGEST_CONFIG {
-            return Err(invalid("is larger than 16 MiB"));
-        }
-    }
-    String::from_utf8(bytes).map_err(|_| invalid("is not UTF-8"))
+    let bytes = download::read(remote, &descriptor.digest, LARGEST_CONFIG).await?;
+    let bytes = bytes.ok_or_else(|| invalid(remote, "configuration", "is larger than 16 MiB"))?;
+    String::from_utf8(bytes).map_err(|_| invalid(remote, "configuration", "is not UTF-8"))
 }
 
 enum Fault {
@@ -153,140 +112,85 @@ enum Fault {
 /// One layer: in the store already, or fetched, checked and unpacked.
 async fn layer(
     store: &Store,
-    connection: &Connection,
+    remote: &Remote<'_>,
     descriptor: &Descriptor,
     diff_id: Digest,
-    progress: &dyn Fn(Transfer),
 ) -> Result<Layer, Fault> {
-    let tell = |done, state| {
-        progress(Transfer {
-            digest: descriptor.digest,
-            done,
-            total: descriptor.size,
+    let blob = Blob {
+        digest: descriptor.digest,
+        size: descriptor.size,
+    };
+    let tell = |state| {
+        (remote.notify)(Notice::Blob(Transfer {
+            digest: blob.digest,
+            done: blob.size,
+            total: blob.size,
             state,
-        });
+        }));
     };
     if let Some(layer) = received(store, diff_id).map_err(Fault::Layer)? {
-        tell(descriptor.size, TransferState::Present);
+        tell(TransferState::Present);
         return Ok(layer);
     }
-    if !store.has_blob(&descriptor.digest) {
-        fetch(store, connection, descriptor, &tell)
+    // A blob that was here before may be damaged; one that just came has been checked.
+    let mut suspect = store.has_blob(&blob.digest);
+    loop {
+        download::fetch(remote, store, &blob)
             .await
             .map_err(Fault::Registry)?;
+        tell(TransferState::Unpacking);
+        let owned = store.clone();
+        let work = move || unpack(&owned, diff_id, blob);
+        let unpacked = match tokio::task::spawn_blocking(work).await {
+            Ok(unpacked) => unpacked,
+            Err(panic) => Err(LayerError::Archive {
+                source: io::Error::other(panic),
+            }),
+        };
+        let Err(error) = unpacked else {
+            tell(TransferState::Done);
+            return unpacked.map_err(Fault::Layer);
+        };
+        let damaged = suspect && store.remove_damaged_blob(&blob.digest).unwrap_or(false);
+        if !damaged {
+            return Err(Fault::Layer(error));
+        }
+        suspect = false;
     }
-    tell(descriptor.size, TransferState::Unpacking);
-    let (owned_store, digest, size) = (store.clone(), descriptor.digest, descriptor.size);
-    let unpacked =
-        tokio::task::spawn_blocking(move || unpack(&owned_store, diff_id, digest, size)).await;
-    let unpacked = unpacked.unwrap_or_else(|panic| {
-        Err(LayerError::Archive {
-            source: io::Error::other(panic),
-        })
-    });
-    tell(descriptor.size, TransferState::Done);
-    unpacked.map_err(Fault::Layer)
 }
 
-fn unpack(store: &Store, diff_id: Digest, digest: Digest, size: u64) -> Result<Layer, LayerError> {
+fn unpack(store: &Store, diff_id: Digest, blob: Blob) -> Result<Layer, LayerError> {
     let store_error = |source| LayerError::Store { source };
-    let compression = compression_of(store.open_blob(&digest).map_err(store_error)?)?;
-    let layer = receive(
-        store,
-        diff_id,
-        store.open_blob(&digest).map_err(store_error)?,
-    )?;
+    let open = || store.open_blob(&blob.digest).map_err(store_error);
+    let compression = compression_of(open()?)?;
+    let layer = receive(store, diff_id, open()?)?;
     store
         .record_layer_blob(&LayerBlob {
             diff_id,
             compression,
-            digest,
-            size,
+            digest: blob.digest,
+            size: blob.size,
         })
         .map_err(store_error)?;
     Ok(layer)
 }
 
-/// Fetches a blob into the store; a connection that breaks is tried anew.
-async fn fetch(
-    store: &Store,
-    connection: &Connection,
-    descriptor: &Descriptor,
-    tell: &dyn Fn(u64, TransferState),
-) -> Result<(), RegistryError> {
-    let mut attempt = 1;
-    loop {
-        match fetch_once(store, connection, descriptor, tell).await {
-            Err(RegistryError::Blob { .. } | RegistryError::Unreachable { .. })
-                if attempt < ATTEMPTS =>
-            {
-                attempt += 1;
-            }
-            other => return other,
-        }
-    }
-}
-
-async fn fetch_once(
-    store: &Store,
-    connection: &Connection,
-    descriptor: &Descriptor,
-    tell: &dyn Fn(u64, TransferState),
-) -> Result<(), RegistryError> {
-    let store_error = |source| RegistryError::Store { source };
-    let blob_error = |source| RegistryError::Blob {
-        digest: descriptor.digest,
-        source,
-    };
-    let mut blob = store.write_blob().map_err(store_error)?;
-    let mut stream = open(connection, descriptor).await?;
-    let (mut done, told) = (0, Cell::new(0));
-    tell(0, TransferState::Moving);
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(blob_error)?;
-        done += chunk.len() as u64;
-        if done > descriptor.size {
-            return Err(blob_error(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "it is larger than its manifest says",
-            )));
-        }
-        blob.write_all(&chunk)
-            .map_err(StoreError::io("write to", store.root()))
-            .map_err(store_error)?;
-        if done - told.get() >= PROGRESS_STEP {
-            told.set(done);
-            tell(done, TransferState::Moving);
-        }
-    }
-    blob.commit(Some(&descriptor.digest)).map_err(store_error)?;
-    Ok(())
-}
-
-async fn open(
-    connection: &Connection,
-    descriptor: &Descriptor,
-) -> Result<oci_client::client::SizedStream, RegistryError> {
-    let wanted = OciDescriptor {
-        digest: descriptor.digest.to_string(),
-        ..OciDescriptor::default()
-    };
-    connection
-        .client
-        .pull_blob_stream(&connection.remote, &wanted)
-        .await
-        .map_err(|error| connection.error(error))
-}
-
 fn parse<T: serde::de::DeserializeOwned>(
-    connection: &Connection,
+    remote: &Remote<'_>,
     document: &'static str,
     bytes: &[u8],
 ) -> Result<T, RegistryError> {
-    let reference = connection.reference.familiar();
     serde_json::from_slice(bytes).map_err(|source| RegistryError::Document {
-        reference,
+        reference: remote.reference.clone(),
         document,
         source,
     })
+}
+
+fn invalid(remote: &Remote<'_>, document: &'static str, what: &'static str) -> RegistryError {
+    RegistryError::Invalid {
+        reference: remote.reference.clone(),
+        document,
+        what,
+    }
 }

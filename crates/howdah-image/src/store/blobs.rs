@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Store, StoreError, Temporary};
 use crate::{Digest, DigestWriter};
@@ -23,6 +23,35 @@ impl Store {
         fs_err::File::open(&path)
             .map(fs_err::File::into_file)
             .map_err(StoreError::io("open the blob", &path))
+    }
+
+    /// Removes a blob whose bytes are not what its name says. Says whether it was so.
+    pub(crate) fn remove_damaged_blob(&self, digest: &Digest) -> Result<bool, StoreError> {
+        let path = self.blob_path(digest);
+        let mut reader = DigestWriter::new(io::sink());
+        io::copy(&mut self.open_blob(digest)?, &mut reader)
+            .map_err(StoreError::io("read", &path))?;
+        let damaged = reader.finish().1 != *digest;
+        if damaged {
+            fs_err::remove_file(&path).map_err(StoreError::io("remove the blob", &path))?;
+        }
+        Ok(damaged)
+    }
+
+    /// Makes a complete file the blob `digest`, such that a power cut leaves all of it or nothing.
+    pub(super) fn place_blob(
+        &self,
+        file: &File,
+        path: &Path,
+        digest: &Digest,
+    ) -> Result<(), StoreError> {
+        file.sync_all().map_err(StoreError::io("sync", path))?;
+        let target = self.blob_path(digest);
+        fs_err::rename(path, &target).map_err(StoreError::io("write the blob", &target))?;
+        let directory = self.root().join("blobs/sha256");
+        fs_err::File::open(&directory)
+            .and_then(|directory| directory.sync_all())
+            .map_err(StoreError::io("sync", &directory))
     }
 
     /// Starts a new blob, whose name is known when it is complete.
@@ -67,13 +96,7 @@ impl BlobWriter {
                 found,
             });
         }
-        file.sync_all().map_err(error("sync"))?;
-        let target = self.store.blob_path(&found);
-        fs_err::rename(&self.path, &target).map_err(StoreError::io("write the blob", &target))?;
-        let directory = self.store.root().join("blobs/sha256");
-        fs_err::File::open(&directory)
-            .and_then(|directory| directory.sync_all())
-            .map_err(StoreError::io("sync", &directory))?;
+        self.store.place_blob(&file, &self.path, &found)?;
         Ok((found, size))
     }
 }

@@ -1,7 +1,8 @@
 //! The store: blobs, snapshots and the database below one root, whole after `kill -9` at any instant.
 //!
 //! Objects are made below `tmp/` and appear by rename. What a dead process left in `tmp/` is removed by the next
-//! [`Store::open`]; a lock on each entry tells the dead from the living.
+//! [`Store::open`]; a lock on each entry tells the dead from the living. Blobs on their way here are below `partial/` and
+//! outlive their process, so that the next one goes on where it stopped.
 
 mod blobs;
 mod database;
@@ -9,6 +10,7 @@ mod error;
 mod ids;
 mod images;
 mod layers;
+mod partial;
 mod staging;
 mod temporary;
 
@@ -22,12 +24,13 @@ use crate::SnapshotId;
 pub use database::Database;
 pub use error::StoreError;
 pub use layers::{Compression, LayerBlob};
+pub(crate) use partial::PartialBlob;
 pub use staging::Staging;
 pub(crate) use temporary::{Temporary, random_bytes};
 
 /// Snapshots keep set-user-id programs and every owner's files, so nobody but the store's owner may look inside.
 const DIRECTORY_MODE: u32 = 0o700;
-const LAYOUT: [&str; 3] = ["blobs/sha256", "snapshots", "tmp"];
+const LAYOUT: [&str; 4] = ["blobs/sha256", "partial", "snapshots", "tmp"];
 
 /// A handle on the store; clones share one database connection.
 #[derive(Debug, Clone)]

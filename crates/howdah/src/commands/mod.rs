@@ -9,6 +9,8 @@ pub(crate) mod health;
 pub(crate) mod image;
 pub(crate) mod images;
 pub(crate) mod keeper;
+pub(crate) mod login;
+pub(crate) mod logout;
 pub(crate) mod logs;
 pub(crate) mod ps;
 pub(crate) mod pull;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use howdah_image::{Platform, Reference, Registry, RegistryOptions, Store};
 
-use super::transfer::{Progress, docker_config, with_hint};
+use super::transfer::{Progress, registry_options, with_hint};
 use super::{CommandError, Context};
 
 /// Fetch an image from a registry.
@@ -23,13 +23,12 @@ pub(crate) struct Args {
 pub(crate) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandError> {
     let store = Store::open(context.root())?;
     let options = RegistryOptions {
-        docker_config: docker_config(),
         platform: args.platform,
-        ..RegistryOptions::default()
+        ..registry_options()
     };
     let registry = Registry::new(options)?;
-    let progress = Progress::new("pulling", args.quiet);
-    let pulled = registry.pull(&store, &args.image, &|transfer| progress.tell(transfer));
+    let progress = Progress::new(format!("pulling {}", args.image.familiar()), args.quiet);
+    let pulled = registry.pull(&store, &args.image, &|notice| progress.tell(notice));
     progress.finish();
     pulled.map_err(with_hint)?;
     anstream::println!("{}", args.image);

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use howdah_image::layer::PackOptions;
 use howdah_image::{Reference, Registry, RegistryOptions, Store};
 
-use super::transfer::{Progress, docker_config, with_hint};
+use super::transfer::{Progress, registry_options, with_hint};
 use super::{CommandError, Context, image};
 
 /// Send an image to the registry that its name says.
@@ -33,15 +33,12 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
         epoch: args.source_date_epoch,
     };
     let options = RegistryOptions {
-        docker_config: docker_config(),
         pack,
-        ..RegistryOptions::default()
+        ..registry_options()
     };
     let registry = Registry::new(options)?;
-    let progress = Progress::new("pushing", args.quiet);
-    let pushed = registry.push(&store, &image, &args.image, &|transfer| {
-        progress.tell(transfer);
-    });
+    let progress = Progress::new(format!("pushing {}", args.image.familiar()), args.quiet);
+    let pushed = registry.push(&store, &image, &args.image, &|notice| progress.tell(notice));
     progress.finish();
     let digest = pushed.map_err(with_hint)?;
     anstream::println!("{}@{digest}", args.image.familiar_name());

@@ -5,35 +5,54 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
-use howdah_image::{Digest, RegistryError, Transfer, TransferState};
+use howdah_image::registry::{ConfigFiles, TransportError};
+use howdah_image::{Digest, Notice, RegistryError, RegistryOptions, Transfer, TransferState};
 
 use super::CommandError;
 use super::display::human_size;
 
-/// Docker's configuration: `$DOCKER_CONFIG/config.json`, else `~/.docker/config.json`.
-pub(super) fn docker_config() -> Option<PathBuf> {
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".docker"));
-    let directory = std::env::var_os("DOCKER_CONFIG")
+/// What the environment says of registries: Docker's login file and where registries are configured.
+pub(super) fn registry_options() -> RegistryOptions {
+    let below_home =
+        |path: &str| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(path));
+    let docker = directory("DOCKER_CONFIG").or_else(|| below_home(".docker"));
+    let user = directory("XDG_CONFIG_HOME").or_else(|| below_home(".config"));
+    // The machine's own first: what the user says comes on top.
+    let both = |machine: &str, own: &str| {
+        let own = user.as_ref().map(|directory| directory.join(own));
+        std::iter::once(PathBuf::from(machine)).chain(own).collect()
+    };
+    RegistryOptions {
+        docker_config: docker.map(|directory| directory.join("config.json")),
+        config_files: ConfigFiles {
+            docker_daemon: both("/etc/docker/daemon.json", "docker/daemon.json"),
+            certificates: both("/etc/docker/certs.d", "docker/certs.d"),
+            registries: both("/etc/howdah/registries.toml", "howdah/registries.toml"),
+        },
+        ..RegistryOptions::default()
+    }
+}
+
+fn directory(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable)
         .filter(|path| !path.is_empty())
         .map(PathBuf::from)
-        .or_else(home);
-    directory.map(|directory| directory.join("config.json"))
 }
 
 /// Tells of blobs on stderr: one line that changes on a terminal, else a line for each blob's change of state.
 #[derive(Debug)]
 pub(super) struct Progress {
-    verb: &'static str,
+    what: String,
     quiet: bool,
     terminal: bool,
     blobs: RefCell<BTreeMap<Digest, Transfer>>,
 }
 
 impl Progress {
-    /// `verb` says what moves blobs: `pulling`, `pushing`.
-    pub(super) fn new(verb: &'static str, quiet: bool) -> Self {
+    /// `what` is what moves blobs: `pulling alpine`.
+    pub(super) fn new(what: String, quiet: bool) -> Self {
         Self {
-            verb,
+            what,
             quiet,
             terminal: std::io::stderr().is_terminal(),
             blobs: RefCell::default(),
@@ -41,15 +60,41 @@ impl Progress {
     }
 
     /// Takes a report.
-    pub(super) fn tell(&self, transfer: Transfer) {
+    pub(super) fn tell(&self, notice: Notice) {
         if self.quiet {
             return;
         }
+        match notice {
+            Notice::Blob(transfer) => self.moved(transfer),
+            Notice::Waiting {
+                registry,
+                reason,
+                delay,
+            } => {
+                let seconds = delay.as_secs_f64();
+                self.line(&format!(
+                    "{registry}: {reason}; trying again in {seconds:.1} seconds"
+                ));
+            }
+            Notice::MirrorFailed { mirror, reason } => {
+                self.line(&format!("the mirror `{mirror}` is passed over: {reason}"));
+            }
+        }
+    }
+
+    /// A line that stays, above the changing one.
+    fn line(&self, text: &str) {
+        self.finish();
+        anstream::eprintln!("{text}");
+    }
+
+    fn moved(&self, transfer: Transfer) {
         let before = self.blobs.borrow_mut().insert(transfer.digest, transfer);
         if self.terminal {
             self.draw();
         } else if before.is_none_or(|before| before.state != transfer.state) {
-            anstream::eprintln!("{} {}", &transfer.digest.hex()[..12], words(&transfer));
+            let digest = &transfer.digest.hex()[..12];
+            anstream::eprintln!("{}: {digest} {}", self.what, words(&transfer));
         }
     }
 
@@ -62,14 +107,15 @@ impl Progress {
 
     fn draw(&self) {
         let blobs = self.blobs.borrow();
-        let complete =
-            |blob: &&Transfer| matches!(blob.state, TransferState::Done | TransferState::Present);
+        let complete = |blob: &&Transfer| {
+            !matches!(blob.state, TransferState::Moving | TransferState::Unpacking)
+        };
         let done: u64 = blobs.values().map(|blob| blob.done).sum();
         let total: u64 = blobs.values().map(|blob| blob.total).sum();
         let finished = blobs.values().filter(complete).count();
-        let (verb, count) = (self.verb, blobs.len());
+        let (what, count) = (&self.what, blobs.len());
         anstream::eprint!(
-            "\r\u{1b}[K{verb} {finished}/{count} layers, {} / {}",
+            "\r\u{1b}[K{what}: {finished}/{count} layers, {} / {}",
             human_size(done),
             human_size(total)
         );
@@ -80,6 +126,7 @@ impl Progress {
 fn words(transfer: &Transfer) -> String {
     match transfer.state {
         TransferState::Present => "exists already".to_owned(),
+        TransferState::Mounted => "is in another repository there already".to_owned(),
         TransferState::Moving => format!("moving {}", human_size(transfer.total)),
         TransferState::Unpacking => "unpacking".to_owned(),
         TransferState::Done => "done".to_owned(),
@@ -88,23 +135,72 @@ fn words(transfer: &Transfer) -> String {
 
 /// What to do about a registry's failure.
 pub(super) fn with_hint(error: RegistryError) -> CommandError {
-    let hint = match &error {
-        RegistryError::NotFound(_) => Some("check the spelling of the name and the tag"),
-        RegistryError::Denied { .. } => Some(
-            "`docker login`, or write the login to ~/.docker/config.json; private images that do not exist look the same",
-        ),
-        RegistryError::RateLimited(_) => {
-            Some("log in, or wait; `howdah image bootstrap` needs no registry")
-        }
-        RegistryError::Unreachable { .. } => Some(
-            "is the registry running, the name right, and HTTPS_PROXY set if this machine needs one?",
-        ),
-        RegistryError::NoPlatform { .. } => Some("--platform asks for another one"),
-        _ => None,
-    };
+    let hint = hint(&error);
     let error = CommandError::from(error);
     match hint {
         Some(hint) => error.hint(hint),
         None => error,
+    }
+}
+
+/// The same for a failure inside of another one.
+pub(super) fn hint(error: &RegistryError) -> Option<String> {
+    let text = match error {
+        RegistryError::NotFound(_) => {
+            "check the spelling of the name and the tag; a private image may need a `howdah login`"
+        }
+        RegistryError::Denied {
+            registry,
+            logged_in,
+            ..
+        } => {
+            let login = login_command(registry);
+            return Some(if *logged_in {
+                format!(
+                    "this login may not do it, or does not exist any more: `{login}` takes another one"
+                )
+            } else {
+                format!("`{login}` logs in; private images that do not exist look the same")
+            });
+        }
+        RegistryError::RateLimited {
+            registry,
+            retry_after,
+            ..
+        } => {
+            let when = retry_after.map_or_else(String::new, |pause| {
+                format!(" for {} seconds", pause.as_secs())
+            });
+            return Some(format!(
+                "wait{when}, or log in with `{}` for a higher limit",
+                login_command(registry)
+            ));
+        }
+        RegistryError::Unreachable { registry, source } => match source {
+            TransportError::Certificate(_) => {
+                return Some(format!(
+                    "put its authority into /etc/docker/certs.d/{registry}/ca.crt, or list it under `insecure-registries` in /etc/docker/daemon.json"
+                ));
+            }
+            TransportError::Name => "check the spelling of the registry, and this machine's DNS",
+            _ => {
+                "is the registry running, the name right, and HTTPS_PROXY set if this machine needs one?"
+            }
+        },
+        RegistryError::NoPlatform { .. } => "--platform asks for another one",
+        RegistryError::Damaged(_) => "do the same again: what was damaged is made or fetched anew",
+        RegistryError::CredentialHelper { .. } => {
+            "install it, or take it out of `credsStore` and `credHelpers` in Docker's config.json"
+        }
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+/// Docker Hub needs no name.
+fn login_command(registry: &str) -> String {
+    match registry {
+        "docker.io" => "howdah login".to_owned(),
+        registry => format!("howdah login {registry}"),
     }
 }

@@ -2,8 +2,8 @@
 
 use howdah_build::{BuildError, CopyError, LowerError, Place, RunError, StepError, Target};
 
-use crate::commands::CommandError;
 use crate::commands::display::printable;
+use crate::commands::{CommandError, transfer};
 
 /// Exit code of a shell for a program that SIGINT ended.
 const INTERRUPTED: u8 = 130;
@@ -119,6 +119,7 @@ fn lower_hint(error: &LowerError) -> Option<String> {
         LowerError::Image { name, .. } if name.starts_with("debian:") => {
             Some(format!("without a registry: howdah image bootstrap {name}"))
         }
+        LowerError::Image { source, .. } => source.downcast_ref().and_then(transfer::hint),
         _ => None,
     }
 }

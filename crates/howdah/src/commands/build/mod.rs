@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use howdah_build::{Builder, Built, Options, Target};
-use howdah_image::{Reference, Registry, RegistryOptions, Store};
+use howdah_image::{Reference, Registry, Store};
 use howdah_runtime::Runtime;
 
-use super::transfer::docker_config;
+use super::transfer::{self, registry_options};
 use super::{CommandError, Context, rootless};
 use check::CheckArgs;
 use output::Output;
@@ -116,7 +116,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
         rootless::tell(ids);
     }
     check::before_build(&store, &targets, &|name| {
-        pull(&store, &std::env::current_exe().ok()?, name).ok()
+        pull(&store, &std::env::current_exe().ok()?, name, Mode::Quiet).ok()
     })?;
     let built = build_targets(context, &store, &targets, &options, mode)?;
     if mode != Mode::Quiet {
@@ -152,7 +152,7 @@ pub(crate) fn build_targets(
     })?;
     let runtime = Runtime::new(context.runtime_directory(), &executable)?;
     let progress = Progress::start(mode);
-    let pull = |name: &str| pull(store, &executable, name);
+    let pull = |name: &str| pull(store, &executable, name, mode);
     let builder = Builder {
         store,
         runtime: &runtime,
@@ -175,6 +175,7 @@ fn pull(
     store: &Store,
     executable: &Path,
     name: &str,
+    mode: Mode,
 ) -> Result<howdah_image::Image, Box<dyn std::error::Error + Send + Sync>> {
     let reference: Reference = name.parse()?;
     if matches!(name, "howdah" | "howdah:latest") {
@@ -182,11 +183,13 @@ fn pull(
             store, executable, &reference,
         )?);
     }
-    let options = RegistryOptions {
-        docker_config: docker_config(),
-        ..RegistryOptions::default()
-    };
-    Ok(Registry::new(options)?.pull(store, &reference, &|_| {})?)
+    // Bases are fetched before the steps are known, so no display of them is on the screen yet.
+    let what = format!("pulling {}", reference.familiar());
+    let progress = transfer::Progress::new(what, mode == Mode::Quiet);
+    let registry = Registry::new(registry_options())?;
+    let pulled = registry.pull(store, &reference, &|notice| progress.tell(notice));
+    progress.finish();
+    Ok(pulled?)
 }
 
 /// What a command line asks to build.

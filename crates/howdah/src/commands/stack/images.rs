@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use howdah_build::Options;
 use howdah_compose::{Project, PullPolicy, Service, ServiceImage};
-use howdah_image::{Image, Reference, Registry, RegistryOptions, Store};
+use howdah_image::{Image, Reference, Registry, Store};
 
 use super::super::build::{Mode, build_targets, compose};
-use super::super::transfer::{Progress, docker_config, with_hint};
+use super::super::transfer::{Progress, registry_options, with_hint};
 use super::super::{CommandError, Context};
 
 /// What may be done to get an image.
@@ -150,13 +150,9 @@ fn find_or_pull(
 
 fn pull(store: &Store, name: &str) -> Result<Image, CommandError> {
     let reference: Reference = name.parse()?;
-    let options = RegistryOptions {
-        docker_config: docker_config(),
-        ..RegistryOptions::default()
-    };
-    let registry = Registry::new(options)?;
-    let progress = Progress::new("pulling", false);
-    let pulled = registry.pull(store, &reference, &|transfer| progress.tell(transfer));
+    let registry = Registry::new(registry_options())?;
+    let progress = Progress::new(format!("pulling {}", reference.familiar()), false);
+    let pulled = registry.pull(store, &reference, &|notice| progress.tell(notice));
     progress.finish();
     pulled.map_err(with_hint)
 }
