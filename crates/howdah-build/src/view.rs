@@ -10,6 +10,8 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use howdah_image::namespace::opaque_attribute;
+
 use crate::tree::{self, Entry, Kind, Tree, TreePath};
 
 /// The merged tree of snapshots.
@@ -156,8 +158,7 @@ pub(crate) fn is_whiteout(metadata: &std::fs::Metadata) -> bool {
 
 /// Whether this directory hides the lower ones of its name.
 pub(crate) fn is_opaque(directory: &Path) -> bool {
-    xattr::get(directory, howdah_image::layer::opaque_attribute())
-        .is_ok_and(|value| value.as_deref() == Some(b"y"))
+    xattr::get(directory, opaque_attribute()).is_ok_and(|value| value.as_deref() == Some(b"y"))
 }
 
 fn directory(path: &[u8], merged: &Roots) -> io::Result<Option<Entry>> {

@@ -10,6 +10,7 @@ mod digest;
 mod image;
 pub mod layer;
 mod manifest;
+pub mod namespace;
 mod reference;
 pub mod registry;
 mod store;

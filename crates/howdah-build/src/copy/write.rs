@@ -10,11 +10,12 @@ use std::time::{Duration, SystemTime};
 
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 use rayon::prelude::*;
-use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Timespec, Timestamps, Uid};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps};
 
 use super::{Content, CopyError, Placed};
 use crate::context::extended_attributes;
 use crate::tree::{self, Kind, TreePath};
+use howdah_image::namespace;
 
 /// One file to write.
 #[derive(Debug)]
@@ -158,10 +159,7 @@ impl Writer<'_> {
             Content::File { .. } => xattr::get(target, "security.capability").unwrap_or_default(),
             _ => None,
         };
-        let (uid, gid) = (
-            Uid::from_raw(placed.owner.uid),
-            Gid::from_raw(placed.owner.gid),
-        );
+        let (uid, gid) = namespace::owner(placed.owner.uid, placed.owner.gid);
         rustix::fs::chownat(CWD, target, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
         if !matches!(placed.kind, Kind::Symlink(_)) {
             fs_err::set_permissions(target, Permissions::from_mode(placed.mode))?;

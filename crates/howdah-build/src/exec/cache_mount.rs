@@ -6,9 +6,8 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use howdah_dockerfile::Sharing;
-use howdah_image::{SnapshotId, Store};
+use howdah_image::{SnapshotId, Store, namespace};
 use howdah_solver::{Cancel, Key};
-use rustix::fs::{Gid, Uid};
 
 use super::RunError;
 use crate::cache::{KeyLock, KeyLocks};
@@ -70,11 +69,8 @@ fn make(path: &Path, id: &str, attributes: Attributes) -> io::Result<()> {
     fs_err::write(new.join("id"), id)?;
     let data = new.join("data");
     fs_err::create_dir(&data)?;
-    rustix::fs::chown(
-        &data,
-        Some(Uid::from_raw(attributes.uid)),
-        Some(Gid::from_raw(attributes.gid)),
-    )?;
+    let (uid, gid) = namespace::owner(attributes.uid, attributes.gid);
+    rustix::fs::chown(&data, Some(uid), Some(gid))?;
     fs_err::set_permissions(&data, Permissions::from_mode(attributes.mode))?;
     match fs_err::rename(&new, path) {
         // Another build was faster.

@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::mount::{MsFlags, mount};
-use rustix::fs::{Gid, Uid};
+
+use howdah_image::namespace;
 
 use super::RunError;
 use crate::op::Attributes;
@@ -31,11 +32,8 @@ pub(super) fn file(
     let path = directory.join(Path::new(name).file_name().unwrap_or_default());
     let write = || {
         fs_err::write(&path, content)?;
-        rustix::fs::chown(
-            &path,
-            Some(Uid::from_raw(attributes.uid)),
-            Some(Gid::from_raw(attributes.gid)),
-        )?;
+        let (uid, gid) = namespace::owner(attributes.uid, attributes.gid);
+        rustix::fs::chown(&path, Some(uid), Some(gid))?;
         fs_err::set_permissions(&path, Permissions::from_mode(attributes.mode))
     };
     write().map_err(RunError::io("write", &path))?;

@@ -5,10 +5,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::{Arc, PoisonError};
 
 use howdah_dockerfile::{Network, Security};
-use howdah_image::{SnapshotId, Staging};
+use howdah_image::{SnapshotId, Staging, namespace};
 use howdah_runtime::{ContainerSpec, Exit, Rootfs, Stdio};
 use howdah_solver::{Cancel, VertexId};
-use rustix::fs::{Gid, Uid};
 
 use super::follow::follow;
 use super::mounts::{MountSources, Prepared, enter_namespace, needs_namespace};
@@ -110,11 +109,8 @@ impl Worker<'_> {
         let upper = staging.upper();
         let set = || {
             if let Some(entry) = root.view(self.store).entry(b"")? {
-                rustix::fs::chown(
-                    upper,
-                    Some(Uid::from_raw(entry.uid)),
-                    Some(Gid::from_raw(entry.gid)),
-                )?;
+                let (uid, gid) = namespace::owner(entry.uid, entry.gid);
+                rustix::fs::chown(upper, Some(uid), Some(gid))?;
                 fs_err::set_permissions(upper, Permissions::from_mode(entry.mode))?;
             }
             Ok(())

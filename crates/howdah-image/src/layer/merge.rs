@@ -12,7 +12,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use super::{LayerError, WHITEOUT_PREFIX, opaque_attribute};
+use super::{LayerError, WHITEOUT_PREFIX};
+use crate::namespace::opaque_attribute;
 
 /// One thing the merged layer says.
 #[derive(Debug)]

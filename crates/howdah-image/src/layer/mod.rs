@@ -14,7 +14,6 @@ use std::collections::HashSet;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::sync::OnceLock;
 
 use crate::{Digest, DigestReader};
 
@@ -46,20 +45,6 @@ impl Default for Limits {
 const WHITEOUT_PREFIX: &[u8] = b".wh.";
 /// Says of its directory: nothing of lower layers shows through.
 const OPAQUE_MARKER: &[u8] = b".wh..wh..opq";
-
-/// The same in an overlay lower directory (kernel documentation, overlayfs.rst): an attribute that is `y`. A user namespace has
-/// no `trusted.*` attributes, so overlays that are mounted in one use `user.*`.
-pub fn opaque_attribute() -> &'static str {
-    static NAME: OnceLock<&str> = OnceLock::new();
-    NAME.get_or_init(|| {
-        // The first user namespace's (`PROC_USER_INIT_INO`, include/linux/proc_ns.h).
-        const INITIAL: u64 = 0xEFFF_FFFD;
-        match fs_err::metadata("/proc/self/ns/user") {
-            Ok(namespace) if namespace.ino() != INITIAL => "user.overlay.opaque",
-            _ => "trusted.overlay.opaque",
-        }
-    })
-}
 
 /// Unpacks a layer, compressed or not, into the empty directory `into`. Gives the digest of the tar: the layer's diff id.
 ///

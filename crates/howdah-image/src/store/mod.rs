@@ -69,7 +69,7 @@ impl Store {
     }
 
     /// Where the sealed tree `id` is, or would be: an overlay lower with character devices 0:0 as whiteouts and
-    /// [`opaque_attribute`](crate::layer::opaque_attribute).
+    /// [`opaque_attribute`](crate::namespace::opaque_attribute).
     pub fn snapshot_path(&self, id: &SnapshotId) -> PathBuf {
         self.0.root.join("snapshots").join(id.as_str())
     }

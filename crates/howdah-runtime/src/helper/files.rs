@@ -26,6 +26,11 @@ const FALLBACK_SERVERS: [IpAddr; 2] = [
 /// systemd-resolved's file with the true upstream servers, which its stub on 127.0.0.53 hides.
 const UPSTREAM: &str = "/run/systemd/resolve/resolv.conf";
 
+/// apt gives up when it cannot become `_apt` to fetch packages; it looks at who it is, so pretending does not help.
+pub(super) const APT_AS_ROOT: &str = "APT::Sandbox::User \"root\";\n";
+/// Where apt is told so.
+pub(super) const APT_DIRECTORY: &str = "/etc/apt/apt.conf.d";
+
 /// Writes the files into `bundle`.
 pub(super) fn write(bundle: &Path, spec: &ContainerSpec) -> io::Result<()> {
     fs_err::write(bundle.join("hosts"), hosts(spec))?;

@@ -58,7 +58,7 @@ fn defaults(spec: &ContainerSpec, sources: &Sources<'_>) -> Vec<Planned> {
         "mode=0620",
     ];
     // The group tty, where there is one: the filesystem refuses an id that is not mapped.
-    terminals.extend((!in_user_namespace || rootless::has_group(5)).then_some("gid=5"));
+    terminals.extend((!in_user_namespace || !rootless::is_single()).then_some("gid=5"));
     let mut mounts = vec![
         special("/proc", "proc", &["nosuid", "noexec", "nodev"]),
         special(
@@ -164,7 +164,7 @@ fn special(target: &str, kind: &'static str, options: &[&str]) -> Planned {
 
 /// A bind mount takes what is mounted below its source along, so read-only must hold there too (`mount_setattr(2)`,
 /// `AT_RECURSIVE`; `rro` to libcontainer).
-fn bind(source: &Path, target: &Path, read_only: bool, point: Kind) -> Planned {
+pub(super) fn bind(source: &Path, target: &Path, read_only: bool, point: Kind) -> Planned {
     let options = if read_only {
         vec!["rbind", "ro", "rro"]
     } else {

@@ -6,13 +6,14 @@ use std::path::Path;
 use rustix::mount::mount_bind;
 
 use super::container::Remains;
-use super::mounts::{Planned, Sources, outermost, plan};
+use super::mounts::{Planned, Sources, bind, outermost, plan};
 use super::root::Root;
+use super::stubs::Kind;
 use super::{bundle, files};
 use crate::cgroup::{Cgroup, Version};
 use crate::protocol::{Failure, Step};
 use crate::records::Entry;
-use crate::{ContainerSpec, Mount, Network};
+use crate::{ContainerSpec, Mount, Network, rootless};
 
 /// Makes the files, mount points and directories that the mounts and the program need.
 pub(super) fn mounts(
@@ -37,7 +38,10 @@ pub(super) fn mounts(
         cgroups: &cgroups,
         version: remains.cgroup.version,
     };
-    let planned = plan(spec, &sources)?;
+    let mut planned = plan(spec, &sources)?;
+    if rootless::is_single() {
+        planned.extend(apt_as_root(&entry.rootfs(), &bundle).step("configure apt")?);
+    }
     let (rootfs, upper) = (entry.rootfs(), spec.rootfs.upper.clone());
     for mount in outermost(&planned) {
         let target = &mount.target;
@@ -48,6 +52,18 @@ pub(super) fn mounts(
     }
     make_working_directory(spec, &planned, &rootfs)?;
     Ok(planned)
+}
+
+/// Where root is alone, apt has to be told; it reads the names of its files in order.
+fn apt_as_root(rootfs: &Path, bundle: &Path) -> std::io::Result<Option<Planned>> {
+    let directory = Path::new(files::APT_DIRECTORY);
+    if Root::open(rootfs)?.kind(directory)? != Some(rustix::fs::FileType::Directory) {
+        return Ok(None);
+    }
+    let source = bundle.join("apt.conf");
+    fs_err::write(&source, files::APT_AS_ROOT)?;
+    let target = directory.join("zz-howdah-single-id");
+    Ok(Some(bind(&source, &target, true, Kind::File)))
 }
 
 /// Like `WORKDIR`: made when missing, and it stays. Below a mount it can only be made, and is, by whoever owns that.

@@ -14,8 +14,39 @@ use nix::libc;
 use super::capabilities::Names;
 use crate::protocol::{Failure, Step};
 use crate::records::write_bytes;
+use crate::rootless;
 
 const PROFILE: &str = include_str!("seccomp_profile.txt");
+/// What changes an owner or a user. Where root is the only one there is nothing to change to, and package managers would give
+/// up; told that it has been done they go on, and everything stays root's. The way of Charliecloud's
+/// `--force=seccomp`.
+const PRETENDED: [&str; 25] = [
+    "chown",
+    "chown32",
+    "fchown",
+    "fchown32",
+    "fchownat",
+    "lchown",
+    "lchown32",
+    "setfsgid",
+    "setfsgid32",
+    "setfsuid",
+    "setfsuid32",
+    "setgid",
+    "setgid32",
+    "setgroups",
+    "setgroups32",
+    "setregid",
+    "setregid32",
+    "setresgid",
+    "setresgid32",
+    "setresuid",
+    "setresuid32",
+    "setreuid",
+    "setreuid32",
+    "setuid",
+    "setuid32",
+];
 /// Size of one instruction (`struct sock_filter`).
 const INSTRUCTION_BYTES: usize = 8;
 
@@ -32,6 +63,7 @@ impl Filter {
         (
             PROFILE,
             capabilities,
+            rootless::is_single(),
             std::env::consts::ARCH,
             env!("CARGO_PKG_VERSION"),
         )
@@ -109,9 +141,20 @@ fn assemble(capabilities: &Names) -> Result<ScmpFilterContext, libseccomp::error
     }
     // A binary tree: a call is judged after a dozen comparisons, not after some hundreds.
     context.set_ctl_optimize(2)?;
+    let pretended: &[&str] = if rootless::is_single() {
+        &PRETENDED
+    } else {
+        &[]
+    };
+    for call in pretended
+        .iter()
+        .filter_map(|name| ScmpSyscall::from_name(name).ok())
+    {
+        context.add_rule(ScmpAction::Errno(0), call)?;
+    }
     for rule in rules(PROFILE, capabilities, std::env::consts::ARCH) {
         let action = rule.errno.map_or(ScmpAction::Allow, ScmpAction::Errno);
-        for name in &rule.names {
+        for name in rule.names.iter().filter(|name| !pretended.contains(name)) {
             // A name that this libseccomp does not know yet stays refused.
             let Ok(call) = ScmpSyscall::from_name(name) else {
                 continue;

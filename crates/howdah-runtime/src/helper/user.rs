@@ -3,6 +3,7 @@
 
 use super::root::Root;
 use crate::protocol::{Failure, Step};
+use crate::rootless;
 
 /// A resolved user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +15,18 @@ pub(super) struct User {
     pub(super) groups: Vec<u32>,
     /// Home directory; `/` for a number without an entry, as Docker has it.
     pub(super) home: String,
+}
+
+impl User {
+    /// The same, where nobody but root exists.
+    fn squashed(self) -> Self {
+        Self {
+            uid: 0,
+            gid: 0,
+            groups: Vec::new(),
+            home: self.home,
+        }
+    }
 }
 
 struct PasswdEntry<'a> {
@@ -38,12 +51,17 @@ pub(super) fn resolve(root: &Root, user: &str, additional: &[String]) -> Result<
             .unwrap_or_default();
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
-    resolve_in(
+    let resolved = resolve_in(
         &read("/etc/passwd")?,
         &read("/etc/group")?,
         user,
         additional,
-    )
+    )?;
+    Ok(if rootless::is_single() {
+        resolved.squashed()
+    } else {
+        resolved
+    })
 }
 
 fn resolve_in(

@@ -157,13 +157,9 @@ pub(crate) fn may_set_groups() -> bool {
     fs_err::read_to_string("/proc/self/setgroups").is_ok_and(|answer| answer.trim() == "allow")
 }
 
-/// Whether files can belong to this group here.
-pub(crate) fn has_group(gid: u32) -> bool {
-    outside::own_map("/proc/self/gid_map").is_ok_and(|extents| {
-        extents
-            .iter()
-            .any(|[first, _, count]| (*first..first.saturating_add(*count)).contains(&gid))
-    })
+/// Whether root is the only one here.
+pub(crate) fn is_single() -> bool {
+    outside::own_map("/proc/self/uid_map").is_ok_and(|extents| matches!(extents[..], [[_, _, 1]]))
 }
 
 fn wanted_maps(uid: u32, gid: u32) -> Result<Result<Maps, WhySingle>, RootlessError> {

@@ -9,6 +9,7 @@
 mod user;
 
 mod ranges;
+mod single;
 
 use std::path::Path;
 use std::process::Command;

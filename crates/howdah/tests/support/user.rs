@@ -22,10 +22,15 @@ impl User {
     /// A user with 65536 subordinate ids.
     pub(crate) fn with_ranges() -> User {
         let user = User::without_ranges();
+        user.add_ranges();
+        user
+    }
+
+    /// Gives it 65536 subordinate ids.
+    pub(crate) fn add_ranges(&self) {
         run(Command::new("usermod")
             .args(["--add-subuids", RANGE, "--add-subgids", RANGE])
-            .arg(&user.name));
-        user
+            .arg(&self.name));
     }
 
     /// A user that has its own id only.

@@ -8,12 +8,13 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 
+use super::super::LayerError;
 use super::super::tar::{Entry, Kind, Metadata};
-use super::super::{LayerError, opaque_attribute};
 use super::{contained_path, display, open_in};
+use crate::namespace;
 
 /// An entry's place: its directory, open, and its name in there.
 pub(super) struct Place<'a> {
@@ -160,7 +161,11 @@ pub(super) fn link(
     .map_err(place.error("make the hard link"))
 }
 
-pub(super) fn make_node(place: &Place<'_>, metadata: &Metadata) -> Result<(), LayerError> {
+/// Gives whether it was made: a user namespace has no devices. The layer itself keeps them, as it leaves the way it came.
+pub(super) fn make_node(place: &Place<'_>, metadata: &Metadata) -> Result<bool, LayerError> {
+    if metadata.kind != Kind::Fifo && namespace::is_restricted() {
+        return Ok(false);
+    }
     let kind = match metadata.kind {
         Kind::CharacterDevice => FileType::CharacterDevice,
         Kind::BlockDevice => FileType::BlockDevice,
@@ -174,7 +179,8 @@ pub(super) fn make_node(place: &Place<'_>, metadata: &Metadata) -> Result<(), La
         Mode::RUSR | Mode::WUSR,
         device,
     )
-    .map_err(place.error("make the device"))
+    .map_err(place.error("make the device"))?;
+    Ok(true)
 }
 
 /// Hides what lower layers have at the place: a character device 0:0 (overlayfs.rst, "whiteouts and opaque directories").
@@ -203,7 +209,7 @@ pub(super) fn place_of_parent(place: &Place<'_>) -> PathBuf {
 
 pub(super) fn set_opaque(path: &Path) -> Result<(), LayerError> {
     // Follows, because `path` may be a link of /proc; the callers know that a directory is there.
-    xattr::set_deref(path, opaque_attribute(), b"y").map_err(|source| LayerError::Io {
+    xattr::set_deref(path, namespace::opaque_attribute(), b"y").map_err(|source| LayerError::Io {
         action: "make opaque",
         path: path.to_owned(),
         source,
@@ -219,15 +225,10 @@ pub(super) fn set_attributes(place: &Place<'_>, metadata: &Metadata) -> Result<(
             what: "has an owner out of range",
         });
     };
+    let (uid, gid) = namespace::owner(uid, gid);
     let no_follow = AtFlags::SYMLINK_NOFOLLOW;
-    rustix::fs::chownat(
-        place.parent,
-        place.name,
-        Some(Uid::from_raw(uid)),
-        Some(Gid::from_raw(gid)),
-        no_follow,
-    )
-    .map_err(place.error("set the owner of"))?;
+    rustix::fs::chownat(place.parent, place.name, Some(uid), Some(gid), no_follow)
+        .map_err(place.error("set the owner of"))?;
     if metadata.kind != Kind::Symlink {
         // The entry was just made and is no link, so following makes no difference; fchmodat(2) has no AT_SYMLINK_NOFOLLOW.
         rustix::fs::chmodat(

@@ -126,7 +126,11 @@ impl Tree {
                 rustix::fs::symlinkat(OsStr::from_bytes(&metadata.link), place.parent, name)
                     .map_err(place.error("make the symbolic link"))?;
             }
-            Kind::CharacterDevice | Kind::BlockDevice | Kind::Fifo => make_node(&place, metadata)?,
+            Kind::CharacterDevice | Kind::BlockDevice | Kind::Fifo => {
+                if !make_node(&place, metadata)? {
+                    return Ok(());
+                }
+            }
         }
         if metadata.kind != Kind::HardLink {
             set_attributes(&place, metadata)?;
