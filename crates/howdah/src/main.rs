@@ -9,6 +9,10 @@ use clap::{Parser, Subcommand};
 use commands::rootless::{self, Need};
 use commands::{CommandError, Context};
 
+/// A no-change build is mostly small allocations on all cores; glibc's allocator asks the kernel for each few pages.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Debug, Parser)]
 #[command(name = "howdah", version, about, max_term_width = 100)]
 struct Arguments {
