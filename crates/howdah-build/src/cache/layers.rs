@@ -161,7 +161,7 @@ impl Memory {
         self.store.database().with(|connection| {
             let sql = "INSERT OR REPLACE INTO build_contexts (path, stats) VALUES (?1, ?2)";
             connection
-                .execute(sql, (context, stats.to_bytes()))
+                .execute(sql, (context, stats.as_bytes()))
                 .map(drop)
         })
     }

@@ -11,7 +11,7 @@ use howdah_dockerfile::ignore::{Directory, Ignore};
 use rayon::prelude::*;
 
 use super::content::digest_file;
-use super::stat::{Stat, StatCache};
+use super::stat::{Recorder, Stat, StatCache};
 use crate::tree::{self, Entry, Kind, Tree, TreePath};
 use crate::view;
 
@@ -144,13 +144,13 @@ impl Tree for Scan {
 }
 
 fn cache(found: &Found, read: SystemTime) -> StatCache {
-    let mut cache = StatCache::default();
+    let mut cache = Recorder::default();
     for (entry, stat) in &found.entries {
         if let Some(digest) = entry.digest {
             cache.remember(&entry.path, *stat, digest, read);
         }
     }
-    cache
+    cache.finish()
 }
 
 /// The root and everything below it.

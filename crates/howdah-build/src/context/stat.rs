@@ -15,7 +15,7 @@ const TICK: Duration = Duration::from_millis(20);
 /// FAT keeps times in steps of two seconds; filesystems that cut off the nanoseconds are taken for as coarse.
 const COARSE: Duration = Duration::from_secs(2);
 /// Another number, another format: old caches are read as empty.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// What is compared to find out whether a file has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,90 +89,99 @@ impl Stat {
     }
 }
 
-/// The files of one context that were read, in the order of [`crate::tree::compare`].
-#[derive(Clone, Debug, Default, PartialEq)]
+/// The files of one context that were read, in the order of [`crate::tree::compare`]. It stays the blob that the database
+/// keeps, because a build of many files looks at each of them just once.
+///
+/// The format byte, the number of files (`u32`), then for each file: how many bytes of its path are those of the file
+/// before, how many follow (`u16` each), those bytes, the fields of its [`Stat`] (`u64` each), its digest (32 bytes).
+/// Numbers are little-endian.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct StatCache {
-    files: Vec<(TreePath, Stat, Key)>,
+    bytes: Vec<u8>,
+}
+
+const HEADER: usize = 1 + size_of::<u32>();
+
+impl Default for StatCache {
+    fn default() -> Self {
+        let mut bytes = vec![0; HEADER];
+        bytes[0] = FORMAT;
+        Self { bytes }
+    }
 }
 
 impl StatCache {
     /// Looks up paths that come in the cache's own order: one pass over both.
     pub(crate) fn cursor(&self) -> Cursor<'_> {
-        Cursor { rest: &self.files }
-    }
-
-    /// Adds a file that was read at `read`, unless it may still change unseen. Files come in order.
-    pub(crate) fn remember(&mut self, path: &[u8], stat: Stat, digest: Key, read: SystemTime) {
-        if !stat.is_racy(read) {
-            self.files.push((path.to_vec(), stat, digest));
-        }
+        let mut cursor = Cursor {
+            rest: self.bytes.get(HEADER..).unwrap_or_default(),
+            path: TreePath::new(),
+            file: None,
+        };
+        cursor.advance();
+        cursor
     }
 
     /// How many files are remembered.
-    pub(crate) fn len(&self) -> usize {
-        self.files.len()
+    pub(crate) fn len(&self) -> u32 {
+        let mut count = &self.bytes[1..HEADER];
+        take(&mut count).map_or(0, u32::from_le_bytes)
     }
 
-    /// One blob; a path shares its beginning with the one before.
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![FORMAT];
-        let mut previous: &[u8] = &[];
-        for (path, stat, digest) in &self.files {
-            let limit = usize::from(u16::MAX);
-            let shared = previous
-                .iter()
-                .zip(path)
-                .take_while(|(left, right)| left == right)
-                .count()
-                .min(limit);
-            let (Ok(prefix), Ok(suffix)) =
-                (u16::try_from(shared), u16::try_from(path.len() - shared))
-            else {
-                continue;
-            };
-            bytes.extend(prefix.to_le_bytes());
-            bytes.extend(suffix.to_le_bytes());
-            bytes.extend(&path[shared..]);
-            stat.fields()
-                .iter()
-                .for_each(|field| bytes.extend(field.to_le_bytes()));
-            bytes.extend(digest.as_bytes());
-            previous = path;
-        }
-        bytes
+    /// One blob.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
-    /// Reads a blob back. Anything unexpected in it ends the reading: a file too few is only read again.
+    /// Takes a blob back. Anything unexpected in it ends the reading: a file too few is only read again.
     pub(crate) fn from_bytes(bytes: &[u8]) -> StatCache {
-        let mut cache = StatCache::default();
-        let Some((&FORMAT, mut rest)) = bytes.split_first() else {
-            return cache;
-        };
-        let mut path = TreePath::new();
-        while let Some(file) = read_file(&mut rest, &mut path) {
-            cache.files.push(file);
+        if bytes.len() < HEADER || bytes[0] != FORMAT {
+            return StatCache::default();
         }
-        cache
+        StatCache {
+            bytes: bytes.to_vec(),
+        }
     }
 }
 
-fn read_file(rest: &mut &[u8], path: &mut TreePath) -> Option<(TreePath, Stat, Key)> {
-    let prefix = usize::from(u16::from_le_bytes(take(rest)?));
-    let suffix = usize::from(u16::from_le_bytes(take(rest)?));
-    if prefix > path.len() {
-        return None;
+/// Writes a [`StatCache`].
+#[derive(Debug, Default)]
+pub(crate) struct Recorder {
+    cache: StatCache,
+    /// The path that was written last.
+    last: TreePath,
+}
+
+impl Recorder {
+    /// Adds a file that was read at `read`, unless it may still change unseen. Files come in order.
+    pub(crate) fn remember(&mut self, path: &[u8], stat: Stat, digest: Key, read: SystemTime) {
+        if stat.is_racy(read) {
+            return;
+        }
+        let equal = |(left, right): &(&u8, &u8)| left == right;
+        let shared = self.last.iter().zip(path).take_while(equal).count();
+        let shared = shared.min(usize::from(u16::MAX));
+        let (Ok(prefix), Ok(suffix)) = (u16::try_from(shared), u16::try_from(path.len() - shared))
+        else {
+            return;
+        };
+        let bytes = &mut self.cache.bytes;
+        bytes.extend(prefix.to_le_bytes());
+        bytes.extend(suffix.to_le_bytes());
+        bytes.extend(&path[shared..]);
+        for field in stat.fields() {
+            bytes.extend(field.to_le_bytes());
+        }
+        bytes.extend(digest.as_bytes());
+        self.last.truncate(shared);
+        self.last.extend(&path[shared..]);
+        let count = self.cache.len() + 1;
+        self.cache.bytes[1..HEADER].copy_from_slice(&count.to_le_bytes());
     }
-    path.truncate(prefix);
-    path.extend(rest.split_off(..suffix)?);
-    let mut fields = [0; 8];
-    for field in &mut fields {
-        *field = u64::from_le_bytes(take(rest)?);
+
+    pub(crate) fn finish(self) -> StatCache {
+        self.cache
     }
-    Some((
-        path.clone(),
-        Stat::from_fields(fields),
-        Key::from(take::<32>(rest)?),
-    ))
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
@@ -182,20 +191,43 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
 /// A place in a [`StatCache`].
 #[derive(Debug)]
 pub(crate) struct Cursor<'a> {
-    rest: &'a [(TreePath, Stat, Key)],
+    rest: &'a [u8],
+    path: TreePath,
+    /// The file at [`Cursor::path`]; `None` at the end.
+    file: Option<(Stat, Key)>,
 }
 
 impl Cursor<'_> {
     /// The digest of a file if it has not changed. Paths must be asked for in order.
     pub(crate) fn find(&mut self, path: &[u8], stat: &Stat) -> Option<Key> {
-        while let Some(((known, known_stat, digest), rest)) = self.rest.split_first() {
-            match crate::tree::compare(known, path) {
-                std::cmp::Ordering::Less => self.rest = rest,
-                std::cmp::Ordering::Equal => return (known_stat == stat).then_some(*digest),
+        while let Some((known, digest)) = &self.file {
+            match crate::tree::compare(&self.path, path) {
+                std::cmp::Ordering::Less => self.advance(),
+                std::cmp::Ordering::Equal => return (known == stat).then_some(*digest),
                 std::cmp::Ordering::Greater => return None,
             }
         }
         None
+    }
+
+    fn advance(&mut self) {
+        self.file = self.read();
+    }
+
+    fn read(&mut self) -> Option<(Stat, Key)> {
+        let prefix = usize::from(u16::from_le_bytes(take(&mut self.rest)?));
+        let suffix = usize::from(u16::from_le_bytes(take(&mut self.rest)?));
+        if prefix > self.path.len() {
+            return None;
+        }
+        self.path.truncate(prefix);
+        self.path.extend(self.rest.split_off(..suffix)?);
+        let mut fields = [0; 8];
+        for field in &mut fields {
+            *field = u64::from_le_bytes(take(&mut self.rest)?);
+        }
+        let digest = Key::from(take::<32>(&mut self.rest)?);
+        Some((Stat::from_fields(fields), digest))
     }
 }
 
@@ -216,25 +248,37 @@ mod tests {
 
     #[test]
     fn a_blob_reads_back() {
-        let mut cache = StatCache::default();
+        let mut cache = Recorder::default();
         let read = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
-        for path in ["app/a.php", "app/b.php", "app/b/c", "z"] {
+        for path in ["app/a.php", "app/b/c", "app/b.php", "z"] {
             cache.remember(path.as_bytes(), stat(-5, 7), Key::of(path.as_bytes()), read);
         }
-        assert_eq!(StatCache::from_bytes(&cache.to_bytes()), cache);
-        assert_eq!(cache.len(), 4);
+        let read_back = StatCache::from_bytes(cache.finish().as_bytes());
+        let mut cursor = read_back.cursor();
+        for path in ["app/a.php", "app/b/c", "app/b.php", "z"] {
+            let digest = cursor.find(path.as_bytes(), &stat(-5, 7));
+            assert_eq!(digest, Some(Key::of(path.as_bytes())));
+        }
+        assert_eq!(read_back.len(), 4);
     }
 
     #[test]
     fn a_damaged_blob_is_no_danger() {
-        let mut cache = StatCache::default();
+        let mut cache = Recorder::default();
         cache.remember(b"a/b", stat(1, 1), Key::of(b""), SystemTime::now());
-        let bytes = cache.to_bytes();
+        let find = |bytes: &[u8]| {
+            StatCache::from_bytes(bytes)
+                .cursor()
+                .find(b"a/b", &stat(1, 1))
+        };
+        let cache = cache.finish();
+        let bytes = cache.as_bytes();
+        assert!(find(bytes).is_some());
         for length in 0..bytes.len() {
-            assert_eq!(StatCache::from_bytes(&bytes[..length]).len(), 0);
+            assert_eq!(find(&bytes[..length]), None);
         }
-        assert_eq!(StatCache::from_bytes(&[1, 255, 255, 1, 0, b'x']).len(), 0);
-        assert_eq!(StatCache::from_bytes(&[9]).len(), 0);
+        assert_eq!(find(&[FORMAT, 1, 0, 0, 0, 255, 255, 1, 0, b'x']), None);
+        assert_eq!(find(&[9]), None);
     }
 
     #[test]
@@ -251,9 +295,10 @@ mod tests {
 
     #[test]
     fn any_difference_in_the_stat_is_a_change() {
-        let mut cache = StatCache::default();
+        let mut cache = Recorder::default();
         cache.remember(b"a", stat(1, 1), Key::of(b"a"), SystemTime::now());
         cache.remember(b"b", stat(1, 1), Key::of(b"b"), SystemTime::now());
+        let cache = cache.finish();
         assert_eq!(cache.cursor().find(b"b", &stat(1, 1)), Some(Key::of(b"b")));
         assert_eq!(
             cache.cursor().find(
