@@ -16,10 +16,10 @@ PACKAGES := build-essential pkg-config libseccomp-dev ca-certificates nftables m
 # What only the tests drive: a small root filesystem, a registry, an independent reader of images, Docker, HTTP clients.
 TEST_PACKAGES := busybox-static docker-registry skopeo docker.io curl jq uidmap slirp4netns
 
-.PHONY: help deps deps-test build install up down test check bench clean
+.PHONY: help deps deps-test build install up down test check buildkit conformance-record bench clean
 
 help: ## Show the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 deps: ## Install what building and running need
 	@.ci/packages $(PACKAGES)
@@ -48,6 +48,16 @@ check: deps ## Formatting, lints, documentation
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --locked --document-private-items
+
+BUILDKIT := crates/howdah/tests/conformance/buildkit
+
+buildkit: ## Build the pinned BuildKit into target/buildkit (needs Go)
+	@mkdir -p target/buildkit
+	go build -C $(BUILDKIT) -ldflags '-s -w' -o $(CURDIR)/target/buildkit/ tool
+
+conformance-record: deps-test buildkit ## Ask BuildKit for the outcomes of the conformance cases; CASES=group::name for some
+	@.ci/packages runc
+	$(SUDO) cargo test --locked -p howdah --test conformance -- record $(CURDIR)/target/buildkit $(CASES)
 
 bench: deps-test ## Time the example's builds beside Docker's BuildKit
 	cargo bench --locked -p howdah --bench build

@@ -114,20 +114,12 @@ impl Plan {
         destination: &Destination,
         image: &View,
     ) -> Result<Plan, CopyError> {
-        let io = || CopyError::io(format!("look up `{}` in the image", destination.path));
-        let target = tree::resolve(image, destination.path.as_bytes()).map_err(io())?;
-        let is_directory = image
-            .entry(&target)
-            .map_err(io())?
+        let (mut planner, target) = Planner::new(destination, image)?;
+        let is_directory = planner
+            .in_image(&target)?
             .is_some_and(|entry| entry.is_directory());
-        let mut planner = Planner {
-            plan: Plan::default(),
-            destination,
-            image,
-            keep_owner: false,
-            listed: BTreeMap::new(),
-        };
-        if destination.into_directory {
+        // Wildcards that match nothing make nothing.
+        if destination.into_directory && !sources.is_empty() {
             planner.make_directory(&target)?;
         }
         for source in sources {
@@ -163,6 +155,13 @@ impl Plan {
         Ok(plan)
     }
 
+    /// The destination as a directory, and nothing in it.
+    pub(crate) fn directory(destination: &Destination, image: &View) -> Result<Plan, CopyError> {
+        let (mut planner, target) = Planner::new(destination, image)?;
+        planner.make_directory(&target)?;
+        Ok(planner.plan)
+    }
+
     /// The layer's own key: everything in it, and nothing of what is below it but the directories it passes through.
     pub(crate) fn key(&self) -> Key {
         let mut digest = TreeDigest::default();
@@ -183,7 +182,24 @@ struct Planner<'a> {
     listed: BTreeMap<TreePath, BTreeSet<Vec<u8>>>,
 }
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
+    /// An empty plan, and where the destination really is.
+    fn new(
+        destination: &'a Destination,
+        image: &'a View,
+    ) -> Result<(Planner<'a>, TreePath), CopyError> {
+        let io = CopyError::io(format!("look up `{}` in the image", destination.path));
+        let target = tree::resolve(image, destination.path.as_bytes()).map_err(io)?;
+        let planner = Planner {
+            plan: Plan::default(),
+            destination,
+            image,
+            keep_owner: false,
+            listed: BTreeMap::new(),
+        };
+        Ok((planner, target))
+    }
+
     fn selected(
         &mut self,
         selected: &Selected,

@@ -138,7 +138,8 @@ fn expand(tree: &dyn Tree, pattern: &Pattern) -> std::io::Result<Vec<Matched>> {
     }
     let mut matched = Vec::new();
     for path in found {
-        if tree.entry(&path)?.is_some() {
+        // A symbolic link that leads nowhere is not there.
+        if tree.entry(&tree::resolve(tree, &path)?)?.is_some() {
             matched.push(Matched { path, pivot });
         }
     }

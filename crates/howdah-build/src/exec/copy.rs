@@ -180,7 +180,7 @@ impl Worker<'_> {
             owner,
             chmod: None,
         };
-        let plan = Plan::new(&[], &destination, &image)?;
+        let plan = Plan::directory(&destination, &image)?;
         self.lay(&plan, &plan.key(), &image, stop)
     }
 

@@ -4,6 +4,7 @@ use howdah_dockerfile::{Command, CommandLine, Fault, Healthcheck, Probe};
 use howdah_image::{ContainerConfig, Healthcheck as Check};
 
 use super::scope::set_variable;
+use super::wording;
 
 /// Docker's shell where an image names none.
 const DEFAULT_SHELL: [&str; 2] = ["/bin/sh", "-c"];
@@ -53,13 +54,15 @@ pub(crate) fn apply(
         Command::Cmd(command) => {
             let args = command_line(command, config);
             *cmd_is_own = true;
-            let text = format!("CMD {args:?}");
+            let text = format!("CMD {}", wording::quoted_list(&args));
             config.cmd = Some(args);
+            // As BuildKit marks it for Windows, whatever the system is.
+            config.extra.insert("ArgsEscaped".to_owned(), true.into());
             text
         }
         Command::Entrypoint(command) => {
             let args = command_line(command, config);
-            let text = format!("ENTRYPOINT {args:?}");
+            let text = format!("ENTRYPOINT {}", wording::quoted_list(&args));
             config.entrypoint = Some(args);
             // A CMD of the base image was meant for the base image's entry point.
             if !*cmd_is_own {
@@ -68,18 +71,22 @@ pub(crate) fn apply(
             text
         }
         Command::Expose(expose) => {
-            let ports: Vec<String> = expose
-                .ranges()?
+            let mut expose = expose.clone();
+            expose
+                .ports
+                .sort_by(|left, right| left.text.cmp(&right.text));
+            let ranges = expose.ranges()?;
+            let ports: Vec<String> = ranges
                 .iter()
-                .flat_map(|range| range.ports().collect::<Vec<_>>())
+                .flat_map(howdah_dockerfile::PortRange::ports)
                 .collect();
-            let text = format!("EXPOSE {ports:?}");
+            let text = format!("EXPOSE {}", wording::list(&ports));
             config.exposed_ports.extend(ports);
             text
         }
         Command::Volume(paths) => {
             let paths: Vec<String> = paths.iter().map(|path| path.text.clone()).collect();
-            let text = format!("VOLUME {paths:?}");
+            let text = format!("VOLUME {}", wording::list(&paths));
             config.volumes.extend(paths);
             text
         }
@@ -89,17 +96,18 @@ pub(crate) fn apply(
         }
         Command::Shell(shell) => {
             config.shell = Some(shell.clone());
-            format!("SHELL {shell:?}")
+            format!("SHELL {}", wording::list(shell))
         }
         Command::Healthcheck(check) => {
             let check = healthcheck(check);
-            let text = format!("HEALTHCHECK {:?}", check.test);
+            let text = format!("HEALTHCHECK {}", wording::healthcheck(&check));
             config.healthcheck = Some(check);
             text
         }
         Command::Onbuild(trigger) => {
+            // The history does not tell of it.
             config.on_build.push(trigger.expression.clone());
-            format!("ONBUILD {}", trigger.expression)
+            return Ok(None);
         }
         _ => return Ok(None),
     };

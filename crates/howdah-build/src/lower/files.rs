@@ -6,6 +6,7 @@ use howdah_dockerfile::{Add, Copy, Files};
 use howdah_solver::VertexId;
 
 use super::stage::{FileLowering, Site, StageState, in_workdir, instruction_error};
+use super::wording;
 use crate::context::Scan;
 use crate::copy::{Chmod, CopyError, Pattern, select};
 use crate::error::{BuildError, LowerError};
@@ -34,6 +35,7 @@ impl FileLowering<'_, '_> {
             state,
             &copy.files,
             FilesMode {
+                instruction: "COPY",
                 from,
                 parents: copy.parents,
                 unpack: false,
@@ -65,6 +67,7 @@ impl FileLowering<'_, '_> {
             state,
             &add.files,
             FilesMode {
+                instruction: "ADD",
                 from: None,
                 parents: false,
                 unpack,
@@ -134,7 +137,7 @@ impl FileLowering<'_, '_> {
             unpack: mode.unpack,
             step: self.identity(site),
         };
-        let shown = format!("{} # howdah", site.place.text);
+        let shown = wording::files(mode.instruction, files, mode.parents);
         self.step_onto(site, state, Op::Copy(op), others, shown);
         Ok(())
     }
@@ -173,6 +176,8 @@ impl FileLowering<'_, '_> {
 
 #[derive(Clone, Copy)]
 struct FilesMode<'a> {
+    /// `COPY` or `ADD`
+    instruction: &'static str,
     from: Option<&'a str>,
     parents: bool,
     unpack: bool,

@@ -8,6 +8,7 @@ mod run;
 mod scope;
 mod sources;
 mod stage;
+mod wording;
 
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;

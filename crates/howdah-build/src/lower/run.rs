@@ -6,6 +6,7 @@ use howdah_solver::VertexId;
 use super::config::in_shell;
 use super::files::From;
 use super::stage::{FileLowering, Site, StageState, in_workdir, instruction_error};
+use super::wording;
 use crate::copy::{Pattern, select};
 use crate::error::{BuildError, LowerError};
 use crate::op::{Attributes, MountKindOp, MountOp, Op, RunOp};
@@ -56,7 +57,7 @@ impl FileLowering<'_, '_> {
             });
         }
         let visible = state.scope.visible_args();
-        let history = history(&visible, &args);
+        let history = wording::run(&visible, &args);
         let op = RunOp {
             args,
             env: [state.config.env.clone(), visible].concat(),
@@ -181,18 +182,5 @@ fn target(state: &StageState, given: &str, kind: &MountKindOp, number: usize) ->
         MountKindOp::Secret { env: None, id, .. } => format!("/run/secrets/{id}"),
         MountKindOp::Ssh { .. } => format!("/run/buildkit/ssh_agent.{number}"),
         _ => String::new(),
-    }
-}
-
-/// As Docker writes it: the arguments that the command saw, then the command.
-fn history(visible: &[String], args: &[String]) -> String {
-    let command = args.join(" ");
-    match visible {
-        [] => format!("RUN {command} # howdah"),
-        visible => format!(
-            "RUN |{} {} {command} # howdah",
-            visible.len(),
-            visible.join(" ")
-        ),
     }
 }

@@ -145,7 +145,7 @@ impl Project {
     fn make_base(&self) {
         let staging = self.store.stage().unwrap();
         let base = staging.upper();
-        for name in ["bin", "etc", "tmp"] {
+        for name in ["bin", "dev", "etc", "proc", "sys", "tmp"] {
             fs_err::create_dir_all(base.join(name)).unwrap();
         }
         // Debian's package busybox-static.

@@ -88,10 +88,8 @@ fn walk_directory(
     for (name, candidates) in children(&merged)? {
         let child = path.join(&name);
         if name.as_bytes().starts_with(WHITEOUT_PREFIX) {
-            return Err(LayerError::Entry {
-                path: child.display().to_string(),
-                what: "has a name that is reserved for whiteouts",
-            });
+            // A tar cannot tell this file from a whiteout: it stays behind, as in images that BuildKit builds.
+            continue;
         }
         let Some(top) = candidates.first() else {
             continue;

@@ -15,6 +15,10 @@ use crate::protocol::{Failure, Step};
 use crate::records::Entry;
 use crate::{ContainerSpec, Mount, Network, rootless};
 
+/// Mount points that stay in the root filesystem: every container needs them, and runc leaves them behind too, so that images
+/// built with BuildKit have them.
+const KEPT: [&str; 3] = ["/dev", "/proc", "/sys"];
+
 /// Makes the files, mount points and directories that the mounts and the program need.
 pub(super) fn mounts(
     state: &Path,
@@ -45,10 +49,16 @@ pub(super) fn mounts(
     let (rootfs, upper) = (entry.rootfs(), spec.rootfs.upper.clone());
     for mount in outermost(&planned) {
         let target = &mount.target;
+        let step = format!("make the mount point `{}`", target.display());
+        if KEPT.iter().any(|kept| target == Path::new(kept)) {
+            let made = Root::open(&rootfs).and_then(|root| root.make_directory(target));
+            made.step(&step)?;
+            continue;
+        }
         remains
             .stubs
             .make(&rootfs, &upper, target, mount.point)
-            .step(&format!("make the mount point `{}`", target.display()))?;
+            .step(&step)?;
     }
     make_working_directory(spec, &planned, &rootfs)?;
     Ok(planned)

@@ -49,9 +49,9 @@ impl Lab {
     /// A layer with busybox under all its names, users, and nothing mounted over.
     fn make_base(&self) {
         let base = self.path("base");
-        fs_err::create_dir_all(base.join("bin")).unwrap();
-        fs_err::create_dir_all(base.join("etc")).unwrap();
-        fs_err::create_dir_all(base.join("tmp")).unwrap();
+        for name in ["bin", "dev", "etc", "proc", "sys", "tmp"] {
+            fs_err::create_dir_all(base.join(name)).unwrap();
+        }
         // Debian's package busybox-static.
         fs_err::copy("/bin/busybox", base.join("bin/busybox")).unwrap();
         for name in [

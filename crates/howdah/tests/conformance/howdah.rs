@@ -1,0 +1,91 @@
+//! Howdah's side: its command line on one store that all cases share.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::case::Case;
+use crate::images::Bases;
+use crate::outcome::Outcome;
+use crate::scene::Scene;
+
+/// A store with the base images in it.
+#[derive(Debug)]
+pub(crate) struct Howdah {
+    root: PathBuf,
+    bases: Bases,
+}
+
+impl Howdah {
+    /// Everything is kept below `directory`.
+    pub(crate) fn new(directory: &Path) -> Howdah {
+        let bases = Bases::write(&directory.join("bases"));
+        let howdah = Howdah {
+            root: directory.join("root"),
+            bases,
+        };
+        let mut load = howdah.command();
+        load.args(["image", "load", "--quiet", "--input"])
+            .arg(directory.join("bases"));
+        assert!(load.status().unwrap().success(), "{load:?}");
+        howdah
+    }
+
+    /// Builds a case.
+    pub(crate) fn build(&self, case: &Case) -> Outcome {
+        let scene = Scene::new(case);
+        let mut command = self.command();
+        command.args(["build", "--progress", "plain"]);
+        command.arg("--file").arg(scene.context().join(&case.file));
+        command
+            .arg("--output")
+            .arg(format!("type=oci,dest={}", scene.image().display()));
+        command.args(["--network", case.network.as_deref().unwrap_or("none")]);
+        if let Some(target) = &case.target {
+            command.args(["--target", target]);
+        }
+        for (option, pairs) in [("--build-arg", &case.build_args), ("--label", &case.labels)] {
+            for (name, value) in pairs {
+                command.arg(option).arg(format!("{name}={value}"));
+            }
+        }
+        for id in case.secrets.keys() {
+            command
+                .arg("--secret")
+                .arg(format!("id={id},src={}", scene.secret(id).display()));
+        }
+        for (name, place) in &case.build_contexts {
+            command
+                .arg("--build-context")
+                .arg(format!("{name}={}", scene.named_context(place)));
+        }
+        for (option, values) in [("--add-host", &case.add_hosts), ("--allow", &case.allow)] {
+            for value in values {
+                command.args([option, value]);
+            }
+        }
+        if let Some(platform) = &case.platform {
+            command.args(["--platform", platform]);
+        }
+        if case.ssh {
+            command
+                .args(["--ssh", "default"])
+                .env("SSH_AUTH_SOCK", scene.agent());
+        }
+        let output = command.arg(scene.context()).output().unwrap();
+        if output.status.success() {
+            self.bases.outcome(&scene.image())
+        } else {
+            Outcome::failed(&String::from_utf8_lossy(&output.stderr))
+        }
+    }
+
+    /// The program, deaf to the caller's environment.
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_howdah"));
+        command
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("HOWDAH_ROOT", &self.root);
+        command
+    }
+}

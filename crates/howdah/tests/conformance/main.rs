@@ -1,0 +1,83 @@
+//! Conformance: Howdah builds every case of `cases/` and must give what BuildKit gave when the case was recorded.
+//!
+//!     cargo test -p howdah --test conformance [FILTER]              compare with recorded/
+//!     make conformance-record [CASES=copy::]                        ask BuildKit again
+//!
+//! README.md beside this file says how a case is written.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "the whole program is a test, and a test fails by panicking"
+)]
+
+mod buildkit;
+mod case;
+mod howdah;
+mod images;
+mod outcome;
+mod scene;
+mod tree;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use case::{Case, Group};
+use howdah::Howdah;
+use outcome::Recorded;
+
+fn main() -> ExitCode {
+    let mut words = std::env::args().skip(1);
+    if words.next().as_deref() == Some("record") {
+        let programs = words.next().expect("record DIRECTORY-OF-BUILDKIT [FILTER]");
+        return buildkit::record(&PathBuf::from(programs), &words.next().unwrap_or_default());
+    }
+    let arguments = Arguments::from_args();
+    let temporary = tempfile::tempdir().unwrap();
+    let howdah = Arc::new(Howdah::new(temporary.path()));
+    let trials = Group::all()
+        .iter()
+        .flat_map(|group| trials(group, &howdah))
+        .collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// One test for each case of a group.
+fn trials(group: &Group, howdah: &Arc<Howdah>) -> Vec<Trial> {
+    let recorded = Arc::new(Recorded::read(&group.name));
+    let unknown = recorded
+        .names()
+        .find(|name| group.cases.iter().all(|case| case.name != *name));
+    assert_eq!(
+        unknown, None,
+        "recorded/{}.json has a case that is gone: record the group again",
+        group.name
+    );
+    let trial = |case: Case| {
+        let (howdah, recorded) = (Arc::clone(howdah), Arc::clone(&recorded));
+        Trial::test(format!("{}::{}", group.name, case.name), move || {
+            check(&case, &recorded, &howdah).map_err(Failed::from)
+        })
+    };
+    group.cases.iter().cloned().map(trial).collect()
+}
+
+fn check(case: &Case, recorded: &Recorded, howdah: &Howdah) -> Result<(), String> {
+    let expected = recorded
+        .get(&case.name)
+        .ok_or("not recorded: make conformance-record")?;
+    let expected = case
+        .differs
+        .as_ref()
+        .map_or_else(|| expected.clone(), |own| own.over(expected));
+    if case.fails.is_some() != expected.failure.is_some() {
+        return Err(format!(
+            "`fails` of the case is wrong, BuildKit: {expected:#?}"
+        ));
+    }
+    let actual = howdah.build(case);
+    expected.compare(&actual, case.fails.as_deref())
+}

@@ -1,0 +1,128 @@
+//! The files of a case on the disk.
+
+use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use rustix::fs::{CWD, FileType, Mode};
+
+use crate::case::{Case, File, Made};
+
+/// A case's directory: the context, what is beside it, its secrets.
+#[derive(Debug)]
+pub(crate) struct Scene {
+    directory: tempfile::TempDir,
+    /// Listens as long as the build runs.
+    _agent: Option<UnixListener>,
+}
+
+impl Scene {
+    pub(crate) fn new(case: &Case) -> Scene {
+        let directory = tempfile::tempdir().unwrap();
+        fs_err::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
+        let agent = case
+            .ssh
+            .then(|| UnixListener::bind(directory.path().join("agent")).unwrap());
+        let scene = Scene {
+            directory,
+            _agent: agent,
+        };
+        fs_err::create_dir(scene.context()).unwrap();
+        let file = [(case.file.clone(), File::Text(case.dockerfile.clone()))];
+        write(&scene.context(), &BTreeMap::from(file));
+        write(
+            &scene.context(),
+            case.context.as_ref().unwrap_or(&BTreeMap::new()),
+        );
+        write(scene.directory.path(), &case.beside);
+        for (id, value) in &case.secrets {
+            fs_err::write(scene.secret(id), value).unwrap();
+        }
+        scene
+    }
+
+    pub(crate) fn context(&self) -> PathBuf {
+        self.directory.path().join("context")
+    }
+
+    pub(crate) fn secret(&self, id: &str) -> PathBuf {
+        self.directory.path().join(format!("secret-{id}"))
+    }
+
+    pub(crate) fn agent(&self) -> PathBuf {
+        self.directory.path().join("agent")
+    }
+
+    /// Where a named context is: as written for an image, below this scene for a directory.
+    pub(crate) fn named_context(&self, place: &str) -> String {
+        if place.contains("://") {
+            return place.to_owned();
+        }
+        self.directory.path().join(place).display().to_string()
+    }
+
+    /// Where the image is written.
+    pub(crate) fn image(&self) -> PathBuf {
+        self.directory.path().join("image.tar")
+    }
+}
+
+/// Writes files in the order of their names, so that a directory can be given before what is in it.
+fn write(root: &Path, files: &BTreeMap<String, File>) {
+    let plain = |text: &String| Made {
+        text: Some(text.clone()),
+        ..Made::default()
+    };
+    let mut modes = Vec::new();
+    for (name, file) in files {
+        let path = root.join(name);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        let made = match file {
+            File::Text(text) => plain(text),
+            File::Made(made) => made.clone(),
+        };
+        make(root, &path, &made);
+        for (name, value) in &made.xattrs {
+            xattr::set(&path, name, value.as_bytes()).unwrap();
+        }
+        if made.link.is_none() && made.hardlink.is_none() {
+            let default = if path.is_dir() { "755" } else { "644" };
+            modes.push((path, made.mode.unwrap_or_else(|| default.to_owned())));
+        }
+    }
+    // Last, so that a directory may be read-only.
+    for (path, mode) in modes.iter().rev() {
+        let mode = u32::from_str_radix(mode, 8).unwrap();
+        fs_err::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+}
+
+fn make(root: &Path, path: &Path, made: &Made) {
+    match made {
+        Made {
+            text: Some(text), ..
+        } => fs_err::write(path, text).unwrap(),
+        Made {
+            base64: Some(data), ..
+        } => {
+            let data = base64::engine::general_purpose::STANDARD
+                .decode(data)
+                .unwrap();
+            fs_err::write(path, data).unwrap();
+        }
+        Made {
+            link: Some(target), ..
+        } => fs_err::os::unix::fs::symlink(target, path).unwrap(),
+        Made {
+            hardlink: Some(other),
+            ..
+        } => fs_err::hard_link(root.join(other), path).unwrap(),
+        Made { fifo: true, .. } => {
+            rustix::fs::mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        }
+        _ => fs_err::create_dir_all(path).unwrap(),
+    }
+}
