@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use howdah_image::{Image, Store};
 use howdah_runtime::Runtime;
@@ -13,11 +13,12 @@ use crate::cache::{Memory, Records, migrate};
 use crate::error::{BuildError, StepError};
 use crate::event::{Event, StepInfo};
 use crate::exec::{BuildNetwork, RunError, Worker};
-use crate::history::{self, BuildRow, Counts, Ending, StepRow};
+use crate::history::{self, BuildRow, Counts, Ending, Forecast, StepOutcome, StepRow};
 use crate::lower::{Lowered, Pull, lower};
 use crate::op::Op;
 use crate::request::{Options, Target};
 use crate::root::Root;
+use crate::timing::{Phase, Timings};
 
 /// Builds images into a store.
 pub struct Builder<'a> {
@@ -51,6 +52,10 @@ pub struct Built {
     pub images: Vec<Image>,
     /// How much of it had to run.
     pub counts: Counts,
+    /// Where the time went: the phases in their order, each without those inside it.
+    pub phases: Vec<(Phase, Duration)>,
+    /// The steps that ran, and how long.
+    pub ran: Vec<(String, Duration)>,
 }
 
 impl Builder<'_> {
@@ -58,8 +63,11 @@ impl Builder<'_> {
     pub fn build(&self, targets: &[Target], options: &Options) -> Result<Built, BuildError> {
         let started = SystemTime::now();
         let clock = Instant::now();
-        migrate(self.store)?;
-        let lowered = lower(self.store, targets, options, self.pull)?;
+        let timings = Timings::default();
+        timings.measure(Phase::Database, || migrate(self.store))?;
+        let lowered = timings.measure(Phase::Graph, || {
+            lower(self.store, targets, options, self.pull, &timings)
+        })?;
         let steps = lowered.steps.iter().map(|step| StepInfo {
             name: step.name(),
             place: step.place.clone(),
@@ -68,22 +76,17 @@ impl Builder<'_> {
             steps: steps.collect(),
         });
         let endings = Endings::default();
-        let worker = Worker {
-            store: self.store,
-            memory: Memory::new(self.store),
-            runtime: self.runtime,
-            network: BuildNetwork::new(self.runtime_directory),
-            options,
-            observe: self.observe,
-            costs: Mutex::default(),
-            tails: Mutex::default(),
-            selections: Mutex::default(),
-        };
-        let result = self.solve(&lowered, &worker, &endings);
+        let worker = self.worker(options);
+        let result = timings.measure(Phase::Steps, || {
+            self.solve(&lowered, &worker, &endings, &timings)
+        });
         let images = result.and_then(|roots| {
             let made = targets.iter().zip(&lowered.targets).zip(roots);
             made.map(|((target, lowered), root)| {
-                assemble(self.store, target, lowered, &root).map_err(BuildError::from)
+                let image = timings.measure(Phase::Images, || {
+                    assemble(self.store, target, lowered, &root)
+                });
+                image.map_err(BuildError::from)
             })
             .collect::<Result<Vec<Image>, BuildError>>()
         });
@@ -105,12 +108,64 @@ impl Builder<'_> {
         row.started = history::milliseconds(started);
         row.seconds = clock.elapsed().as_secs_f64();
         outcome.clone_into(&mut row.outcome);
-        let saved = history::save(self.store, &row, &|index| {
-            lowered.describe(self.store, index, options)
+        let describe = |index| lowered.describe(self.store, index, options);
+        let saved = timings.measure(Phase::History, || {
+            history::save(self.store, &row, &describe)
         });
         let images = images?;
         saved?;
-        Ok(Built { images, counts })
+        let ran = row
+            .steps
+            .iter()
+            .filter(|step| step.outcome == StepOutcome::Executed);
+        Ok(Built {
+            images,
+            counts,
+            ran: ran
+                .map(|step| (step.name.clone(), Duration::from_secs_f64(step.seconds)))
+                .collect(),
+            phases: timings.phases(clock.elapsed()),
+        })
+    }
+
+    /// Says which steps would run and why, without running any. Base images that are not here are pulled.
+    pub fn predict(
+        &self,
+        targets: &[Target],
+        options: &Options,
+    ) -> Result<Vec<Forecast>, BuildError> {
+        migrate(self.store)?;
+        let timings = Timings::default();
+        let lowered = lower(self.store, targets, options, self.pull, &timings)?;
+        let worker = self.worker(options);
+        let predictions =
+            self.with_solver(&lowered, &worker, &|_| {}, &timings, |solver, targets| {
+                let predictions = solver.predict(targets);
+                predictions
+                    .map_err(|source| build_error(SolveError::Cache { source }, &lowered, &worker))
+            })?;
+        let row = build_row(targets, &lowered, |id, mut row| {
+            if lowered.graph.vertex(id).ignore_cache {
+                history::CACHE_NOT_ASKED.clone_into(&mut row.reason);
+            }
+            row
+        });
+        let describe = |index| lowered.describe(self.store, index, options);
+        Ok(history::forecast(self.store, row, &predictions, &describe)?)
+    }
+
+    fn worker<'w>(&'w self, options: &'w Options) -> Worker<'w> {
+        Worker {
+            store: self.store,
+            memory: Memory::new(self.store),
+            runtime: self.runtime,
+            network: BuildNetwork::new(self.runtime_directory),
+            options,
+            observe: self.observe,
+            costs: Mutex::default(),
+            tails: Mutex::default(),
+            selections: Mutex::default(),
+        }
     }
 
     fn solve(
@@ -118,26 +173,41 @@ impl Builder<'_> {
         lowered: &Lowered,
         worker: &Worker<'_>,
         endings: &Endings,
+        timings: &Timings,
     ) -> Result<Vec<Arc<Root>>, BuildError> {
-        let records = Records::new(self.store.clone(), lowered.images.clone());
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let observe = |event| self.tell(event, worker, endings);
+        self.with_solver(lowered, worker, &observe, timings, |solver, targets| {
+            let solution = solver
+                .solve(targets)
+                .map_err(|error| build_error(error, lowered, worker))?;
+            Ok(targets
+                .iter()
+                .filter_map(|target| solution.outputs[target.index()].clone())
+                .collect())
+        })
+    }
+
+    /// Calls `work` with a solver of the graph and its targets.
+    fn with_solver<'w, T>(
+        &self,
+        lowered: &Lowered,
+        worker: &Worker<'w>,
+        observe: &(dyn Fn(howdah_solver::Event) + Sync),
+        timings: &Timings,
+        work: impl FnOnce(&Solver<'_, Worker<'w>, Records<'_>>, &[VertexId]) -> Result<T, BuildError>,
+    ) -> Result<T, BuildError> {
+        let records = Records::new(self.store.clone(), lowered.images.clone(), timings);
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let solver = Solver {
             graph: &lowered.graph,
             executor: worker,
             cache: &records,
             limits: Limits::for_cores(cores),
             cancel: &self.cancel,
-            observe: &observe,
+            observe,
         };
         let targets: Vec<VertexId> = lowered.targets.iter().map(|target| target.root).collect();
-        let solution = solver
-            .solve(&targets)
-            .map_err(|error| build_error(error, lowered, worker))?;
-        Ok(targets
-            .iter()
-            .filter_map(|target| solution.outputs[target.index()].clone())
-            .collect())
+        work(&solver, &targets)
     }
 
     /// Notes how a vertex ended, and passes it on.
@@ -207,12 +277,12 @@ fn build_row(
         .zip(&lowered.steps)
         .map(|((id, vertex), step)| {
             let inputs = vertex.inputs.iter().map(|input| input.index()).collect();
-            let row = StepRow::new(step, *vertex.key(), inputs);
+            let mut row = StepRow::new(step, *vertex.key(), inputs);
             if matches!(vertex.op, Op::Image(_)) {
-                row
-            } else {
-                end(id, row)
+                row.outcome = StepOutcome::Base;
+                return row;
             }
+            end(id, row)
         });
     BuildRow {
         id: i64::MAX,

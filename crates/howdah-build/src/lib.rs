@@ -19,6 +19,7 @@ mod op;
 mod pattern;
 mod request;
 mod root;
+mod timing;
 mod tree;
 mod upper;
 mod view;
@@ -30,10 +31,11 @@ pub use event::{CacheHit, Event, StepInfo, Stream};
 pub use exec::RunError;
 pub use export::export_tree;
 pub use history::{
-    Answer, BuildSummary, Cause, Counts, FileChange, FileDifference, HistoryError, LineChange,
-    Question, StepCost, StepOutcome, Why, why,
+    Answer, BuildSummary, Cause, Counts, FileChange, FileDifference, Forecast, HistoryError,
+    LineChange, Question, StepCost, StepOutcome, Why, why,
 };
 pub use howdah_dockerfile::Network;
-pub use howdah_solver::Cancel;
+pub use howdah_solver::{Cancel, Prediction};
 pub use lower::Pull;
 pub use request::{NamedContext, Options, SOURCE_DATE_EPOCH, Secret, Target, Text};
+pub use timing::Phase;

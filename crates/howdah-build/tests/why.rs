@@ -7,7 +7,7 @@
 
 mod support;
 
-use howdah_build::{Answer, Cause, FileDifference, LineChange, Question, Why, why};
+use howdah_build::{Answer, Cause, FileDifference, LineChange, Prediction, Question, Why, why};
 use support::Project;
 
 const LOCK: &str = "{\n    \"packages\": [\n        {\n            \"name\": \"monolog/monolog\",\n            \
@@ -212,6 +212,53 @@ fn a_step_that_failed_is_told_from_a_new_one() {
     assert_eq!(
         ask(&project, &Question::default()).steps[0].causes,
         [Cause::FailedBefore { build: 1 }]
+    );
+}
+
+#[test]
+fn a_forecast_says_what_the_build_does_then() {
+    let project = Project::new(&[("a", "1"), ("b", "1")]);
+    let dockerfile = "FROM busybox:test\nCOPY a /a\nCOPY b /b\nRUN date > /date\n";
+    let forecast = || -> Vec<(Prediction, Vec<Cause>)> {
+        let forecast = project.predict(dockerfile);
+        forecast
+            .into_iter()
+            .map(|step| (step.prediction, step.causes))
+            .collect()
+    };
+    let fresh: Vec<Prediction> = forecast()
+        .into_iter()
+        .map(|(prediction, _)| prediction)
+        .collect();
+    assert_eq!(
+        fresh,
+        [
+            Prediction::Executes,
+            Prediction::Depends,
+            Prediction::Depends
+        ]
+    );
+    assert_eq!(project.query::<u32>("SELECT count(*) FROM builds"), 0);
+    project.build(dockerfile).image();
+    assert!(
+        forecast()
+            .iter()
+            .all(|(prediction, _)| matches!(prediction, Prediction::Hit(_)))
+    );
+    project.write("b", "2");
+    let changed = forecast();
+    assert!(matches!(changed[0].0, Prediction::Hit(_)));
+    assert_eq!(
+        (changed[1].0, changed[2].0),
+        (Prediction::Executes, Prediction::Depends)
+    );
+    assert!(
+        matches!(&changed[1].1[..], [Cause::Files { files, .. }] if files[0].path == "b" && !files[0].lines.is_empty())
+    );
+    assert!(matches!(&changed[2].1[..], [Cause::Parent { .. }]));
+    assert_eq!(
+        project.build(dockerfile).executed,
+        ["COPY b /b", "RUN date > /date"]
     );
 }
 

@@ -19,7 +19,7 @@ pub use cancel::{Cancel, Hook};
 pub use graph::{Class, Graph, Vertex, VertexId};
 pub use key::{Key, Recipe};
 pub use schedule::Limits;
-pub use solve::{Event, Hit, Resolution, Solution, SolveError, Solver};
+pub use solve::{Event, Hit, Prediction, Resolution, Solution, SolveError, Solver};
 
 /// Does the work that a vertex describes.
 pub trait Executor: Sync {

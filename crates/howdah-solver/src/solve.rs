@@ -35,6 +35,17 @@ pub enum Resolution {
     Executed(Duration),
 }
 
+/// What a solve would do with a vertex, as far as that can be told without executing anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prediction {
+    /// It is remembered.
+    Hit(Hit),
+    /// It would be executed.
+    Executes,
+    /// It would be executed, unless an input that is made anew comes out with the same content.
+    Depends,
+}
+
 /// What happens while a graph is solved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -123,14 +134,9 @@ where
 {
     /// Brings `targets` to their outputs. Vertices that only remembered ones read are not touched.
     pub fn solve(&self, targets: &[VertexId]) -> Result<Solution<X::Output>, SolveError<X::Error>> {
-        let keys: Vec<Key> = self.graph.iter().map(|(_, vertex)| *vertex.key()).collect();
-        let mut outputs = self
-            .cache
-            .find(&keys)
+        let outputs = self
+            .find_all()
             .map_err(|source| SolveError::Cache { source })?;
-        for (id, _) in self.graph.iter().filter(|(_, vertex)| vertex.ignore_cache) {
-            outputs[id.index()] = None;
-        }
         let needed = self.needed(targets, &outputs);
         let mut resolutions = vec![Resolution::Hit(Hit::Definition); outputs.len()];
         let mut missing = vec![false; outputs.len()];
@@ -156,6 +162,51 @@ where
             )?;
         }
         Ok(solution)
+    }
+
+    /// Says what [`solve`](Self::solve) would do, by vertex. Executes nothing.
+    pub fn predict(&self, targets: &[VertexId]) -> Result<Vec<Prediction>, X::Error> {
+        let mut outputs = self.find_all()?;
+        let needed = self.needed(targets, &outputs);
+        let mut predictions = Vec::with_capacity(outputs.len());
+        for (id, vertex) in self.graph.iter() {
+            let index = id.index();
+            let inputs: Vec<X::Output> = vertex
+                .inputs
+                .iter()
+                .filter_map(|input| outputs[input.index()].clone())
+                .collect();
+            let prediction = if outputs[index].is_some() {
+                Prediction::Hit(Hit::Definition)
+            } else if !needed[index] {
+                Prediction::Hit(Hit::Unneeded)
+            } else if vertex.ignore_cache {
+                Prediction::Executes
+            } else if inputs.len() < vertex.inputs.len() {
+                Prediction::Depends
+            } else {
+                outputs[index] = match self.content_key(vertex, &inputs)? {
+                    Some(key) => self.find_one(&key)?,
+                    None => None,
+                };
+                match outputs[index] {
+                    Some(_) => Prediction::Hit(Hit::Content),
+                    None => Prediction::Executes,
+                }
+            };
+            predictions.push(prediction);
+        }
+        Ok(predictions)
+    }
+
+    /// What is remembered, by vertex; nothing of those that must not be looked up.
+    fn find_all(&self) -> Result<Vec<Option<X::Output>>, X::Error> {
+        let keys: Vec<Key> = self.graph.iter().map(|(_, vertex)| *vertex.key()).collect();
+        let mut outputs = self.cache.find(&keys)?;
+        for (id, _) in self.graph.iter().filter(|(_, vertex)| vertex.ignore_cache) {
+            outputs[id.index()] = None;
+        }
+        Ok(outputs)
     }
 
     /// The targets, and the inputs of every needed vertex that is not remembered.

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use crate::{
-    Cache, Cancel, Class, Event, Executor, Graph, Hit, Key, Limits, Outcome, Resolution, Solution,
-    SolveError, Solver, Vertex, VertexId,
+    Cache, Cancel, Class, Event, Executor, Graph, Hit, Key, Limits, Outcome, Prediction,
+    Resolution, Solution, SolveError, Solver, Vertex, VertexId,
 };
 
 /// What the fake does: its name, and the content it gives (the same by default whatever the inputs hold).
@@ -171,6 +171,19 @@ impl Build {
         .solve(targets)
     }
 
+    fn predict(&self, memory: &Memory, target: VertexId) -> Vec<Prediction> {
+        Solver {
+            graph: &self.graph,
+            executor: &self.recorder,
+            cache: memory,
+            limits: Limits::for_cores(1),
+            cancel: &self.cancel,
+            observe: &|_| {},
+        }
+        .predict(&[target])
+        .unwrap()
+    }
+
     fn executed(&self) -> Vec<&'static str> {
         self.recorder.executed.lock().unwrap().clone()
     }
@@ -279,6 +292,41 @@ fn ignoring_the_cache_executes_again() {
     build.solve(&memory, &[target]).unwrap();
     build.solve(&memory, &[target]).unwrap();
     assert_eq!(build.executed(), ["a", "a"]);
+}
+
+#[test]
+fn a_prediction_executes_nothing_and_comes_true() {
+    let memory = Memory::default();
+    let mut first = Build::default();
+    let input = first.add_variant("input", "v1", "same", &[]);
+    let target = first.add("target", &[input]);
+    assert_eq!(
+        first.predict(&memory, target),
+        [Prediction::Executes, Prediction::Depends]
+    );
+    assert!(first.executed().is_empty());
+    first.solve(&memory, &[target]).unwrap();
+    assert_eq!(
+        first.predict(&memory, target),
+        [Prediction::Hit(Hit::Definition); 2]
+    );
+    let mut second = Build::default();
+    let input = second.add_variant("input", "v2", "same", &[]);
+    let target = second.add("target", &[input]);
+    let unneeded = second.add("unneeded", &[]);
+    assert_eq!(
+        second.predict(&memory, target),
+        [
+            Prediction::Executes,
+            Prediction::Depends,
+            Prediction::Hit(Hit::Unneeded)
+        ]
+    );
+    second.solve(&memory, &[input, unneeded]).unwrap();
+    assert_eq!(
+        second.predict(&memory, target)[target.index()],
+        Prediction::Hit(Hit::Content)
+    );
 }
 
 #[test]

@@ -10,25 +10,32 @@ use rusqlite::OptionalExtension as _;
 use super::lock::{KeyLock, KeyLocks};
 use crate::error::StepError;
 use crate::root::Root;
+use crate::timing::{Phase, Timings};
 
 /// The records of one build. Base images need none: they are in the store by themselves.
 #[derive(Debug)]
-pub(crate) struct Records {
+pub(crate) struct Records<'t> {
     store: Store,
     locks: KeyLocks,
     images: HashMap<Key, Arc<Root>>,
+    timings: &'t Timings,
     /// Snapshots that were seen in the store.
     present: Mutex<HashSet<SnapshotId>>,
 }
 
-impl Records {
+impl<'t> Records<'t> {
     /// `images`: the roots of base images by their vertices' keys.
-    pub(crate) fn new(store: Store, images: HashMap<Key, Arc<Root>>) -> Records {
+    pub(crate) fn new(
+        store: Store,
+        images: HashMap<Key, Arc<Root>>,
+        timings: &'t Timings,
+    ) -> Records<'t> {
         let locks = KeyLocks::new(store.root());
         Records {
             store,
             locks,
             images,
+            timings,
             present: Mutex::new(HashSet::new()),
         }
     }
@@ -43,14 +50,8 @@ impl Records {
                     || (self.store.has_snapshot(snapshot) && present.insert(snapshot.clone()))
             })
     }
-}
 
-impl Cache for Records {
-    type Output = Arc<Root>;
-    type Error = StepError;
-    type Guard = KeyLock;
-
-    fn find(&self, keys: &[Key]) -> Result<Vec<Option<Arc<Root>>>, StepError> {
+    fn look_up(&self, keys: &[Key]) -> Result<Vec<Option<Arc<Root>>>, StepError> {
         let texts: Vec<Option<String>> = self.store.database().with(|connection| {
             let mut statement =
                 connection.prepare_cached("SELECT root FROM build_records WHERE key = ?1")?;
@@ -72,6 +73,16 @@ impl Cache for Records {
                 .filter(|root| self.is_whole(root))
         });
         Ok(roots.collect())
+    }
+}
+
+impl Cache for Records<'_> {
+    type Output = Arc<Root>;
+    type Error = StepError;
+    type Guard = KeyLock;
+
+    fn find(&self, keys: &[Key]) -> Result<Vec<Option<Arc<Root>>>, StepError> {
+        self.timings.measure(Phase::Lookup, || self.look_up(keys))
     }
 
     fn save(&self, keys: &[Key], output: &Arc<Root>) -> Result<(), StepError> {

@@ -8,6 +8,7 @@ mod cause;
 mod describe;
 mod ending;
 mod files;
+mod forecast;
 mod lines;
 mod mask;
 mod rows;
@@ -20,9 +21,11 @@ pub(crate) use describe::{Description, describe};
 pub use ending::Counts;
 pub(crate) use ending::{Ending, count};
 pub use files::{FileChange, FileDifference};
+pub use forecast::Forecast;
+pub(crate) use forecast::forecast;
 pub use lines::LineChange;
 pub use rows::StepOutcome;
-pub(crate) use rows::{BuildRow, StepRow, milliseconds, save};
+pub(crate) use rows::{BuildRow, CACHE_NOT_ASKED, StepRow, milliseconds, save};
 pub use why::{Answer, BuildSummary, Question, StepCost, Why, why};
 
 /// Why history could not be asked.

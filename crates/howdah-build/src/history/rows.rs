@@ -16,6 +16,9 @@ use crate::lower::Step;
 /// `zstd` gains little beyond this and takes longer.
 const COMPRESSION: i32 = 1;
 
+/// Why a step ran that was not looked up.
+pub(crate) const CACHE_NOT_ASKED: &str = "cache not asked";
+
 /// How a step ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -83,7 +86,7 @@ impl StepRow {
             line: step.place.line,
             key,
             inputs,
-            outcome: StepOutcome::Base,
+            outcome: StepOutcome::Unreached,
             reason: String::new(),
             seconds: 0.0,
             cpu_seconds: 0.0,
@@ -98,7 +101,7 @@ impl StepRow {
         let cache_not_asked = ignored_cache && outcome == StepOutcome::Executed;
         self.outcome = outcome;
         let reason = if cache_not_asked {
-            "cache not asked"
+            CACHE_NOT_ASKED
         } else {
             reason
         };
@@ -319,6 +322,16 @@ pub(super) fn last_with(
             "SELECT max(build) FROM build_vertices WHERE step = ?1 AND build < ?2 AND instr(?3, outcome)",
         )?;
         statement.query_row((identity.as_bytes(), before, outcomes), |row| row.get(0))
+    })
+}
+
+/// How long a step took when it ran last.
+pub(super) fn last_seconds(store: &Store, identity: &Key) -> Result<Option<f64>, StoreError> {
+    store.database().with(|connection| {
+        let mut statement = connection.prepare_cached(
+            "SELECT seconds FROM build_vertices WHERE step = ?1 AND outcome = 'executed' ORDER BY build DESC LIMIT 1",
+        )?;
+        statement.query_row([identity.as_bytes()], |row| row.get(0)).optional()
     })
 }
 

@@ -271,7 +271,7 @@ impl<'a> Past<'a> {
     ) -> Result<(Option<i64>, Vec<Cause>), StoreError> {
         let step = &build.steps[index];
         let mut causes = Vec::new();
-        if step.reason == "cache not asked" {
+        if step.reason == rows::CACHE_NOT_ASKED {
             causes.push(Cause::NoCache);
         }
         let Some((old_build, old_index)) = self.last_run(build, index, since)? else {

@@ -23,6 +23,7 @@ use crate::history::{self, Description};
 use crate::op::{Fields, ImageOp, Op};
 use crate::request::{Options, Target};
 use crate::root::Root;
+use crate::timing::{Phase, Timings};
 
 pub(crate) use run::SCRIPT_DIRECTORY;
 pub use sources::Pull;
@@ -93,9 +94,10 @@ pub(crate) fn lower(
     targets: &[Target],
     options: &Options,
     pull: Pull<'_>,
+    timings: &Timings,
 ) -> Result<Lowered, BuildError> {
     let mut lowering = Lowering {
-        sources: Sources::new(store, pull, options.pull),
+        sources: Sources::new(store, pull, options.pull, timings),
         options,
         graph: Graph::default(),
         steps: BTreeMap::new(),
@@ -133,7 +135,11 @@ impl Lowering<'_> {
             text: text.text.clone(),
             faults,
         };
-        let file = parse(&text.text).map_err(faults)?;
+        let parsed = self
+            .sources
+            .timings
+            .measure(Phase::Parse, || parse(&text.text));
+        let file = parsed.map_err(faults)?;
         let lexer = Lexer::new(file.directives.escape);
         let wanted = stage::find_target(&file, target)?;
         let stage_name = target.stage.as_deref().unwrap_or("default");

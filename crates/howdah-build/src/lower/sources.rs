@@ -15,6 +15,7 @@ use crate::context::Scan;
 use crate::error::{BuildError, LowerError};
 use crate::request::{Target, Text};
 use crate::root::Root;
+use crate::timing::{Phase, Timings};
 
 /// Gets an image from a registry into the store.
 pub type Pull<'a> = &'a (dyn Fn(&str) -> Result<Image, Box<dyn Error + Send + Sync>> + Sync);
@@ -25,16 +26,23 @@ pub(crate) struct Sources<'a> {
     pull: Pull<'a>,
     /// Ask the registry although an image is here.
     always: bool,
+    pub(super) timings: &'a Timings,
     images: HashMap<String, Rc<Image>>,
     scans: HashMap<(PathBuf, Option<String>), Arc<Scan>>,
 }
 
 impl<'a> Sources<'a> {
-    pub(crate) fn new(store: &'a Store, pull: Pull<'a>, always: bool) -> Sources<'a> {
+    pub(crate) fn new(
+        store: &'a Store,
+        pull: Pull<'a>,
+        always: bool,
+        timings: &'a Timings,
+    ) -> Sources<'a> {
         Sources {
             store,
             pull,
             always,
+            timings,
             images: HashMap::new(),
             scans: HashMap::new(),
         }
@@ -45,24 +53,25 @@ impl<'a> Sources<'a> {
         if let Some(image) = self.images.get(name) {
             return Ok(Rc::clone(image));
         }
-        let local = self.store.find_image(name)?;
-        let image = match local {
-            Some(image) if !self.always => image,
-            local => match ((self.pull)(name), local) {
-                (Ok(image), _) => image,
-                // An image that was made here has no registry to come from.
-                (Err(_), Some(image)) if is_local(name) => image,
-                (Err(source), _) => {
-                    return Err(LowerError::Image {
-                        name: name.to_owned(),
-                        source,
-                    });
-                }
-            },
-        };
+        let image = self.timings.measure(Phase::Bases, || self.fetch(name))?;
         let image = Rc::new(image);
         self.images.insert(name.to_owned(), Rc::clone(&image));
         Ok(image)
+    }
+
+    fn fetch(&self, name: &str) -> Result<Image, LowerError> {
+        match self.store.find_image(name)? {
+            Some(image) if !self.always => Ok(image),
+            local => match ((self.pull)(name), local) {
+                (Ok(image), _) => Ok(image),
+                // An image that was made here has no registry to come from.
+                (Err(_), Some(image)) if is_local(name) => Ok(image),
+                (Err(source), _) => Err(LowerError::Image {
+                    name: name.to_owned(),
+                    source,
+                }),
+            },
+        }
     }
 
     /// The root filesystem of an image.
@@ -100,11 +109,14 @@ impl<'a> Sources<'a> {
             key.1.as_deref().unwrap_or("").as_bytes(),
         ]
         .concat();
-        let known = memory.stats(&name)?;
-        let (scan, changed) = Scan::new(&key.0, &patterns, &known).map_err(error)?;
-        if let Some(changed) = changed {
-            memory.save_stats(&name, &changed)?;
-        }
+        let scan = self.timings.measure(Phase::Contexts, || {
+            let known = memory.stats(&name)?;
+            let (scan, changed) = Scan::new(&key.0, &patterns, &known).map_err(error)?;
+            if let Some(changed) = changed {
+                memory.save_stats(&name, &changed)?;
+            }
+            Ok::<_, LowerError>(scan)
+        })?;
         let scan = Arc::new(scan);
         self.scans.insert(key, Arc::clone(&scan));
         Ok(scan)

@@ -9,7 +9,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use howdah_build::{BuildError, Builder, Built, Cancel, Event, Options, Target, Text};
+use howdah_build::{BuildError, Builder, Built, Cancel, Event, Forecast, Options, Target, Text};
 use howdah_image::{Image, ImageConfig, Layer, SnapshotId, Store};
 use howdah_runtime::{Runtime, overlay};
 
@@ -102,16 +102,31 @@ impl Project {
     pub(crate) fn build_all(&self, targets: &[Target]) -> Report {
         let events = Mutex::new(Vec::new());
         let observe = |event: Event| events.lock().unwrap().push(event);
-        let builder = Builder {
+        let result = self.with_builder(&observe, |builder| builder.build(targets, &self.options));
+        report(result, &events.into_inner().unwrap())
+    }
+
+    /// What a build would do.
+    pub(crate) fn predict(&self, dockerfile: &str) -> Vec<Forecast> {
+        let targets = [self.target(dockerfile)];
+        self.with_builder(&|_| {}, |builder| {
+            builder.predict(&targets, &self.options).unwrap()
+        })
+    }
+
+    fn with_builder<T>(
+        &self,
+        observe: &(dyn Fn(Event) + Sync),
+        work: impl FnOnce(&Builder<'_>) -> T,
+    ) -> T {
+        work(&Builder {
             store: &self.store,
             runtime: &self.runtime,
             runtime_directory: &self.directory.path().join("run"),
             pull: &|name| Err(format!("`{name}` cannot be pulled in a test").into()),
-            observe: &observe,
+            observe,
             cancel: self.cancel.clone(),
-        };
-        let result = builder.build(targets, &self.options);
-        report(result, &events.into_inner().unwrap())
+        })
     }
 
     /// Runs `look` on the merged root filesystem of an image.

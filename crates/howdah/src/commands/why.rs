@@ -133,7 +133,8 @@ fn cost(step: &Answer) -> String {
     parts.join(", ")
 }
 
-fn told_cause(cause: &Cause, now: i64, line: &mut dyn FnMut(usize, &str)) {
+/// Tells a cause in one line or several: `line` gets the indentation and the words.
+pub(super) fn told_cause(cause: &Cause, now: i64, line: &mut dyn FnMut(usize, &str)) {
     match cause {
         Cause::Instruction { old, new } => {
             line(3, "the instruction changed:");

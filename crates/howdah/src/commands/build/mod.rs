@@ -4,6 +4,7 @@ mod check;
 pub(crate) mod compose;
 mod failure;
 mod inputs;
+mod insight;
 mod interrupt;
 mod live;
 mod output;
@@ -12,6 +13,7 @@ mod progress;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
 
 use howdah_build::{Builder, Built, Options, Target};
 use howdah_image::{Reference, Registry, Store};
@@ -20,6 +22,7 @@ use howdah_runtime::Runtime;
 use super::transfer::{self, registry_options};
 use super::{CommandError, Context, rootless};
 use check::CheckArgs;
+use insight::InsightArgs;
 use output::Output;
 pub(crate) use progress::Mode;
 use progress::Progress;
@@ -89,9 +92,12 @@ pub(crate) struct Args {
     source_date_epoch: Option<i64>,
     #[command(flatten)]
     checks: CheckArgs,
+    #[command(flatten)]
+    insight: InsightArgs,
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandError> {
+    let began = Instant::now();
     let mut options = inputs::options(args)?;
     let targets = match Subject::of(args)? {
         Subject::Services(directory, names) => {
@@ -107,6 +113,13 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
         return Err(CommandError::new(message).hint("name one with -f").code(2));
     }
     let store = Store::open(context.root())?;
+    if args.insight.dry_run {
+        let quiet = Progress::start(Mode::Quiet);
+        with_builder(context, &store, &quiet, |builder| {
+            insight::dry_run(builder, &targets, &options)
+        })??;
+        return Ok(ExitCode::SUCCESS);
+    }
     let mode = if args.quiet {
         Mode::Quiet
     } else {
@@ -118,7 +131,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
     check::before_build(&store, &targets, &|name| {
         pull(&store, &std::env::current_exe().ok()?, name, Mode::Quiet).ok()
     })?;
+    let before = began.elapsed();
     let built = build_targets(context, &store, &targets, &options, mode)?;
+    if args.insight.timing {
+        anstream::eprint!("{}", insight::timing(before, &built.phases, &built.ran));
+    }
     if mode != Mode::Quiet {
         check::after_build(&store, &targets);
     }
@@ -146,28 +163,39 @@ pub(crate) fn build_targets(
     options: &Options,
     mode: Mode,
 ) -> Result<Built, CommandError> {
+    let progress = Progress::start(mode);
+    let result = with_builder(context, store, &progress, |builder| {
+        builder.build(targets, options)
+    });
+    progress.finish();
+    let built = result?.map_err(|error| failure::report(error, targets))?;
+    if mode != Mode::Quiet {
+        progress::summary(targets, &built, progress.elapsed());
+    }
+    Ok(built)
+}
+
+/// Does some work with a builder that Ctrl-C stops.
+fn with_builder<T>(
+    context: &Context,
+    store: &Store,
+    progress: &Progress,
+    work: impl FnOnce(&Builder<'_>) -> T,
+) -> Result<T, CommandError> {
     let (cancel, _watch) = interrupt::cancel_on_signal()?;
     let executable = std::env::current_exe().map_err(|error| {
         CommandError::new(format!("cannot find this program's own file: {error}"))
     })?;
     let runtime = Runtime::new(context.runtime_directory(), &executable)?;
-    let progress = Progress::start(mode);
-    let pull = |name: &str| pull(store, &executable, name, mode);
-    let builder = Builder {
+    let pull = |name: &str| pull(store, &executable, name, progress.mode());
+    Ok(work(&Builder {
         store,
         runtime: &runtime,
         runtime_directory: context.runtime_directory(),
         pull: &pull,
         observe: &|event| progress.tell(event),
         cancel,
-    };
-    let result = builder.build(targets, options);
-    progress.finish();
-    let built = result.map_err(|error| failure::report(error, targets))?;
-    if mode != Mode::Quiet {
-        progress::summary(targets, &built, progress.elapsed());
-    }
-    Ok(built)
+    }))
 }
 
 /// A base image from its registry. The image `howdah` is this program itself, which needs no registry.

@@ -38,6 +38,7 @@ struct Shared {
 
 /// A build's progress.
 pub(super) struct Progress {
+    mode: Mode,
     started: Instant,
     shared: Arc<Shared>,
     ticker: Mutex<Option<std::thread::JoinHandle<()>>>,
@@ -58,10 +59,16 @@ impl Progress {
             finished: Condvar::new(),
         });
         Progress {
+            mode,
             started,
             shared,
             ticker: Mutex::new(None),
         }
+    }
+
+    /// How it looks.
+    pub(super) fn mode(&self) -> Mode {
+        self.mode
     }
 
     /// Shows an event.
