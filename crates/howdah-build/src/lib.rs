@@ -31,8 +31,9 @@ pub use event::{CacheHit, Event, StepInfo, Stream};
 pub use exec::RunError;
 pub use export::export_tree;
 pub use history::{
-    Answer, BuildSummary, Cause, Counts, FileChange, FileDifference, Forecast, HistoryError,
-    LineChange, Question, StepCost, StepOutcome, Why, why,
+    Answer, BuildSummary, Cause, CountedBuild, Counts, Day, FileChange, FileDifference, Forecast,
+    HistoryError, LineChange, Part, Question, Report, Selection, StepCost, StepOutcome, Tally, Why,
+    report, why,
 };
 pub use howdah_dockerfile::Network;
 pub use howdah_solver::{Cancel, Prediction};

@@ -7,7 +7,9 @@
 
 mod support;
 
-use howdah_build::{Answer, Cause, FileDifference, LineChange, Prediction, Question, Why, why};
+use howdah_build::{
+    Answer, Cause, FileDifference, LineChange, Prediction, Question, Selection, Why, report, why,
+};
 use support::Project;
 
 const LOCK: &str = "{\n    \"packages\": [\n        {\n            \"name\": \"monolog/monolog\",\n            \
@@ -283,5 +285,54 @@ fn without_the_cache_and_with_a_lost_result() {
     assert_eq!(
         ask(&project, &Question::default()).steps[0].causes,
         [Cause::Lost]
+    );
+}
+
+#[test]
+fn hit_rates_of_real_builds() {
+    let project = Project::new(&[("a", "1")]);
+    let dockerfile =
+        "FROM busybox:test AS deps\nRUN echo slow > /deps\nFROM deps AS app\nCOPY a /a\n";
+    project.build(dockerfile).image();
+    project.write("a", "2");
+    project.build(dockerfile).image();
+    project.build(dockerfile).image();
+    let context = project.path("");
+    let counted = report(
+        &project.store,
+        &Selection {
+            directory: Some(&context),
+            ..Selection::default()
+        },
+    )
+    .unwrap();
+    assert_eq!(
+        (counted.total.cached_steps, counted.total.executed_steps),
+        (3, 3)
+    );
+    assert!(counted.total.saved_seconds > 0.0 && counted.total.saved_bytes > 0);
+    let rates: Vec<(&str, Option<f64>)> = counted
+        .stages
+        .iter()
+        .map(|part| (part.name.as_str(), part.tally.step_rate()))
+        .collect();
+    assert_eq!(rates, [("deps", Some(2.0 / 3.0)), ("app", Some(1.0 / 3.0))]);
+    let last = Selection {
+        last: Some(1),
+        ..Selection::default()
+    };
+    assert_eq!(
+        report(&project.store, &last).unwrap().total.step_rate(),
+        Some(1.0)
+    );
+    let elsewhere = Selection {
+        directory: Some(std::path::Path::new("/nowhere")),
+        ..Selection::default()
+    };
+    assert!(
+        report(&project.store, &elsewhere)
+            .unwrap()
+            .builds
+            .is_empty()
     );
 }

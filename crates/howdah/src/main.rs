@@ -25,6 +25,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Build(Box<commands::build::Args>),
+    Cache(commands::cache::Args),
     Config(commands::config::Args),
     Down(commands::down::Args),
     Exec(commands::exec::Args),
@@ -80,6 +81,7 @@ impl Command {
             | Self::Ps(_)
             | Self::Supervise(_) => Need::Nothing,
             Self::Build(_)
+            | Self::Cache(_)
             | Self::Image(_)
             | Self::Images(_)
             | Self::Pull(_)
@@ -100,6 +102,7 @@ impl Command {
 fn run(context: &Context, command: Command) -> Result<ExitCode, CommandError> {
     match command {
         Command::Build(args) => commands::build::run(context, &args),
+        Command::Cache(args) => commands::cache::run(context, &args),
         Command::Config(args) => commands::config::run(context, &args),
         Command::Down(args) => commands::down::run(context, args),
         Command::Exec(args) => commands::exec::run(context, args),

@@ -11,6 +11,7 @@ mod files;
 mod forecast;
 mod lines;
 mod mask;
+mod report;
 mod rows;
 mod why;
 
@@ -24,6 +25,7 @@ pub use files::{FileChange, FileDifference};
 pub use forecast::Forecast;
 pub(crate) use forecast::forecast;
 pub use lines::LineChange;
+pub use report::{CountedBuild, Day, Part, Report, Selection, Tally, report};
 pub use rows::StepOutcome;
 pub(crate) use rows::{BuildRow, CACHE_NOT_ASKED, StepRow, milliseconds, save};
 pub use why::{Answer, BuildSummary, Question, StepCost, Why, why};

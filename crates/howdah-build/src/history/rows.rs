@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::describe::Description;
 use super::ending::Ending;
 use super::files;
+use super::report::Costs;
 use crate::exec::Cost;
 use crate::lower::Step;
 
@@ -332,6 +333,23 @@ pub(super) fn last_seconds(store: &Store, identity: &Key) -> Result<Option<f64>,
             "SELECT seconds FROM build_vertices WHERE step = ?1 AND outcome = 'executed' ORDER BY build DESC LIMIT 1",
         )?;
         statement.query_row([identity.as_bytes()], |row| row.get(0)).optional()
+    })
+}
+
+/// What executions cost; of several the newest counts.
+pub(super) fn costs(store: &Store) -> Result<Costs, StoreError> {
+    store.database().with(|connection| {
+        let mut statement = connection.prepare(
+            "SELECT key, step, seconds, bytes FROM build_vertices WHERE outcome = 'executed' ORDER BY build",
+        )?;
+        let mut costs = Costs::default();
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let cost = (row.get(2)?, row.get::<_, i64>(3)?.unsigned_abs());
+            costs.by_key.insert(row.get::<_, [u8; 32]>(0)?.into(), cost);
+            costs.by_step.insert(row.get::<_, [u8; 32]>(1)?.into(), cost);
+        }
+        Ok(costs)
     })
 }
 

@@ -138,7 +138,7 @@ fn has_result(step: &StepRow) -> bool {
     matches!(step.outcome, StepOutcome::Hit | StepOutcome::Executed)
 }
 
-fn summary(build: &BuildRow) -> BuildSummary {
+pub(super) fn summary(build: &BuildRow) -> BuildSummary {
     BuildSummary {
         id: build.id,
         started: build.started,
@@ -466,13 +466,13 @@ impl<'a> Past<'a> {
 }
 
 /// Whether a build is of a directory: of a context that is it, is in it, or holds it.
-fn belongs(build: &BuildRow, directory: &Path) -> bool {
+pub(super) fn belongs(build: &BuildRow, directory: &Path) -> bool {
     let mut contexts = build.directories.lines().map(Path::new);
     contexts.any(|context| context.starts_with(directory) || directory.starts_with(context))
 }
 
 /// The instruction, as progress shows it.
-fn text(step: &StepRow) -> &str {
+pub(super) fn text(step: &StepRow) -> &str {
     step.name
         .split_once("] ")
         .map_or(step.name.as_str(), |(_, text)| text)

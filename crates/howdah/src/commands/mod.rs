@@ -1,6 +1,7 @@
 //! The commands, one file each, and what they share: where things live, and how a failure is told.
 
 pub(crate) mod build;
+pub(crate) mod cache;
 pub(crate) mod config;
 pub(crate) mod display;
 pub(crate) mod down;
