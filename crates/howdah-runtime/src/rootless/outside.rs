@@ -92,14 +92,15 @@ impl Drop for Outside {
     }
 }
 
-/// The extents of a map of this process, each onto itself.
+/// The extents of a map of this process, each onto itself. The last id of all is left out: it means "none", and libcontainer
+/// takes a map of them all for that of the first namespace.
 pub(super) fn own_map(file: &str) -> io::Result<Vec<[u32; 3]>> {
     let text = fs_err::read_to_string(file)?;
     let extent = |line: &str| {
         let mut numbers = line.split_ascii_whitespace();
         let first = numbers.next()?.parse().ok()?;
-        let count = numbers.nth(1)?.parse().ok()?;
-        Some([first, first, count])
+        let count: u32 = numbers.nth(1)?.parse().ok()?;
+        Some([first, first, count.min(u32::MAX - 1)])
     };
     Ok(text.lines().filter_map(extent).collect())
 }

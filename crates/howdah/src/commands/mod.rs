@@ -101,6 +101,17 @@ impl Context {
         self.ids.as_ref()
     }
 
+    /// This program's own file. In a user namespace by its link: a path need not lead to it any more, because the mount that
+    /// it was executed from may have been the old namespace's, and gone with it (a file bound into a container).
+    pub(crate) fn executable(&self) -> Result<PathBuf, CommandError> {
+        if self.ids.is_some() {
+            return Ok(PathBuf::from("/proc/self/exe"));
+        }
+        std::env::current_exe().map_err(|error| {
+            CommandError::new(format!("cannot find this program's own file: {error}"))
+        })
+    }
+
     /// The store's root directory.
     pub(crate) fn root(&self) -> &Path {
         &self.root

@@ -42,7 +42,7 @@ pub(crate) fn enter(need: Need) -> Result<Option<Ids>, CommandError> {
 pub(crate) fn tell(ids: &Ids) {
     match ids {
         Ids::Many { others } => {
-            anstream::eprintln!("rootless with {others} subordinate ids: {}", network());
+            anstream::eprintln!("rootless with {others} ids beside root: {}", network());
         }
         Ids::Single(why) => {
             anstream::eprintln!(
@@ -96,6 +96,6 @@ fn hint(error: &RootlessError) -> &'static str {
             "AppArmor confines user namespaces here: sysctl kernel.apparmor_restrict_unprivileged_userns=0, or a profile that \
              allows `userns` to howdah"
         }
-        _ => "check /etc/subuid and /etc/subgid, or run it as root",
+        _ => "check /etc/subuid and /etc/subgid; a root without CAP_SETFCAP cannot map itself, an ordinary user can",
     }
 }

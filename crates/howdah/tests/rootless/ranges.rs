@@ -34,7 +34,7 @@ fn the_image_is_the_one_that_root_builds() {
     };
     let (told, by_user) = build("user.tar", &|words| user.howdah(words));
     assert!(
-        told.contains("rootless with 65536 subordinate ids"),
+        told.contains("rootless with 65536 ids beside root"),
         "{told}"
     );
     let store = tempfile::tempdir().unwrap();

@@ -129,7 +129,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
         rootless::tell(ids);
     }
     check::before_build(&store, &targets, &|name| {
-        pull(&store, &std::env::current_exe().ok()?, name, Mode::Quiet).ok()
+        pull(&store, &context.executable().ok()?, name, Mode::Quiet).ok()
     })?;
     let before = began.elapsed();
     let built = build_targets(context, &store, &targets, &options, mode)?;
@@ -183,9 +183,7 @@ fn with_builder<T>(
     work: impl FnOnce(&Builder<'_>) -> T,
 ) -> Result<T, CommandError> {
     let (cancel, _watch) = interrupt::cancel_on_signal()?;
-    let executable = std::env::current_exe().map_err(|error| {
-        CommandError::new(format!("cannot find this program's own file: {error}"))
-    })?;
+    let executable = context.executable()?;
     let runtime = Runtime::new(context.runtime_directory(), &executable)?;
     let pull = |name: &str| pull(store, &executable, name, progress.mode());
     Ok(work(&Builder {

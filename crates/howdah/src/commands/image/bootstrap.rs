@@ -32,7 +32,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
         let name = reference.familiar();
         let image = if reference.repository() == "library/howdah" {
             // Cheap, and the one that exists may be of an older program.
-            bootstrap::binary(&store, &std::env::current_exe()?, reference)?
+            bootstrap::binary(&store, &context.executable()?, reference)?
         } else if let Some(image) = store.find_image(&name)?.filter(|_| !args.force) {
             anstream::eprintln!(
                 "{name} exists already ({}); --force makes it anew",
