@@ -96,6 +96,8 @@ fn hint(error: &RootlessError) -> &'static str {
             "AppArmor confines user namespaces here: sysctl kernel.apparmor_restrict_unprivileged_userns=0, or a profile that \
              allows `userns` to howdah"
         }
-        _ => "check /etc/subuid and /etc/subgid; a root without CAP_SETFCAP cannot map itself, an ordinary user can",
+        _ => {
+            "check /etc/subuid and /etc/subgid; a root without CAP_SETFCAP cannot map itself, an ordinary user can"
+        }
     }
 }

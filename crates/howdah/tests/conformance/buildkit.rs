@@ -112,7 +112,7 @@ impl BuildKit {
     }
 
     fn build(&self, case: &Case) -> Outcome {
-        let scene = Scene::new(case);
+        let scene = Scene::new(case, None);
         let mut command = self.command();
         command.args([
             "build",

@@ -67,6 +67,8 @@ pub(crate) struct Case {
     pub(crate) fails: Option<String>,
     /// Howdah does something else on purpose.
     pub(crate) differs: Option<Difference>,
+    /// Why an ordinary user cannot have this result.
+    pub(crate) needs_root: Option<String>,
 }
 
 /// A file of a context: its text, or a table.

@@ -7,32 +7,48 @@ use crate::case::Case;
 use crate::images::Bases;
 use crate::outcome::Outcome;
 use crate::scene::Scene;
+use crate::user::User;
 
 /// A store with the base images in it.
 #[derive(Debug)]
 pub(crate) struct Howdah {
     root: PathBuf,
     bases: Bases,
+    /// Whose commands they are; root's without one.
+    user: Option<User>,
 }
 
 impl Howdah {
-    /// Everything is kept below `directory`.
-    pub(crate) fn new(directory: &Path) -> Howdah {
-        let bases = Bases::write(&directory.join("bases"));
+    /// Everything is kept below `directory`; what a user has, in its own.
+    pub(crate) fn new(directory: &Path, user: Option<User>) -> Howdah {
+        let layout = match &user {
+            Some(user) => user.path("bases"),
+            None => directory.join("bases"),
+        };
+        let bases = Bases::write(&layout);
+        if let Some(user) = &user {
+            user.give(&layout);
+        }
         let howdah = Howdah {
             root: directory.join("root"),
             bases,
+            user,
         };
         let mut load = howdah.command();
         load.args(["image", "load", "--quiet", "--input"])
-            .arg(directory.join("bases"));
+            .arg(layout);
         assert!(load.status().unwrap().success(), "{load:?}");
         howdah
     }
 
+    /// Whether the commands are an ordinary user's.
+    pub(crate) fn is_users(&self) -> bool {
+        self.user.is_some()
+    }
+
     /// Builds a case.
     pub(crate) fn build(&self, case: &Case) -> Outcome {
-        let scene = Scene::new(case);
+        let scene = Scene::new(case, self.user.as_ref());
         let mut command = self.command();
         command.args(["build", "--progress", "plain"]);
         command.arg("--file").arg(scene.context().join(&case.file));
@@ -81,6 +97,9 @@ impl Howdah {
 
     /// The program, deaf to the caller's environment.
     fn command(&self) -> Command {
+        if let Some(user) = &self.user {
+            return user.howdah(&[]);
+        }
         let mut command = Command::new(env!("CARGO_BIN_EXE_howdah"));
         command
             .env_clear()

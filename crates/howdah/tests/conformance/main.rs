@@ -18,6 +18,9 @@ mod images;
 mod outcome;
 mod scene;
 mod tree;
+#[path = "../support/user.rs"]
+#[expect(dead_code, reason = "other tests of ordinary users need more of it")]
+mod user;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -28,6 +31,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use case::{Case, Group};
 use howdah::Howdah;
 use outcome::Recorded;
+use user::User;
 
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
@@ -37,16 +41,22 @@ fn main() -> ExitCode {
     }
     let arguments = Arguments::from_args();
     let temporary = tempfile::tempdir().unwrap();
-    let howdah = Arc::new(Howdah::new(temporary.path()));
-    let trials = Group::all()
+    let by_root = Arc::new(Howdah::new(temporary.path(), None));
+    let by_user = Arc::new(Howdah::new(temporary.path(), Some(User::with_ranges())));
+    let groups = Group::all();
+    let trials = [("", by_root), ("rootless::", by_user)]
         .iter()
-        .flat_map(|group| trials(group, &howdah))
+        .flat_map(|(prefix, howdah)| {
+            groups
+                .iter()
+                .flat_map(|group| trials(prefix, group, howdah))
+        })
         .collect();
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 /// One test for each case of a group.
-fn trials(group: &Group, howdah: &Arc<Howdah>) -> Vec<Trial> {
+fn trials(prefix: &str, group: &Group, howdah: &Arc<Howdah>) -> Vec<Trial> {
     let recorded = Arc::new(Recorded::read(&group.name));
     let unknown = recorded
         .names()
@@ -58,9 +68,19 @@ fn trials(group: &Group, howdah: &Arc<Howdah>) -> Vec<Trial> {
     );
     let trial = |case: Case| {
         let (howdah, recorded) = (Arc::clone(howdah), Arc::clone(&recorded));
-        Trial::test(format!("{}::{}", group.name, case.name), move || {
-            check(&case, &recorded, &howdah).map_err(Failed::from)
-        })
+        Trial::test(
+            format!("{prefix}{}::{}", group.name, case.name),
+            move || {
+                let checked = check(&case, &recorded, &howdah);
+                match &case.needs_root {
+                    Some(_) if howdah.is_users() && checked.is_ok() => {
+                        Err("`needs-root` of the case is wrong, it passes".into())
+                    }
+                    Some(_) if howdah.is_users() => Ok(()),
+                    _ => checked.map_err(Failed::from),
+                }
+            },
+        )
     };
     group.cases.iter().cloned().map(trial).collect()
 }

@@ -10,6 +10,7 @@ use base64::Engine as _;
 use rustix::fs::{CWD, FileType, Mode};
 
 use crate::case::{Case, File, Made};
+use crate::user::User;
 
 /// A case's directory: the context, what is beside it, its secrets.
 #[derive(Debug)]
@@ -20,7 +21,8 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    pub(crate) fn new(case: &Case) -> Scene {
+    /// Everything belongs to `owner`, without one to root.
+    pub(crate) fn new(case: &Case, owner: Option<&User>) -> Scene {
         let directory = tempfile::tempdir().unwrap();
         fs_err::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
         let agent = case
@@ -32,14 +34,22 @@ impl Scene {
         };
         fs_err::create_dir(scene.context()).unwrap();
         let file = [(case.file.clone(), File::Text(case.dockerfile.clone()))];
-        write(&scene.context(), &BTreeMap::from(file));
-        write(
-            &scene.context(),
-            case.context.as_ref().unwrap_or(&BTreeMap::new()),
-        );
-        write(scene.directory.path(), &case.beside);
+        let none = BTreeMap::new();
+        let modes = [
+            write(&scene.context(), &BTreeMap::from(file)),
+            write(&scene.context(), case.context.as_ref().unwrap_or(&none)),
+            write(scene.directory.path(), &case.beside),
+        ];
         for (id, value) in &case.secrets {
             fs_err::write(scene.secret(id), value).unwrap();
+        }
+        if let Some(owner) = owner {
+            owner.give(scene.directory.path());
+        }
+        // Last, because a new owner clears some (chown(2)); from below, so that a directory may be closed.
+        for (path, mode) in modes.concat().iter().rev() {
+            let mode = u32::from_str_radix(mode, 8).unwrap();
+            fs_err::set_permissions(path, Permissions::from_mode(mode)).unwrap();
         }
         scene
     }
@@ -70,8 +80,9 @@ impl Scene {
     }
 }
 
-/// Writes files in the order of their names, so that a directory can be given before what is in it.
-fn write(root: &Path, files: &BTreeMap<String, File>) {
+/// Writes files in the order of their names, so that a directory can be given before what is in it. Gives the modes that they
+/// are to get.
+fn write(root: &Path, files: &BTreeMap<String, File>) -> Vec<(PathBuf, String)> {
     let plain = |text: &String| Made {
         text: Some(text.clone()),
         ..Made::default()
@@ -93,11 +104,7 @@ fn write(root: &Path, files: &BTreeMap<String, File>) {
             modes.push((path, made.mode.unwrap_or_else(|| default.to_owned())));
         }
     }
-    // Last, so that a directory may be read-only.
-    for (path, mode) in modes.iter().rev() {
-        let mode = u32::from_str_radix(mode, 8).unwrap();
-        fs_err::set_permissions(path, Permissions::from_mode(mode)).unwrap();
-    }
+    modes
 }
 
 fn make(root: &Path, path: &Path, made: &Made) {

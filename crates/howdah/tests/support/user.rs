@@ -11,6 +11,7 @@ const RANGE: &str = "1000000000-1000065535";
 const PREFIX: &str = "howdah-t";
 
 /// The user; dropped, it is removed with its ids and files.
+#[derive(Debug)]
 pub(crate) struct User {
     name: String,
     uid: u32,
