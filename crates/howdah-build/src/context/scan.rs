@@ -32,6 +32,20 @@ struct Found {
     excluded: Vec<TreePath>,
 }
 
+impl Found {
+    fn append(&mut self, other: Found) {
+        self.entries.extend(other.entries);
+        self.excluded.extend(other.excluded);
+    }
+
+    fn joined(parts: Vec<Found>) -> Found {
+        let mut parts = parts.into_iter();
+        let mut all = parts.next().unwrap_or_default();
+        parts.for_each(|part| all.append(part));
+        all
+    }
+}
+
 impl Scan {
     /// Walks `root` and reads the files that `known` does not have. The second value is the cache to keep, if it
     /// differs from `known`.
@@ -178,18 +192,12 @@ impl Walk<'_> {
         children.sort_unstable_by(|left, right| left.0.cmp(&right.0));
         let children = children.into_par_iter().with_min_len(16);
         let parts: Vec<Found> = children
-            .map(|(path, child)| self.child(path, &child, judged))
+            .try_fold(Found::default, |mut found, (path, child)| {
+                self.child(path, &child, judged, &mut found)?;
+                Ok(found)
+            })
             .collect::<io::Result<_>>()?;
-        let count = parts.iter().map(|part| part.entries.len()).sum();
-        let mut all = Found {
-            entries: Vec::with_capacity(count),
-            excluded: Vec::new(),
-        };
-        for part in parts {
-            all.entries.extend(part.entries);
-            all.excluded.extend(part.excluded);
-        }
-        Ok(all)
+        Ok(Found::joined(parts))
     }
 
     fn child(
@@ -197,40 +205,40 @@ impl Walk<'_> {
         path: TreePath,
         child: &fs_err::DirEntry,
         parent: &Directory,
-    ) -> io::Result<Found> {
+        found: &mut Found,
+    ) -> io::Result<()> {
         let file_type = child.file_type()?;
         // A socket is the other end of a program that runs now; nothing can be copied of it.
         if file_type.is_socket() {
-            return Ok(Found::default());
+            return Ok(());
         }
-        let left_out = |path| Found {
-            entries: Vec::new(),
-            excluded: vec![path],
-        };
-        let mut found = Found::default();
+        let mut inside = Found::default();
         if file_type.is_dir() {
             let verdict = self
                 .ignore
                 .directory(&String::from_utf8_lossy(&path), parent);
             if !verdict.prune {
-                found = self.directory(&path, &verdict.directory)?;
+                inside = self.directory(&path, &verdict.directory)?;
             }
             // A directory is there as long as something in it is.
-            if verdict.ignored && found.entries.is_empty() {
-                return Ok(left_out(path));
+            if verdict.ignored && inside.entries.is_empty() {
+                found.excluded.push(path);
+                return Ok(());
             }
         } else if self.ignore.file(&String::from_utf8_lossy(&path), parent) {
-            return Ok(left_out(path));
+            found.excluded.push(path);
+            return Ok(());
         }
         let metadata = match child.metadata() {
             Ok(metadata) => metadata,
             // Gone since the directory was read.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
         };
         let entry = view::entry(path, Arc::clone(self.root), &metadata)?;
-        found.entries.insert(0, (entry, Stat::new(&metadata)));
-        Ok(found)
+        found.entries.push((entry, Stat::new(&metadata)));
+        found.append(inside);
+        Ok(())
     }
 }
 
