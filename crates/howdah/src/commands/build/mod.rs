@@ -129,7 +129,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
         rootless::tell(ids);
     }
     check::before_build(&store, &targets, &|name| {
-        pull(&store, &context.executable().ok()?, name, Mode::Quiet).ok()
+        pull(&store, &context.executable().ok()?, name, mode).ok()
     })?;
     let before = began.elapsed();
     let built = build_targets(context, &store, &targets, &options, mode)?;

@@ -5,105 +5,27 @@
     reason = "this whole program is a test"
 )]
 
+mod auth;
+#[path = "../common/mod.rs"]
 mod common;
+mod hosts;
+mod images;
+mod proxy;
+mod server;
+mod tokens;
+mod transfers;
 
 use std::cell::RefCell;
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
-use common::{TestStore, describe, write};
-use howdah_image::{
-    Digest, Image, Notice, Reference, Registry, RegistryError, RegistryOptions, TransferState,
-};
-
-/// A registry of its own; killed with the test.
-struct Server {
-    child: Child,
-    address: String,
-    directory: tempfile::TempDir,
-}
-
-impl Server {
-    /// Starts one, with a login if `user` names one as a line of htpasswd(1).
-    fn start(user: Option<&str>) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let storage = directory.path().join("storage");
-        let auth = user.map_or_else(String::new, |line| {
-            let file = write(directory.path(), "htpasswd", line);
-            format!(
-                "auth: {{htpasswd: {{realm: test, path: {}}}}}\n",
-                file.display()
-            )
-        });
-        let storage = storage.display();
-        let config = format!(
-            "version: 0.1\nlog: {{level: info}}\nstorage: {{filesystem: {{rootdirectory: {storage}}}}}\nhttp: {{addr: \"127.0.0.1:0\"}}\n{auth}"
-        );
-        let file = write(directory.path(), "config.yml", &config);
-        let mut child = Command::new("docker-registry")
-            .arg("serve")
-            .arg(file)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // It chooses a free port itself and says which: `msg="listening on 127.0.0.1:41234"`.
-        let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        let address = loop {
-            line.clear();
-            assert!(
-                log.read_line(&mut line).unwrap() > 0,
-                "the registry did not start"
-            );
-            if let Some((_, rest)) = line.split_once("listening on ") {
-                break rest.split(['"', ' ', '\n']).next().unwrap().to_owned();
-            }
-        };
-        // Keeps the pipe from filling up.
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Self {
-            child,
-            address,
-            directory,
-        }
-    }
-
-    fn reference(&self, name: &str) -> Reference {
-        format!("{}/{name}", self.address).parse().unwrap()
-    }
-
-    /// Where the registry keeps a blob.
-    fn blob(&self, digest: &Digest) -> std::path::PathBuf {
-        let hex = digest.hex();
-        self.directory.path().join(format!(
-            "storage/docker/registry/v2/blobs/sha256/{}/{hex}/data",
-            &hex[..2]
-        ))
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-fn client() -> Registry {
-    Registry::new(RegistryOptions::default()).unwrap()
-}
-
-fn image(test: &TestStore) -> Image {
-    let base = test.snapshot(|root| drop(write(root, "base", &"base".repeat(500_000))));
-    let top = test.snapshot(|root| drop(write(root, "top", "top")));
-    test.image(vec![vec![base], vec![top]])
-}
+use common::{TestStore, describe};
+use howdah_image::{Digest, Image, Notice, Reference, RegistryError, TransferState};
+use images::{client, image};
+use server::Server;
 
 #[test]
 fn what_is_pushed_is_pulled_and_nothing_moves_twice() {
-    let server = Server::start(None);
+    let server = Server::start("");
     let test = TestStore::new();
     let image = image(&test);
     let reference = server.reference("acme/web:v1");
@@ -183,7 +105,7 @@ fn what_is_pushed_is_pulled_and_nothing_moves_twice() {
 
 #[test]
 fn a_layer_that_lost_its_blob_is_packed_again() {
-    let server = Server::start(None);
+    let server = Server::start("");
     let test = TestStore::new();
     let image = image(&test);
     let registry = client();
@@ -203,7 +125,7 @@ fn a_layer_that_lost_its_blob_is_packed_again() {
 
 #[test]
 fn skopeo_and_docker_schema_2_agree() {
-    let server = Server::start(None);
+    let server = Server::start("");
     let test = TestStore::new();
     let reference = server.reference("acme/web:v1");
     client()
@@ -233,7 +155,7 @@ fn skopeo_and_docker_schema_2_agree() {
 
 #[test]
 fn a_forged_blob_is_refused() {
-    let server = Server::start(None);
+    let server = Server::start("");
     let test = TestStore::new();
     let reference = server.reference("acme/web:v1");
     let moved = RefCell::new(Vec::new());
@@ -266,7 +188,7 @@ fn a_forged_blob_is_refused() {
 
 #[test]
 fn failures_are_told_apart() {
-    let server = Server::start(None);
+    let server = Server::start("");
     let test = TestStore::new();
     let pull = |reference: &Reference| client().pull(&test.store, reference, &|_| ()).unwrap_err();
     assert!(matches!(
@@ -289,35 +211,4 @@ fn failures_are_told_apart() {
         .push(&test.store, &image(&test), &pinned, &|_| ())
         .unwrap_err();
     assert!(matches!(error, RegistryError::PushToDigest(_)));
-}
-
-#[test]
-fn logins_of_docker_are_used() {
-    // htpasswd -nbB user secret
-    let server = Server::start(Some(
-        "user:$2b$05$jxCxM7A298GFOcFgEakH9uiRND9QcZ/pO0POQq3mfYFNoC7/UV1LS\n",
-    ));
-    let test = TestStore::new();
-    let image = image(&test);
-    let reference = server.reference("acme/web:v1");
-    let denied = client()
-        .push(&test.store, &image, &reference, &|_| ())
-        .unwrap_err();
-    assert!(matches!(denied, RegistryError::Denied { .. }), "{denied:?}");
-    let config = format!(
-        r#"{{"auths":{{"{}":{{"auth":"dXNlcjpzZWNyZXQ="}}}}}}"#,
-        server.address
-    );
-    let path = write(test.directory.path(), "config.json", &config);
-    let options = RegistryOptions {
-        docker_config: Some(path),
-        ..RegistryOptions::default()
-    };
-    let registry = Registry::new(options).unwrap();
-    registry
-        .push(&test.store, &image, &reference, &|_| ())
-        .unwrap();
-    registry
-        .pull(&TestStore::new().store, &reference, &|_| ())
-        .unwrap();
 }
