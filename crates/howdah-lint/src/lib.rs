@@ -4,15 +4,20 @@
 //! ignore files, and adds the rules that need other files of the project. Nothing here prints.
 
 mod images;
+mod project;
 mod report;
 
-use howdah_build::Target;
+use std::path::Path;
+
+use howdah_build::{BuildError, Target};
 use howdah_dockerfile::ignore::Ignore;
 use howdah_dockerfile::lint::{Images, Settings, Subject, check as check_file};
 use howdah_dockerfile::{Dockerfile, Fault, Span, parse};
 
 pub use howdah_dockerfile::lint::{Origin, RULES, Rule};
+pub use howdah_dockerfile::lint::{SETTINGS_ARGUMENT, Settings as CheckSettings};
 pub use images::KnownImages;
+pub use project::rules::PROJECT_RULES;
 pub use report::{Located, Report, Source};
 
 /// Looks at the Dockerfiles of targets, as a build of them would.
@@ -23,6 +28,28 @@ pub fn check_targets(targets: &[Target], images: &dyn Images) -> Report {
     }
     report.sort();
     report
+}
+
+/// Looks at the Dockerfiles of targets and at the project around them. `settings` are for the other files.
+pub fn check_project(
+    directory: &Path,
+    targets: &[Target],
+    settings: &Settings,
+    images: &dyn Images,
+) -> Report {
+    let mut report = check_targets(targets, images);
+    project::check(directory, targets, settings, &mut report);
+    report.sort();
+    report
+}
+
+/// The targets of the services in a directory's Compose file, of all when none is named. Variables have their defaults: a
+/// check must not need what only the machine that runs the stack knows. `None` if there is no Compose file.
+pub fn compose_targets(
+    directory: &Path,
+    services: &[String],
+) -> Result<Option<Vec<Target>>, BuildError> {
+    project::targets(directory, services)
 }
 
 fn check_target(target: &Target, images: &dyn Images, report: &mut Report) {

@@ -30,6 +30,19 @@ mod units;
 mod words;
 mod yaml;
 
+/// YAML files as trees whose nodes know their places; for those who read other files than Compose's.
+pub mod tree {
+    use std::path::Path;
+
+    use super::fault::Findings;
+    pub use super::node::{Entry, Map, MergeTag, Node, Scalar, Value};
+
+    /// Reads the documents of a file; none when it is not valid YAML.
+    pub fn parse(text: &str, file: &Path) -> Vec<Node> {
+        super::yaml::parse(text, file, &mut Findings::default())
+    }
+}
+
 #[cfg(test)]
 mod tests;
 

@@ -4,32 +4,39 @@ use super::fault::Origin;
 
 /// A YAML value and its place.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Node {
-    pub(crate) value: Value,
-    pub(crate) origin: Origin,
+pub struct Node {
+    /// What it holds.
+    pub value: Value,
+    /// Where it was written.
+    pub origin: Origin,
     pub(crate) tag: Option<MergeTag>,
 }
 
 /// What a node holds.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Value {
+pub enum Value {
+    /// Nothing.
     Null,
+    /// Text, a number or a boolean.
     Scalar(Scalar),
+    /// A sequence.
     List(Vec<Node>),
+    /// A mapping.
     Map(Map),
 }
 
 /// A scalar as it was written; its type is decided by who reads it, after interpolation.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Scalar {
-    pub(crate) text: String,
+pub struct Scalar {
+    /// As it was written, without quotes.
+    pub text: String,
     /// Written without quotes: a number or boolean when it looks like one.
     pub(crate) plain: bool,
 }
 
 /// Compose's own tags, obeyed when files are merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum MergeTag {
+pub enum MergeTag {
     /// `!reset`: the key goes back to its default.
     Reset,
     /// `!override`: the value replaces the earlier one whole.
@@ -38,16 +45,19 @@ pub(crate) enum MergeTag {
 
 /// A mapping in written order.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct Map {
+pub struct Map {
     pub(crate) entries: Vec<Entry>,
 }
 
 /// A key and its value.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Entry {
-    pub(crate) key: String,
-    pub(crate) key_origin: Origin,
-    pub(crate) node: Node,
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// Where the key was written.
+    pub key_origin: Origin,
+    /// The value.
+    pub node: Node,
 }
 
 impl Node {
@@ -92,7 +102,8 @@ impl Node {
         Self::new(Value::Map(map), origin)
     }
 
-    pub(crate) fn as_map(&self) -> Option<&Map> {
+    /// The mapping, if it is one.
+    pub fn as_map(&self) -> Option<&Map> {
         match &self.value {
             Value::Map(map) => Some(map),
             _ => None,
@@ -106,7 +117,8 @@ impl Node {
         }
     }
 
-    pub(crate) fn as_str(&self) -> Option<&str> {
+    /// The text, if it is a scalar.
+    pub fn as_str(&self) -> Option<&str> {
         match &self.value {
             Value::Scalar(scalar) => Some(&scalar.text),
             _ => None,
@@ -141,7 +153,13 @@ impl Scalar {
 }
 
 impl Map {
-    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
+    /// The entries in written order.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The value of a key.
+    pub fn get(&self, key: &str) -> Option<&Node> {
         self.entries
             .iter()
             .find(|entry| entry.key == key)

@@ -6,7 +6,7 @@
 
 pub mod commands;
 mod platform;
-mod rule;
+pub mod rule;
 mod rules;
 mod scope;
 mod settings;
@@ -16,6 +16,7 @@ mod walk;
 use std::collections::BTreeMap;
 
 pub use rule::{Origin, RULES, Rule};
+pub use rules::undeclared_arguments;
 pub use settings::{Settings, SettingsError};
 
 use crate::ignore::Ignore;

@@ -72,14 +72,16 @@ fn kebab(name: &str, into: &mut String) {
 
 macro_rules! rules {
     ($list:ident: $($name:ident = $constructor:ident($text:literal, $reason:literal, $fix:literal);)*) => {
-        $(pub(super) static $name: Rule = Rule::$constructor($text, $reason, $fix);)*
+        $(#[doc = concat!("`", $text, "`")]
+        pub static $name: Rule = Rule::$constructor($text, $reason, $fix);)*
 
         /// Every rule that looks at a Dockerfile alone, in the order of the documentation.
         pub static $list: &[&Rule] = &[&INVALID_DEFINITION_DESCRIPTION, $(&$name),*];
     };
 }
 
-pub(super) static INVALID_DEFINITION_DESCRIPTION: Rule = Rule {
+/// The only experimental one.
+pub static INVALID_DEFINITION_DESCRIPTION: Rule = Rule {
     experimental: true,
     ..Rule::buildkit(
         "InvalidDefinitionDescription",

@@ -62,6 +62,19 @@ impl Settings {
         Ok(settings)
     }
 
+    /// The settings for a line of another file than a Dockerfile: `#` comments right above it may add to these.
+    #[must_use]
+    pub fn above_line(&self, text: &str, line: usize) -> Settings {
+        let before: Vec<&str> = text.lines().take(line.saturating_sub(1)).collect();
+        let comments = before
+            .iter()
+            .rev()
+            .map_while(|line| line.trim().strip_prefix('#'));
+        let comments: Vec<String> = comments.map(|comment| comment.trim().to_owned()).collect();
+        self.with_comments(&comments)
+            .unwrap_or_else(|| self.clone())
+    }
+
     /// Adds what a comment right above an instruction says; `error=` only counts for the whole file.
     pub(super) fn with_comments(&self, comments: &[String]) -> Option<Settings> {
         let directive = comments.iter().find_map(|comment| {

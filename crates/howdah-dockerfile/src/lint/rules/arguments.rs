@@ -25,8 +25,8 @@ fn is_predefined(name: &str) -> bool {
         || name == "SOURCE_DATE_EPOCH"
 }
 
-/// The arguments of `names` that no `ARG` of the file declares.
-pub(in crate::lint) fn undeclared<'name>(
+/// The build arguments among `names` that no `ARG` of the file declares, without those that mean something undeclared.
+pub fn undeclared_arguments<'name>(
     file: &crate::Dockerfile,
     names: impl Iterator<Item = &'name String>,
 ) -> Vec<&'name str> {
@@ -52,7 +52,7 @@ pub(super) fn not_declared(subject: &Subject, sink: &mut Sink) {
     let Some(first) = subject.file.stages.first() else {
         return;
     };
-    for name in undeclared(subject.file, subject.build_args.keys()) {
+    for name in undeclared_arguments(subject.file, subject.build_args.keys()) {
         let message = format!("the build argument `{name}` is passed, and no `ARG` declares it");
         sink.report(&first.into(), &BUILD_ARG_NOT_DECLARED, message);
     }

@@ -11,6 +11,8 @@ mod process;
 pub(super) mod text;
 pub(super) mod variables;
 
+pub use arguments::undeclared_arguments;
+
 use super::Subject;
 use super::sink::Sink;
 use super::walk::{Step, WalkedStage};

@@ -98,6 +98,9 @@ pub(crate) struct Args {
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandError> {
     let began = Instant::now();
+    if let Some(format) = args.checks.wanted() {
+        return check::run(context, args, format);
+    }
     let mut options = inputs::options(args)?;
     let targets = match Subject::of(args)? {
         Subject::Services(directory, names) => {
@@ -105,9 +108,6 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
         }
         Subject::Context(directory) => vec![inputs::target(&directory, args)?],
     };
-    if let Some(format) = args.checks.wanted() {
-        return check::tell(&check::of_store(context, &targets), format);
-    }
     if targets.len() > 1 && (args.output.is_some() || args.iidfile.is_some()) {
         let message = "--output and --iidfile take one image, and the compose.yaml names several";
         return Err(CommandError::new(message).hint("name one with -f").code(2));

@@ -9,8 +9,11 @@ use std::str::FromStr;
 
 use howdah_build::Target;
 use howdah_image::{Image, Store};
-use howdah_lint::{KnownImages, Report, check_targets};
+use howdah_lint::{
+    CheckSettings, KnownImages, SETTINGS_ARGUMENT, check_project, check_targets, compose_targets,
+};
 
+use super::{Args, Subject, inputs};
 use crate::commands::{CommandError, Context};
 
 /// The options of checks.
@@ -83,12 +86,38 @@ impl CheckArgs {
     }
 }
 
-/// Says what was found; the exit code is 1 when there is anything.
-pub(super) fn tell(report: &Report, format: Format) -> Result<ExitCode, CommandError> {
+/// Checks what a build would build, and the project around it; the exit code is 1 when something is found.
+pub(super) fn run(
+    context: &Context,
+    args: &Args,
+    format: Format,
+) -> Result<ExitCode, CommandError> {
+    let (directory, targets) = match Subject::of(args)? {
+        Subject::Services(directory, names) => {
+            let targets = compose_targets(&directory, &names)?.unwrap_or_default();
+            (directory, targets)
+        }
+        Subject::Context(directory) => {
+            let target = inputs::target(&directory, args)?;
+            (directory, vec![target])
+        }
+    };
+    let mut targets = targets;
+    for target in &mut targets {
+        inputs::common(target, args)?;
+    }
+    let given = targets
+        .first()
+        .and_then(|target| target.build_args.get(SETTINGS_ARGUMENT));
+    let settings = CheckSettings::parse(given.map_or("", String::as_str))?;
+    let store = Store::open(context.root()).ok();
+    let find = |name: &str| store.as_ref()?.find_image(name).ok()?;
+    let images = KnownImages { find: &find };
+    let report = check_project(&directory, &targets, &settings, &images);
     let text = match format {
-        Format::Text => text::render(report),
-        Format::Json => serde_json::to_string_pretty(&json::value(report))? + "\n",
-        Format::Sarif => serde_json::to_string_pretty(&sarif::value(report))? + "\n",
+        Format::Text => text::render(&report),
+        Format::Json => serde_json::to_string_pretty(&json::value(&report))? + "\n",
+        Format::Sarif => serde_json::to_string_pretty(&sarif::value(&report))? + "\n",
     };
     anstream::print!("{text}");
     Ok(if report.is_clean() {
@@ -96,13 +125,6 @@ pub(super) fn tell(report: &Report, format: Format) -> Result<ExitCode, CommandE
     } else {
         ExitCode::FAILURE
     })
-}
-
-/// The checks of targets, with the base images that are in the store.
-pub(super) fn of_store(context: &Context, targets: &[Target]) -> Report {
-    let store = Store::open(context.root()).ok();
-    let find = |name: &str| store.as_ref()?.find_image(name).ok()?;
-    check_targets(targets, &KnownImages { find: &find })
 }
 
 /// Refuses a build whose Dockerfile says `error=true` and has findings. Base images that are not here yet are pulled
