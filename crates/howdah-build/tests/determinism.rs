@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use howdah_build::Target;
 use howdah_image::Image;
 use howdah_image::archive::{NamedImage, save};
-use howdah_image::layer::PackOptions;
+use howdah_image::export::ExportOptions;
 use support::Project;
 
 const DOCKERFILE: &str = "FROM busybox:test AS made\nCOPY src /made\nRUN mv /made/sub /moved && chown -R 1000:1000 /made\n\
@@ -31,7 +31,7 @@ fn bytes(project: &Project, image: &Image) -> Vec<u8> {
         &project.store,
         &[named],
         &mut bytes,
-        &PackOptions::default(),
+        &ExportOptions::default(),
     )
     .unwrap();
     bytes

@@ -7,6 +7,7 @@ pub mod archive;
 pub mod bootstrap;
 mod config;
 mod digest;
+pub mod export;
 mod image;
 pub mod layer;
 mod manifest;

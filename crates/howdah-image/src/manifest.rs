@@ -15,6 +15,8 @@ pub(crate) const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 pub(crate) const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 
+/// The content of the file `oci-layout` (`image-layout.md`).
+pub(crate) const OCI_LAYOUT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 /// The name of an image in an OCI layout, as containerd and Docker have it.
 pub(crate) const CONTAINERD_NAME: &str = "io.containerd.image.name";
 /// The tag alone, or a whole name (`annotations.md`).

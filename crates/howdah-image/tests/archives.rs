@@ -11,6 +11,7 @@ use std::process::{Command, Output};
 
 use common::{TestStore, describe, whiteout, write};
 use howdah_image::archive::{ArchiveError, NamedImage, load, load_directory, save};
+use howdah_image::export::ExportOptions;
 use howdah_image::layer::PackOptions;
 use howdah_image::{Image, Reference, Store};
 use serde_json::Value;
@@ -49,7 +50,7 @@ fn archive(store: &Store, image: &Image, names: &[&str]) -> Vec<u8> {
             references,
         }],
         &mut bytes,
-        &PackOptions::default(),
+        &ExportOptions::default(),
     )
     .unwrap();
     bytes

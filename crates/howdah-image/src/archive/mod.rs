@@ -2,17 +2,19 @@
 //! Docker 25 and later write it. Reading takes either form, and an OCI layout in a directory.
 
 mod docker;
+mod layout;
 mod load;
 mod save;
 mod source;
 
 use std::io;
 
+use crate::export::ExportError;
 use crate::layer::LayerError;
 use crate::{Image, Reference, StoreError};
 
 pub use load::{load, load_directory};
-pub use save::save;
+pub use save::{save, save_bundle, save_directory};
 
 /// An image and the names it has in an archive.
 #[derive(Debug, Clone)]
@@ -66,6 +68,12 @@ pub enum ArchiveError {
         count: usize,
         /// Why.
         source: LayerError,
+    },
+    /// The images cannot leave.
+    #[error("cannot export the image")]
+    Export {
+        /// Why not.
+        source: ExportError,
     },
     /// The file or pipe where the archive should go, or comes from.
     #[error("cannot {action} the archive")]

@@ -1,153 +1,174 @@
-//! Writing an archive.
+//! Writing an archive, or an OCI layout in a directory.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read, Write};
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::path::Path;
 
 use super::docker::{ManifestEntry, Repositories, add_to};
-use super::{ArchiveError, NamedImage, write_error};
-use crate::layer::PackOptions;
-use crate::layer::tar::{Kind, Metadata, Writer};
-use crate::layer::transfer::{Packed, archived, document};
-use crate::manifest::{
-    CONTAINERD_NAME, Descriptor, Index, Manifest, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, Platform,
-    REF_NAME,
-};
+use super::layout::Layout;
+use super::{ArchiveError, NamedImage, store_error};
+use crate::export::{Blob, Bundle, Document, Export, ExportOptions, ExportedImage};
+use crate::manifest::{CONTAINERD_NAME, Descriptor, Index, OCI_LAYOUT, REF_NAME};
 use crate::{Digest, Reference, Store};
 
-/// Writes the images with their names. The same images give the same bytes, as long as their layers are kept in the
-/// same form: a layer with a gzip blob leaves compressed, any other as a plain tar.
+/// Writes the images with their names as one tar, which is an OCI layout and a Docker archive. The same images give the
+/// same bytes.
 pub fn save(
     store: &Store,
     images: &[NamedImage],
     writer: impl Write,
-    options: &PackOptions,
+    options: &ExportOptions,
 ) -> Result<(), ArchiveError> {
-    let mut archive = Archive {
-        tar: Writer::new(writer),
-        blobs: BTreeSet::new(),
-        options,
-    };
-    archive.entry("blobs", None)?;
-    archive.entry("blobs/sha256", None)?;
-    let mut manifests = Vec::new();
-    let mut entries = Vec::new();
-    let mut repositories = Repositories::new();
+    let mut output = Output::new(Layout::tar(writer))?;
+    let mut documents = DockerDocuments::default();
     for named in images {
-        let written = archive.image(store, named)?;
-        add_to(
-            &mut repositories,
-            &named.references,
-            written.top_layer.as_deref().unwrap_or_default(),
-        );
-        manifests.extend(index_entries(&written.manifest, &named.references));
-        entries.push(written.entry);
+        let export = Export {
+            variants: &[(&named.image).into()],
+            names: &named.references,
+            options,
+        };
+        let bundle = export
+            .bundle(store)
+            .map_err(|source| ArchiveError::Export { source })?;
+        output.bundle(store, &bundle, &named.references)?;
+        documents.add(&bundle, &named.references);
     }
-    let index = Index {
-        schema_version: 2,
-        media_type: Some(OCI_INDEX.to_owned()),
-        manifests,
-    };
-    archive.document("index.json", &index)?;
-    archive.document("manifest.json", &entries)?;
-    archive.entry("oci-layout", Some(br#"{"imageLayoutVersion":"1.0.0"}"#))?;
-    archive.document("repositories", &repositories)?;
-    archive.tar.finish().map_err(write_error)?;
-    Ok(())
+    output.finish(Some(&documents))
 }
 
-/// An image's documents, written.
-struct Written {
-    manifest: Descriptor,
-    entry: ManifestEntry,
-    top_layer: Option<String>,
+/// Writes a bundle as a tar that is an OCI layout, and a Docker archive too if `docker` says so.
+pub fn save_bundle(
+    store: &Store,
+    bundle: &Bundle,
+    names: &[Reference],
+    writer: impl Write,
+    docker: bool,
+) -> Result<(), ArchiveError> {
+    let mut output = Output::new(Layout::tar(writer))?;
+    output.bundle(store, bundle, names)?;
+    let mut documents = DockerDocuments::default();
+    documents.add(bundle, names);
+    output.finish(docker.then_some(&documents))
 }
 
-struct Archive<'a, W> {
-    tar: Writer<W>,
-    /// Those written already: images share layers.
-    blobs: BTreeSet<Digest>,
-    options: &'a PackOptions,
+/// Writes a bundle into a directory as an OCI layout. A layout that is there keeps its images, except those of the same names.
+pub fn save_directory(
+    store: &Store,
+    bundle: &Bundle,
+    names: &[Reference],
+    directory: &Path,
+) -> Result<(), ArchiveError> {
+    let mut output = Output::new(Layout::<io::Empty>::directory(directory)?)?;
+    output.bundle(store, bundle, names)?;
+    output.finish(None)
 }
 
-impl<W: Write> Archive<'_, W> {
-    fn image(&mut self, store: &Store, named: &NamedImage) -> Result<Written, ArchiveError> {
-        let count = named.image.layers.len();
-        let layer_error = |index: usize| {
-            move |source| ArchiveError::Layer {
-                number: index + 1,
-                count,
-                source,
-            }
-        };
-        let mut layers = Vec::new();
-        let mut diff_ids = Vec::new();
-        for index in 0..count {
-            let packed =
-                archived(store, &named.image, index, self.options).map_err(layer_error(index))?;
-            self.layer(&packed)?;
-            layers.push(Descriptor::new(
-                packed.blob.compression.media_type(),
-                packed.blob.digest,
-                packed.blob.size,
-            ));
-            diff_ids.push(packed.blob.diff_id);
+/// `manifest.json` and `repositories`.
+#[derive(Default)]
+struct DockerDocuments {
+    entries: Vec<ManifestEntry>,
+    repositories: Repositories,
+}
+
+impl DockerDocuments {
+    fn add(&mut self, bundle: &Bundle, names: &[Reference]) {
+        for image in bundle.images() {
+            let top_layer = image.layers.last().map(|layer| layer.digest.hex());
+            add_to(
+                &mut self.repositories,
+                names,
+                top_layer.as_deref().unwrap_or_default(),
+            );
+            self.entries.push(manifest_entry(image, names));
         }
-        let config = document(store, &named.image, diff_ids).map_err(layer_error(0))?;
-        let config = self.blob(OCI_CONFIG, config.as_bytes())?;
-        let paths: Vec<String> = layers
-            .iter()
-            .map(|layer| blob_path(&layer.digest))
-            .collect();
-        let entry = ManifestEntry {
-            config: blob_path(&config.digest),
-            repo_tags: Some(
-                named
-                    .references
-                    .iter()
-                    .filter(|reference| reference.tag().is_some())
-                    .map(Reference::familiar)
-                    .collect(),
-            ),
-            layers: Some(paths),
-        };
-        let top_layer = layers.last().map(|layer| layer.digest.hex());
-        let manifest = Manifest {
-            schema_version: 2,
-            media_type: Some(OCI_MANIFEST.to_owned()),
-            config,
-            layers,
-        };
-        let bytes = serde_json::to_vec(&manifest).map_err(document_error("manifest"))?;
-        let mut manifest = self.blob(OCI_MANIFEST, &bytes)?;
-        manifest.platform = Some(Platform {
-            os: named.image.config.os.clone(),
-            architecture: named.image.config.architecture.clone(),
-            variant: named.image.config.variant.clone(),
-        });
-        Ok(Written {
-            manifest,
-            entry,
-            top_layer,
+    }
+}
+
+fn manifest_entry(image: &ExportedImage, names: &[Reference]) -> ManifestEntry {
+    let tagged = names.iter().filter(|name| name.tag().is_some());
+    ManifestEntry {
+        config: path_of(&image.config),
+        repo_tags: Some(tagged.map(Reference::familiar).collect()),
+        layers: Some(image.layers.iter().map(path_of).collect()),
+    }
+}
+
+fn path_of(descriptor: &Descriptor) -> String {
+    format!("blobs/sha256/{}", descriptor.digest.hex())
+}
+
+/// A layout that is being written.
+struct Output<W: Write> {
+    layout: Layout<W>,
+    /// Blobs written already: images share layers.
+    written: BTreeSet<Digest>,
+    manifests: Vec<Descriptor>,
+}
+
+impl<W: Write> Output<W> {
+    fn new(mut layout: Layout<W>) -> Result<Self, ArchiveError> {
+        layout.make_directory("blobs")?;
+        layout.make_directory("blobs/sha256")?;
+        Ok(Self {
+            layout,
+            written: BTreeSet::new(),
+            manifests: Vec::new(),
         })
     }
 
-    fn layer(&mut self, packed: &Packed) -> Result<(), ArchiveError> {
-        if !self.blobs.insert(packed.blob.digest) {
-            return Ok(());
+    fn bundle(
+        &mut self,
+        store: &Store,
+        bundle: &Bundle,
+        names: &[Reference],
+    ) -> Result<(), ArchiveError> {
+        for blob in &bundle.blobs {
+            match blob {
+                Blob::Stored(layer) => self.layer(store, layer)?,
+                Blob::Document(document) => self.named(document)?,
+            }
         }
-        let file = fs_err::File::open(&packed.path).map_err(|source| ArchiveError::Io {
-            action: "read a layer for",
-            source,
-        })?;
-        self.append(&blob_path(&packed.blob.digest), packed.blob.size, file)
+        for manifest in bundle.manifests() {
+            self.named(manifest)?;
+        }
+        self.manifests.extend(index_entries(bundle.root(), names));
+        Ok(())
     }
 
-    fn blob(&mut self, media_type: &str, bytes: &[u8]) -> Result<Descriptor, ArchiveError> {
-        let descriptor = Descriptor::of(media_type, bytes);
-        if self.blobs.insert(descriptor.digest) {
-            self.append(&blob_path(&descriptor.digest), descriptor.size, bytes)?;
+    fn layer(&mut self, store: &Store, layer: &Descriptor) -> Result<(), ArchiveError> {
+        if !self.written.insert(layer.digest) {
+            return Ok(());
         }
-        Ok(descriptor)
+        let mut file = store.open_blob(&layer.digest).map_err(store_error)?;
+        self.layout.write(&path_of(layer), layer.size, &mut file)
+    }
+
+    fn named(&mut self, document: &Document) -> Result<(), ArchiveError> {
+        let Document { descriptor, bytes } = document;
+        if !self.written.insert(descriptor.digest) {
+            return Ok(());
+        }
+        self.layout
+            .write(&path_of(descriptor), descriptor.size, &mut bytes.as_slice())
+    }
+
+    /// The documents that name the blobs, last.
+    fn finish(mut self, docker: Option<&DockerDocuments>) -> Result<(), ArchiveError> {
+        let mut manifests = self.layout.other_manifests(&self.manifests)?;
+        manifests.append(&mut self.manifests);
+        let index = Index {
+            manifests,
+            ..Index::default()
+        };
+        let layout = OCI_LAYOUT.as_bytes();
+        self.layout
+            .write("oci-layout", layout.len() as u64, &mut &*layout)?;
+        self.document("index.json", &index)?;
+        if let Some(documents) = docker {
+            self.document("manifest.json", &documents.entries)?;
+            self.document("repositories", &documents.repositories)?;
+        }
+        self.layout.finish()
     }
 
     fn document(
@@ -155,45 +176,12 @@ impl<W: Write> Archive<'_, W> {
         name: &str,
         document: &impl serde::Serialize,
     ) -> Result<(), ArchiveError> {
-        let bytes = serde_json::to_vec(document).map_err(document_error(name))?;
-        self.entry(name, Some(&bytes))
-    }
-
-    /// A file with this content, or a directory.
-    fn entry(&mut self, path: &str, content: Option<&[u8]>) -> Result<(), ArchiveError> {
-        if let Some(content) = content {
-            self.append(path, content.len() as u64, content)
-        } else {
-            let metadata = Metadata {
-                kind: Kind::Directory,
-                mode: 0o755,
-                ..header(path, 0)
-            };
-            self.tar
-                .append(&metadata, std::io::empty())
-                .map_err(write_error)
-        }
-    }
-
-    fn append(&mut self, path: &str, size: u64, content: impl Read) -> Result<(), ArchiveError> {
-        self.tar
-            .append(&header(path, size), content)
-            .map_err(write_error)
-    }
-}
-
-fn header(path: &str, size: u64) -> Metadata {
-    Metadata {
-        path: path.as_bytes().to_vec(),
-        kind: Kind::File,
-        link: Vec::new(),
-        mode: 0o644,
-        uid: 0,
-        gid: 0,
-        mtime: (0, 0),
-        device: (0, 0),
-        size,
-        xattrs: Vec::new(),
+        let bytes = serde_json::to_vec(document).map_err(|source| ArchiveError::Document {
+            name: name.to_owned(),
+            source,
+        })?;
+        self.layout
+            .write(name, bytes.len() as u64, &mut bytes.as_slice())
     }
 }
 
@@ -203,7 +191,8 @@ fn index_entries(manifest: &Descriptor, references: &[Reference]) -> Vec<Descrip
         return vec![manifest.clone()];
     }
     let named = |reference: &Reference| {
-        let mut annotations = BTreeMap::from([(CONTAINERD_NAME.to_owned(), reference.to_string())]);
+        let mut annotations = manifest.annotations.clone().unwrap_or_default();
+        annotations.insert(CONTAINERD_NAME.to_owned(), reference.to_string());
         annotations.extend(
             reference
                 .tag()
@@ -215,13 +204,4 @@ fn index_entries(manifest: &Descriptor, references: &[Reference]) -> Vec<Descrip
         }
     };
     references.iter().map(named).collect()
-}
-
-fn blob_path(digest: &Digest) -> String {
-    format!("blobs/sha256/{}", digest.hex())
-}
-
-fn document_error(name: &str) -> impl FnOnce(serde_json::Error) -> ArchiveError {
-    let name = name.to_owned();
-    move |source| ArchiveError::Document { name, source }
 }

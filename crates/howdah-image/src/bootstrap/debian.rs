@@ -7,7 +7,7 @@ use std::process::{ChildStderr, Command, Stdio};
 use std::str::FromStr;
 
 use super::mirrors::Mirrors;
-use super::{BootstrapError, Made, PATH, files, io_error, keep, store_error};
+use super::{BootstrapError, Made, PATH, files, io_error, keep, release, store_error};
 use crate::layer::{LayerError, Limits, unpack};
 use crate::{ContainerConfig, Image, Reference, Staging, Store};
 
@@ -81,7 +81,7 @@ impl Suite {
 }
 
 /// Makes the image `reference` of a Debian release from this machine's mirror. `epoch` is `SOURCE_DATE_EPOCH`; without
-/// one it is the last midnight (UTC), so that the same packages give the same image all day.
+/// one it is the date of the archive's last change, so that the same archive gives the same image.
 pub fn debian(
     store: &Store,
     reference: &Reference,
@@ -102,14 +102,20 @@ pub fn debian(
             package: "debian-archive-keyring",
         });
     }
-    let epoch = epoch.unwrap_or_else(|| jiff::Timestamp::now().as_second() / 86_400 * 86_400);
     let mirrors = Mirrors::of_host(Path::new("/etc/apt"));
     let staging = store.stage().map_err(store_error)?;
     progress(&format!(
         "installing Debian {} from {}",
         suite.name, mirrors.archive
     ));
-    run(&suite, &mirrors, &staging, epoch, progress)?;
+    // mmdebstrap and apt know the format of a file of sources by its name.
+    let sources = staging.directory().join("debian.sources");
+    fs_err::write(&sources, suite.sources(&mirrors)).map_err(io_error("write", &sources))?;
+    let epoch = match epoch {
+        Some(epoch) => epoch,
+        None => release::date(&sources, staging.directory())?,
+    };
+    run(&suite, &sources, &staging, epoch, progress)?;
     files::finish(staging.upper(), &suite, &mirrors)?;
     files::clamp_times(staging.upper(), epoch)?;
     progress("sealing the layer");
@@ -125,14 +131,11 @@ pub fn debian(
 /// Runs mmdebstrap and unpacks the tar it writes, at the same time.
 fn run(
     suite: &Suite,
-    mirrors: &Mirrors,
+    sources: &Path,
     staging: &Staging,
     epoch: i64,
     progress: &dyn Fn(&str),
 ) -> Result<(), BootstrapError> {
-    // mmdebstrap knows the format of a file of sources by its name.
-    let sources = staging.directory().join("debian.sources");
-    fs_err::write(&sources, suite.sources(mirrors)).map_err(io_error("write", &sources))?;
     let mut command = Command::new("mmdebstrap");
     command.args(["--variant=minbase", "--format=tar", "--components=main"]);
     if Path::new(MERGED_USR_HOOK).is_dir() {
@@ -143,7 +146,7 @@ fn run(
         fs_err::write(&excludes, files::SLIM_EXCLUDES).map_err(io_error("write", &excludes))?;
         command.arg("--dpkgopt").arg(&excludes);
     }
-    command.arg(&suite.name).arg("-").arg(&sources);
+    command.arg(&suite.name).arg("-").arg(sources);
     command
         .env("SOURCE_DATE_EPOCH", epoch.to_string())
         .env("LC_ALL", "C.UTF-8");

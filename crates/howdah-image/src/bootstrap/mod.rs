@@ -4,6 +4,7 @@ mod binary;
 mod debian;
 mod files;
 mod mirrors;
+mod release;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -44,6 +45,17 @@ pub enum BootstrapError {
         /// Its last lines.
         tail: String,
     },
+    /// The suite's `Release` files cannot be had.
+    #[error("apt-get update failed with {status}; it said:\n{told}")]
+    Apt {
+        /// How it ended.
+        status: std::process::ExitStatus,
+        /// What it said on stderr.
+        told: String,
+    },
+    /// An archive that does not say when it was made.
+    #[error("the archive's Release files have no date")]
+    NoDate,
     /// The kernel refused.
     #[error("cannot {action} `{}`", path.display())]
     Io {

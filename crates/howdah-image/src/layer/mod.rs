@@ -5,6 +5,7 @@ mod compression;
 mod epoch;
 mod error;
 mod merge;
+pub(crate) mod outgoing;
 mod pack;
 pub(crate) mod tar;
 pub(crate) mod transfer;
@@ -17,10 +18,12 @@ use std::path::Path;
 
 use crate::{Digest, DigestReader};
 
-pub(crate) use compression::{GzipWriter, decompress, sniff};
+pub use compression::{CompressionOptions, ParseCompressionError};
+pub(crate) use compression::{decompress, sniff};
 pub use error::LayerError;
+pub use outgoing::{compressed_directory, compressed_layer};
 pub use pack::{PackOptions, pack, pack_merged};
-pub use transfer::{compressed_directory, compressed_layer, receive};
+pub use transfer::receive;
 
 /// What a layer may hold at most; a hostile one is refused before it fills the disk.
 #[derive(Debug, Clone, Copy)]

@@ -9,6 +9,7 @@ use reqwest::{Response, StatusCode};
 
 use super::transport;
 use crate::StoreError;
+use crate::export::ExportError;
 use crate::layer::LayerError;
 
 /// A failed answer's body is only looked at for words.
@@ -128,6 +129,12 @@ pub enum RegistryError {
         count: usize,
         /// Why.
         source: Box<LayerError>,
+    },
+    /// Images that cannot be made ready to be sent.
+    #[error("cannot export the image")]
+    Export {
+        /// Why not.
+        source: ExportError,
     },
     /// Manifests get their digest from their content.
     #[error("cannot push to `{0}`: a name to push to has a tag, no digest")]

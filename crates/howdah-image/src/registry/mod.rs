@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
-use crate::layer::PackOptions;
+use crate::export::{Export, ExportOptions};
 use crate::{Digest, Image, Platform, Reference, Store};
 
 use self::hosts::Hosts;
@@ -51,8 +51,6 @@ pub struct RegistryOptions {
     pub config_files: ConfigFiles,
     /// Of an image for several platforms, which one; this machine's when absent.
     pub platform: Option<Platform>,
-    /// How layers that were never packed are packed for a push.
-    pub pack: PackOptions,
 }
 
 /// What a person may want to know of while it happens.
@@ -152,12 +150,51 @@ impl Registry {
         reference: &Reference,
         notify: &dyn Fn(Notice),
     ) -> Result<Digest, RegistryError> {
-        if reference.digest().is_some() {
-            return Err(RegistryError::PushToDigest(reference.familiar()));
+        let export = Export {
+            variants: &[image.into()],
+            names: std::slice::from_ref(reference),
+            options: &ExportOptions::default(),
+        };
+        self.push_export(store, &export, notify)
+    }
+
+    /// Sends images under all the names they should have. Gives the digest to which the names lead.
+    pub fn push_export(
+        &self,
+        store: &Store,
+        export: &Export<'_>,
+        notify: &dyn Fn(Notice),
+    ) -> Result<Digest, RegistryError> {
+        if let Some(pinned) = export.names.iter().find(|name| name.digest().is_some()) {
+            return Err(RegistryError::PushToDigest(pinned.familiar()));
         }
-        self.write(reference, notify, async |remote| {
-            push::push(store, image, &remote, reference, &self.options.pack).await
-        })
+        match self.send_export(store, export, notify) {
+            // The damaged blob has been removed, so its layer is packed again.
+            Err(RegistryError::Damaged(_)) => self.send_export(store, export, notify),
+            other => other,
+        }
+    }
+
+    fn send_export(
+        &self,
+        store: &Store,
+        export: &Export<'_>,
+        notify: &dyn Fn(Notice),
+    ) -> Result<Digest, RegistryError> {
+        let error = |source| RegistryError::Export { source };
+        let bundle = export.bundle(store).map_err(error)?;
+        let digest = bundle.root().digest;
+        for name in export.names {
+            self.write(name, notify, async |remote| {
+                push::push(store, &bundle, &remote, name).await
+            })?;
+            for variant in export.variants {
+                store
+                    .record_manifest(&variant.image.id, &name.with_digest(digest))
+                    .map_err(|source| RegistryError::Store { source })?;
+            }
+        }
+        Ok(digest)
     }
 
     /// Whether the repository that `reference` names has a blob.

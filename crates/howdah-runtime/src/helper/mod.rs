@@ -21,7 +21,6 @@ mod streams;
 mod stubs;
 mod supervise;
 mod user;
-mod visible;
 
 use std::ffi::OsString;
 use std::io;

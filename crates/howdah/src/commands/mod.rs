@@ -2,6 +2,7 @@
 
 pub(crate) mod build;
 pub(crate) mod cache;
+mod compression;
 pub(crate) mod config;
 pub(crate) mod display;
 pub(crate) mod down;

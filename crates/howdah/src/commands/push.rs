@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
-use howdah_image::layer::PackOptions;
-use howdah_image::{Reference, Registry, RegistryOptions, Store};
+use howdah_image::export::Export;
+use howdah_image::{Reference, Registry, Store};
 
+use super::compression::LayerArgs;
 use super::transfer::{Progress, registry_options, with_hint};
 use super::{CommandError, Context, image};
 
@@ -16,29 +17,21 @@ pub(crate) struct Args {
     /// Print the digest only.
     #[arg(short, long)]
     quiet: bool,
-    /// No file in layers packed now is younger than this, in seconds since 1970.
-    #[arg(
-        long,
-        env = "SOURCE_DATE_EPOCH",
-        value_name = "SECONDS",
-        hide_env_values = true
-    )]
-    source_date_epoch: Option<i64>,
+    #[command(flatten)]
+    layers: LayerArgs,
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandError> {
     let store = Store::open(context.root())?;
     let image = image::find(&store, &args.image.familiar())?;
-    let pack = PackOptions {
-        epoch: args.source_date_epoch,
+    let export = Export {
+        variants: &[(&image).into()],
+        names: std::slice::from_ref(&args.image),
+        options: &args.layers.options()?,
     };
-    let options = RegistryOptions {
-        pack,
-        ..registry_options()
-    };
-    let registry = Registry::new(options)?;
+    let registry = Registry::new(registry_options())?;
     let progress = Progress::new(format!("pushing {}", args.image.familiar()), args.quiet);
-    let pushed = registry.push(&store, &image, &args.image, &|notice| progress.tell(notice));
+    let pushed = registry.push_export(&store, &export, &|notice| progress.tell(notice));
     progress.finish();
     let digest = pushed.map_err(with_hint)?;
     anstream::println!("{}@{digest}", args.image.familiar_name());

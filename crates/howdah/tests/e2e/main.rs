@@ -9,6 +9,7 @@
 mod support;
 
 mod confinement;
+mod digests;
 mod images;
 mod rebuild;
 mod stack;

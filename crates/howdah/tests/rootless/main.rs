@@ -8,7 +8,6 @@
 #[path = "../support/user.rs"]
 mod user;
 
-mod container;
 mod ranges;
 mod single;
 

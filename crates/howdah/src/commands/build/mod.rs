@@ -7,7 +7,7 @@ mod inputs;
 mod insight;
 mod interrupt;
 mod live;
-mod output;
+mod outputs;
 mod plain;
 mod progress;
 
@@ -23,7 +23,7 @@ use super::transfer::{self, registry_options};
 use super::{CommandError, Context, rootless};
 use check::CheckArgs;
 use insight::InsightArgs;
-use output::Output;
+use outputs::OutputArgs;
 pub(crate) use progress::Mode;
 use progress::Progress;
 
@@ -76,12 +76,6 @@ pub(crate) struct Args {
     /// Print the image's id only.
     #[arg(short, long)]
     quiet: bool,
-    /// Also write the result: type=local|tar|oci|docker,dest=PATH, or a directory.
-    #[arg(short, long, value_name = "OUTPUT")]
-    output: Option<Output>,
-    /// Write the image's id to a file.
-    #[arg(long, value_name = "FILE")]
-    iidfile: Option<PathBuf>,
     /// The time of everything new in the images, in seconds since 1970 [default: the base image's].
     #[arg(
         long,
@@ -90,6 +84,8 @@ pub(crate) struct Args {
         hide_env_values = true
     )]
     source_date_epoch: Option<i64>,
+    #[command(flatten)]
+    outputs: OutputArgs,
     #[command(flatten)]
     checks: CheckArgs,
     #[command(flatten)]
@@ -108,10 +104,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
         }
         Subject::Context(directory) => vec![inputs::target(&directory, args)?],
     };
-    if targets.len() > 1 && (args.output.is_some() || args.iidfile.is_some()) {
-        let message = "--output and --iidfile take one image, and the compose.yaml names several";
-        return Err(CommandError::new(message).hint("name one with -f").code(2));
-    }
+    args.outputs.check(&targets)?;
     let store = Store::open(context.root())?;
     if args.insight.dry_run {
         let quiet = Progress::start(Mode::Quiet);
@@ -139,17 +132,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
     if mode != Mode::Quiet {
         check::after_build(&store, &targets);
     }
-    if args.quiet && !args.output.as_ref().is_some_and(Output::takes_stdout) {
+    args.outputs
+        .deliver(&store, &targets, &built.images, args.quiet)?;
+    if args.quiet && !args.outputs.takes_stdout() {
         for image in &built.images {
             anstream::println!("{}", image.id);
-        }
-    }
-    if let Some(image) = built.images.first() {
-        if let Some(path) = &args.iidfile {
-            fs_err::write(path, image.id.to_string())?;
-        }
-        if let Some(output) = &args.output {
-            output.write(&store, image, &args.tags)?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use howdah_image::archive::{self, NamedImage};
-use howdah_image::layer::PackOptions;
+use howdah_image::export::ExportOptions;
 use howdah_image::{Reference, Store};
 
 use super::find;
+use crate::commands::compression::LayerArgs;
 use crate::commands::{CommandError, Context};
 
 /// Write images to an archive that Docker, Podman and skopeo read.
@@ -20,22 +21,14 @@ pub(super) struct Args {
     /// The file to write, instead of the standard output.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// No file in layers packed now is younger than this, in seconds since 1970.
-    #[arg(
-        long,
-        env = "SOURCE_DATE_EPOCH",
-        value_name = "SECONDS",
-        hide_env_values = true
-    )]
-    source_date_epoch: Option<i64>,
+    #[command(flatten)]
+    layers: LayerArgs,
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandError> {
     let store = Store::open(context.root())?;
     let images = named(&store, &args.images)?;
-    let options = PackOptions {
-        epoch: args.source_date_epoch,
-    };
+    let options = args.layers.options()?;
     match &args.output {
         Some(path) => save_to(&store, &images, path, &options)?,
         None if io::stdout().is_terminal() => {
@@ -80,7 +73,7 @@ fn save_to(
     store: &Store,
     images: &[NamedImage],
     path: &Path,
-    options: &PackOptions,
+    options: &ExportOptions,
 ) -> Result<(), CommandError> {
     let mut name = path
         .file_name()

@@ -1,0 +1,163 @@
+//! Where the images of a build go besides the store: registries, archives, directories, and files that tell of them.
+
+mod metadata;
+mod spec;
+mod write;
+
+use std::path::PathBuf;
+
+use howdah_build::Target;
+use howdah_image::export::{Annotations, Attestation, Export, ExportOptions, Variant};
+use howdah_image::{Image, Reference, Store};
+
+use crate::commands::CommandError;
+use spec::Output;
+
+/// Flags of what leaves.
+#[derive(Debug, clap::Args)]
+pub(super) struct OutputArgs {
+    /// Also write the result, as buildx does: type=image|registry|oci|docker|local|tar with dest=, name=, compression= and
+    /// more, or a directory; may be given several times.
+    #[arg(short, long = "output", value_name = "OUTPUT")]
+    outputs: Vec<Output>,
+    /// Send the images to the registries of their names.
+    #[arg(long)]
+    push: bool,
+    /// Keep the images in the store, where they are in any case.
+    #[arg(long)]
+    load: bool,
+    /// Annotate manifests and indexes of what leaves.
+    #[arg(long = "annotation", value_name = "[LEVEL:]NAME=VALUE")]
+    annotations: Vec<String>,
+    /// Write the image's id to a file.
+    #[arg(long, value_name = "FILE")]
+    iidfile: Option<PathBuf>,
+    /// Write the digests of what leaves to a file, as JSON with buildx's names.
+    #[arg(long, value_name = "FILE")]
+    metadata_file: Option<PathBuf>,
+}
+
+/// A target's image and what it takes to let it out.
+struct Delivery<'a> {
+    store: &'a Store,
+    image: &'a Image,
+    attestations: &'a [Attestation],
+    /// Its names from `--tag` or the compose.yaml.
+    tags: &'a [Reference],
+    quiet: bool,
+}
+
+impl OutputArgs {
+    /// Whether an output goes to the standard output, which then has room for nothing else.
+    pub(super) fn takes_stdout(&self) -> bool {
+        self.outputs.iter().any(Output::takes_stdout)
+    }
+
+    /// Finds what cannot be done before anything is built.
+    pub(super) fn check(&self, targets: &[Target]) -> Result<(), CommandError> {
+        let outputs = self.outputs()?;
+        let has_place = outputs.iter().any(|output| output.destination.is_some());
+        if targets.len() > 1 && (has_place || self.iidfile.is_some()) {
+            let message =
+                "--output and --iidfile take one image, and the compose.yaml names several";
+            return Err(CommandError::new(message).hint("name one with -f").code(2));
+        }
+        for target in targets {
+            let unnamed =
+                |output: &&Output| output.push && output.names.is_empty() && target.tags.is_empty();
+            if outputs.iter().any(|output| unnamed(&output)) {
+                let error = CommandError::new("an image without a name cannot be pushed");
+                return Err(error.hint("name it with --tag").code(2));
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the images of these targets out, in order, and tells of them.
+    pub(super) fn deliver(
+        &self,
+        store: &Store,
+        targets: &[Target],
+        images: &[Image],
+        quiet: bool,
+    ) -> Result<(), CommandError> {
+        let outputs = self.outputs()?;
+        let mut told = Vec::new();
+        for (target, image) in targets.iter().zip(images) {
+            let delivery = Delivery {
+                store,
+                image,
+                attestations: &[],
+                tags: &target.tags,
+                quiet,
+            };
+            for output in &outputs {
+                delivery.write(output)?;
+            }
+            if self.metadata_file.is_some() {
+                let leaving = outputs.iter().find(|output| output.is_image());
+                told.push((target.name.as_str(), delivery.metadata(leaving)?));
+            }
+        }
+        if let Some(path) = &self.metadata_file {
+            metadata::write_file(path, told)?;
+        }
+        if let (Some(path), [image, ..]) = (&self.iidfile, images) {
+            fs_err::write(path, image.id.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// All outputs, with what holds for each.
+    fn outputs(&self) -> Result<Vec<Output>, CommandError> {
+        let mut outputs = self.outputs.clone();
+        if self.push {
+            match outputs
+                .iter_mut()
+                .find(|output| output.kind == spec::Kind::Image)
+            {
+                Some(image) => image.push = true,
+                None => outputs.push(Output::registry()),
+            }
+        }
+        let mut annotations = Annotations::default();
+        for text in &self.annotations {
+            annotations
+                .add_option(text)
+                .map_err(|error| CommandError::from(error).code(2))?;
+        }
+        for output in &mut outputs {
+            output.export.annotations.extend(&annotations);
+        }
+        Ok(outputs)
+    }
+}
+
+impl Delivery<'_> {
+    /// Does `work` with the image on its way out, under these names.
+    fn export<T>(
+        &self,
+        names: &[Reference],
+        options: &ExportOptions,
+        work: impl FnOnce(&Export<'_>) -> Result<T, CommandError>,
+    ) -> Result<T, CommandError> {
+        let variants = [Variant {
+            image: self.image,
+            attestations: self.attestations,
+        }];
+        work(&Export {
+            variants: &variants,
+            names,
+            options,
+        })
+    }
+
+    /// The names it has at an output.
+    fn names(&self, output: &Output) -> Vec<Reference> {
+        if output.names.is_empty() {
+            self.tags.to_vec()
+        } else {
+            output.names.clone()
+        }
+    }
+}
