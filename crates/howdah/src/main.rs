@@ -127,3 +127,13 @@ fn run(context: &Context, command: Command) -> Result<ExitCode, CommandError> {
         Command::Why(args) => commands::why::run(context, &args),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_arguments_of_all_commands_fit_together() {
+        super::Arguments::command().debug_assert();
+    }
+}

@@ -13,7 +13,7 @@ use crate::commands::why::told_cause;
 #[derive(Debug, clap::Args)]
 pub(super) struct InsightArgs {
     /// Say which steps would run, and why, and run none. Base images that are not here are pulled.
-    #[arg(long, conflicts_with_all = ["output", "iidfile"])]
+    #[arg(long, conflicts_with_all = ["outputs", "iidfile"])]
     pub(super) dry_run: bool,
     /// Say where the time went.
     #[arg(long)]
