@@ -63,6 +63,8 @@ pub enum RegistryError {
         reference: String,
         /// The HTTP status.
         status: StatusCode,
+        /// When it wants to be asked again, if it said so.
+        retry_after: Option<Duration>,
         /// The registry's words, if any.
         said: String,
     },
@@ -219,10 +221,41 @@ pub enum TransportError {
 impl RegistryError {
     /// Whether another registry with the same image may do better.
     pub(super) fn is_of_registry(&self) -> bool {
-        !matches!(
-            self,
-            Self::Store { .. } | Self::Start { .. } | Self::NoPlatform { .. }
-        )
+        !matches!(self, Self::Store { .. } | Self::Start { .. })
+    }
+
+    /// Whether another try may do better. Hosts that are asked for something have answered before: one that refuses
+    /// connections may be restarting.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::RateLimited { .. } => true,
+            Self::Failed { status, .. } => is_trouble(*status),
+            Self::Unreachable { source, .. } => matches!(
+                source,
+                TransportError::Broken(_) | TransportError::Silent(_) | TransportError::Connect(_)
+            ),
+            _ => false,
+        }
+    }
+
+    /// When the registry wants to be asked again, if it said so.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after, .. } | Self::Failed { retry_after, .. } => {
+                *retry_after
+            }
+            _ => None,
+        }
+    }
+
+    /// What is wrong, for a line that names the registry already.
+    pub(super) fn brief(&self) -> String {
+        match self {
+            Self::RateLimited { .. } => "HTTP 429 Too Many Requests".to_owned(),
+            Self::Failed { status, .. } => format!("HTTP {status}"),
+            Self::Unreachable { source, .. } => source.to_string(),
+            error => error.to_string(),
+        }
     }
 
     /// The whole chain in one line.
@@ -245,6 +278,11 @@ impl RegistryError {
             source,
         }
     }
+}
+
+/// A status that says more of the server's moment than of the request.
+pub(super) fn is_trouble(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 500 | 502 | 503 | 504)
 }
 
 fn detail(said: &str) -> String {
@@ -275,6 +313,7 @@ pub(super) async fn answer_error(
         status => RegistryError::Failed {
             reference: reference.to_owned(),
             status,
+            retry_after,
             said,
         },
     }

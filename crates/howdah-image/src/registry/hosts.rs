@@ -7,9 +7,11 @@ use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use reqwest::Url;
 use serde::Deserialize;
 
 use super::RegistryError;
+use super::transport::authority;
 
 /// The name of Docker Hub in image names, and the host that serves its images.
 pub(super) const DOCKER_HUB: &str = "docker.io";
@@ -164,6 +166,13 @@ impl Hosts {
             add_certificates(&directory.join(named), &mut settings)?;
         }
         Ok(settings)
+    }
+
+    /// Whether credentials may be sent to an address: by TLS, or in the clear where the host's settings allow it.
+    pub(super) fn may_see(&self, address: &Url) -> Result<bool, RegistryError> {
+        let host = authority(address);
+        let clear = self.settings(&host)?.schemes(&host).contains(&"http");
+        Ok(clear || address.scheme() == "https")
     }
 
     /// Where to look for a registry's images: at its mirrors, and last at the registry itself.
@@ -401,6 +410,14 @@ mod tests {
             assert_eq!(bases(&hosts, insecure).len(), 2, "{insecure}");
         }
         assert_eq!(bases(&hosts, "10.2.0.1"), ["https://10.2.0.1/v2/"]);
+    }
+
+    #[test]
+    fn secrets_are_not_sent_in_the_clear() {
+        let hosts = load("{}", "[registry.'open.lan']\nhttp = true\n").unwrap();
+        let may_see = |address: &str| hosts.may_see(&address.parse().unwrap()).unwrap();
+        assert!(may_see("https://tokens.example/t") && may_see("http://open.lan/t"));
+        assert!(may_see("http://127.0.0.1:9/t") && !may_see("http://tokens.example/t"));
     }
 
     #[test]

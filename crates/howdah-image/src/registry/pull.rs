@@ -17,6 +17,13 @@ use crate::{Digest, Image, ImageConfig, Layer, Platform, Reference, Store, Store
 
 /// Configurations are read into memory.
 const LARGEST_CONFIG: u64 = 16 << 20;
+/// An index may hold indexes (image specification, `image-index.md`); nobody makes more than two levels.
+const DEEPEST_INDEX: usize = 4;
+/// What registries before 2017 hold.
+const SCHEMA_1: [&str; 2] = [
+    "application/vnd.docker.distribution.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v1+prettyjws",
+];
 
 pub(super) async fn pull(
     store: &Store,
@@ -72,19 +79,25 @@ async fn manifest(
     name: &str,
     platform: &Platform,
 ) -> Result<(Manifest, Digest), RegistryError> {
-    let document = manifests::get(remote, name).await?;
+    let mut document = manifests::get(remote, name).await?;
     let top = document.digest();
-    if !is_index(&document) {
-        return Ok((parse(remote, "manifest", &document.bytes)?, top));
+    for _ in 0..DEEPEST_INDEX {
+        if SCHEMA_1.contains(&document.media_type.as_str()) {
+            let what = "is in Docker's schema 1, which has no layers that can be checked";
+            return Err(invalid(remote, "manifest", what));
+        }
+        if !is_index(&document) {
+            return Ok((parse(remote, "manifest", &document.bytes)?, top));
+        }
+        let index: Index = parse(remote, "index", &document.bytes)?;
+        let no_platform = || RegistryError::NoPlatform {
+            reference: remote.reference.clone(),
+            platform: platform.to_string(),
+        };
+        let chosen = index.select(platform).ok_or_else(no_platform)?.digest;
+        document = manifests::get(remote, &chosen.to_string()).await?;
     }
-    let index: Index = parse(remote, "index", &document.bytes)?;
-    let no_platform = || RegistryError::NoPlatform {
-        reference: remote.reference.clone(),
-        platform: platform.to_string(),
-    };
-    let chosen = index.select(platform).ok_or_else(no_platform)?.digest;
-    let document = manifests::get(remote, &chosen.to_string()).await?;
-    Ok((parse(remote, "manifest", &document.bytes)?, top))
+    Err(invalid(remote, "index", "holds indexes upon indexes"))
 }
 
 fn is_index(document: &Document) -> bool {

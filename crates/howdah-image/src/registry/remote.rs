@@ -10,7 +10,7 @@ use reqwest::{Method, Response, StatusCode, Url};
 
 use super::auth::{self, Authorizer, Scopes};
 use super::backoff::Backoff;
-use super::error::{answer_error, retry_after, words_of};
+use super::error::{answer_error, is_trouble, words_of};
 use super::hosts::{DOCKER_HUB, Endpoint};
 use super::transport::{Exchange, Transport, unreachable};
 use super::{Notice, RegistryError, TransportError};
@@ -142,26 +142,22 @@ impl<'a> Remote<'a> {
     pub(super) async fn send(&self, call: &Call<'_>) -> Result<Response, RegistryError> {
         let mut backoff = Backoff::default();
         loop {
-            let (reason, asked, failure) = match self.prove(call).await {
-                Ok(response) if is_passing(response.status(), call.repeatable) => {
-                    let status = response.status();
-                    let asked = retry_after(response.headers());
-                    let failure = answer_error(&self.registry, &self.reference, response).await;
-                    (format!("HTTP {status}"), asked, failure)
-                }
-                Err(RegistryError::Unreachable { registry, source })
-                    if call.repeatable && may_pass(&source) =>
-                {
-                    let reason = source.to_string();
-                    let failure = RegistryError::Unreachable { registry, source };
-                    (reason, None, failure)
-                }
-                other => return other,
-            };
-            let Some(delay) = backoff.next(asked) else {
+            let failure =
+                match self.prove(call).await {
+                    Ok(response) if is_passing(response.status(), call.repeatable) => {
+                        self.failure(response).await
+                    }
+                    // A token server's failure too: nothing has been sent then.
+                    Err(
+                        error @ (RegistryError::RateLimited { .. } | RegistryError::Failed { .. }),
+                    ) if error.may_pass() => error,
+                    Err(error) if call.repeatable && error.may_pass() => error,
+                    other => return other,
+                };
+            let Some(delay) = backoff.next(failure.retry_after()) else {
                 return Err(failure);
             };
-            self.wait(&reason, delay).await;
+            self.wait(&failure.brief(), delay).await;
         }
     }
 
@@ -258,18 +254,6 @@ pub(super) async fn ping(
 
 /// A status that another try may not meet again.
 fn is_passing(status: StatusCode, repeatable: bool) -> bool {
-    match status.as_u16() {
-        429 => true,
-        // The server may have done half of it.
-        408 | 500 | 502 | 503 | 504 => repeatable,
-        _ => false,
-    }
-}
-
-/// A host that answered before can be tried again even when it refuses connections: it may be restarting.
-fn may_pass(error: &TransportError) -> bool {
-    matches!(
-        error,
-        TransportError::Broken(_) | TransportError::Silent(_) | TransportError::Connect(_)
-    )
+    // A server in trouble may have done half of it.
+    status == StatusCode::TOO_MANY_REQUESTS || (repeatable && is_trouble(status))
 }

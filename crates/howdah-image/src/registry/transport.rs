@@ -30,8 +30,10 @@ pub(super) struct Exchange {
     pub(super) headers: HeaderMap,
     pub(super) body: Option<Body>,
     pub(super) authorization: Option<HeaderValue>,
-    /// How long the peer may be silent.
-    pub(super) silence: Duration,
+    /// The body's end, as counted by whoever sends it.
+    pub(super) length: u64,
+    /// How long the peer may be silent when it has the whole body.
+    pub(super) patience: Duration,
 }
 
 impl Exchange {
@@ -42,7 +44,8 @@ impl Exchange {
             headers: HeaderMap::new(),
             body: None,
             authorization: None,
-            silence: SILENCE,
+            length: 0,
+            patience: SILENCE,
         }
     }
 }
@@ -96,7 +99,8 @@ impl Transport {
             if let Some(body) = exchange.body.take() {
                 request = request.body(body);
             }
-            let response = answer(request, exchange.silence, sent, progress)
+            let limit = (exchange.length, exchange.patience);
+            let response = answer(request, limit, sent, progress)
                 .await
                 .map_err(|source| unreachable(&url, source))?;
             if !(repeatable && is_redirect(response.status())) {
@@ -175,7 +179,7 @@ fn build(host: &str, settings: &HostSettings) -> Result<Client, RegistryError> {
 
 async fn answer(
     request: reqwest::RequestBuilder,
-    silence: Duration,
+    (length, patience): (u64, Duration),
     sent: &Arc<AtomicU64>,
     progress: &dyn Fn(u64),
 ) -> Result<Response, TransportError> {
@@ -187,6 +191,7 @@ async fn answer(
             answer = &mut response => return answer.map_err(|error| transport_error(&error)),
             _ = tick.tick() => {
                 let now = sent.load(Ordering::Relaxed);
+                let silence = if now < length { SILENCE } else { patience };
                 if now != last.0 {
                     last = (now, Instant::now());
                     progress(now);

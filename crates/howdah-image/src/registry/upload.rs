@@ -20,7 +20,7 @@ use crate::{Digest, Store};
 
 const BUFFER: usize = 256 * 1024;
 /// A registry that copies a large blob to its storage before it answers takes its time.
-const COMMIT_SILENCE: Duration = Duration::from_mins(10);
+const COMMIT_PATIENCE: Duration = Duration::from_mins(10);
 
 /// Where the bytes of a blob are.
 #[derive(Clone, Copy)]
@@ -147,19 +147,20 @@ async fn stream_all(
     moving: &dyn Fn(u64),
 ) -> Result<(), RegistryError> {
     let mut backoff = Backoff::default();
-    let mut url = start(remote).await?;
-    let mut offset = 0;
-    let end = loop {
-        let error = match append(remote, blob, content, Part { url: &url, offset }, moving).await {
-            Ok(end) => break end,
-            Err(error @ RegistryError::Unreachable { .. }) => error,
-            Err(error @ RegistryError::Failed { status, .. }) if status.is_server_error() => error,
-            Err(error) => return Err(error),
+    let (mut url, mut offset) = (start(remote).await?, 0);
+    loop {
+        let error = match put(remote, blob, content, Part { url: &url, offset }, moving).await {
+            Err(error) if error.may_pass() => error,
+            other => return other,
         };
-        let Some(delay) = backoff.next(None) else {
+        // The connection may have broken after all was done.
+        if exists(remote, &blob.digest, true).await? {
+            return Ok(());
+        }
+        let Some(delay) = backoff.next(error.retry_after()) else {
             return Err(error);
         };
-        remote.wait(&reason(&error), delay).await;
+        remote.wait(&error.brief(), delay).await;
         // A registry that forgot what had arrived gets everything again.
         let known = progress_of(remote, &url, blob.size).await;
         let arrived = known.as_ref().map_or(0, |(_, arrived)| *arrived);
@@ -171,14 +172,6 @@ async fn stream_all(
             Some((next, _)) => next,
             None => start(remote).await?,
         };
-    };
-    finish(remote, blob, end).await
-}
-
-fn reason(error: &RegistryError) -> String {
-    match error {
-        RegistryError::Unreachable { source, .. } => source.to_string(),
-        error => error.to_string(),
     }
 }
 
@@ -199,40 +192,35 @@ struct Part<'a> {
     offset: u64,
 }
 
-/// Sends the bytes from the offset on; gives the address of what comes next.
-async fn append(
+/// Sends the bytes from the offset on, and says what the digest of all of them must be. One request, as containerd does it.
+async fn put(
     remote: &Remote<'_>,
     blob: &Blob,
     content: Content<'_>,
     part: Part<'_>,
     moving: &dyn Fn(u64),
-) -> Result<Url, RegistryError> {
+) -> Result<(), RegistryError> {
     let offset = part.offset;
     let sent = Arc::new(AtomicU64::new(0));
+    let mut url = part.url.clone();
+    url.query_pairs_mut()
+        .append_pair("digest", &blob.digest.to_string());
     let make = || {
-        let mut exchange = Exchange::new(Method::PATCH, part.url.clone());
+        let mut exchange = Exchange::new(Method::PUT, url.clone());
+        exchange.length = blob.size;
+        exchange.patience = COMMIT_PATIENCE;
         let headers = &mut exchange.headers;
         headers.insert(
             CONTENT_TYPE,
             HeaderValue::from_static("application/octet-stream"),
         );
         headers.insert(CONTENT_LENGTH, HeaderValue::from(blob.size - offset));
-        // Docker's client says no range of a whole blob, and some registries understand no other.
+        // Nobody says a range of a whole blob, and some registries understand no other.
         let range = HeaderValue::try_from(format!("{offset}-{}", blob.size.saturating_sub(1)));
-        if let Some(range) = range.ok().filter(|_| offset > 0) {
+        if let Some(range) = range.ok().filter(|_| offset > 0 && offset < blob.size) {
             headers.insert(CONTENT_RANGE, range);
         }
-        sent.store(offset, Ordering::Relaxed);
-        exchange.body = Some(match content {
-            Content::Bytes(bytes) => {
-                let start = usize::try_from(offset).unwrap_or(usize::MAX);
-                bytes.get(start..).unwrap_or_default().to_vec().into()
-            }
-            Content::Stored(store) => {
-                let path = store.blob_path(&blob.digest);
-                Body::wrap_stream(chunks(path, offset, Arc::clone(&sent)))
-            }
-        });
+        exchange.body = Some(body(blob, content, offset, &sent));
         exchange
     };
     let call = Call {
@@ -242,10 +230,26 @@ async fn append(
         ..Call::new(remote.scopes(true), &make)
     };
     let response = remote.send(&call).await?;
-    if !response.status().is_success() {
-        return Err(remote.failure(response).await);
+    if response.status().is_success() {
+        return Ok(());
     }
-    next_address(remote, &response)
+    Err(remote.failure(response).await)
+}
+
+/// The bytes from the offset on; `sent` counts from there.
+fn body(blob: &Blob, content: Content<'_>, offset: u64, sent: &Arc<AtomicU64>) -> Body {
+    match content {
+        Content::Bytes(bytes) => {
+            sent.store(blob.size, Ordering::Relaxed);
+            let start = usize::try_from(offset).unwrap_or(usize::MAX);
+            bytes.get(start..).unwrap_or_default().to_vec().into()
+        }
+        Content::Stored(store) => {
+            sent.store(offset, Ordering::Relaxed);
+            let path = store.blob_path(&blob.digest);
+            Body::wrap_stream(chunks(path, offset, Arc::clone(sent)))
+        }
+    }
 }
 
 /// Asks how much of an upload has arrived; `None` when the registry does not know it any more.
@@ -263,29 +267,6 @@ async fn progress_of(remote: &Remote<'_>, url: &Url, size: u64) -> Option<(Url, 
     let arrived = if last == 0 { 0 } else { last + 1 };
     let next = next_address(remote, &response).unwrap_or_else(|_| url.clone());
     (arrived <= size).then_some((next, arrived))
-}
-
-/// Tells the registry that all bytes are there, and what their digest must be.
-async fn finish(remote: &Remote<'_>, blob: &Blob, mut url: Url) -> Result<(), RegistryError> {
-    url.query_pairs_mut()
-        .append_pair("digest", &blob.digest.to_string());
-    let make = || Exchange {
-        silence: COMMIT_SILENCE,
-        ..empty(Method::PUT, url.clone())
-    };
-    let call = Call {
-        repeatable: false,
-        ..Call::new(remote.scopes(true), &make)
-    };
-    match remote.send(&call).await {
-        Ok(response) if response.status() == StatusCode::CREATED => Ok(()),
-        Ok(response) => Err(remote.failure(response).await),
-        // It may have been done before the connection broke.
-        Err(error) => match exists(remote, &blob.digest, true).await {
-            Ok(true) => Ok(()),
-            _ => Err(error),
-        },
-    }
 }
 
 fn next_address(remote: &Remote<'_>, response: &Response) -> Result<Url, RegistryError> {

@@ -32,10 +32,11 @@ impl Store {
         loop {
             let file = lock_exclusively(&path).map_err(error("lock"))?;
             if self.has_blob(digest) {
-                remove(&path)?;
+                // Its own file became the blob; this one was made by asking for the lock.
+                drop(fs_err::remove_file(&path));
                 return Ok(None);
             }
-            // While we waited for the lock, the file may have been removed or made a blob that was lost again.
+            // While we waited for the lock, the file may have been removed, or made a blob that was lost again.
             let locked = file.metadata().map_err(error("examine"))?.ino();
             if !path.metadata().is_ok_and(|named| named.ino() == locked) {
                 continue;
@@ -159,6 +160,32 @@ mod tests {
                 .count(),
             0
         );
+    }
+
+    #[test]
+    fn who_waits_for_a_part_finds_the_blob() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let digest = Digest::of("hello");
+        let mut part = store.partial_blob(&digest).unwrap().unwrap();
+        let waiting = std::thread::spawn({
+            let store = store.clone();
+            move || store.partial_blob(&digest).unwrap().is_none()
+        });
+        // The other one has the file open and waits for its lock, which /proc/locks shows as `->`.
+        let inode = fs_err::metadata(part.path()).unwrap().ino();
+        let waits = || {
+            let locks = fs_err::read_to_string("/proc/locks").unwrap();
+            locks
+                .lines()
+                .any(|line| line.contains("->") && line.contains(&format!(":{inode} ")))
+        };
+        while !waits() {
+            std::thread::yield_now();
+        }
+        part.write_all(b"hello").unwrap();
+        part.commit().unwrap();
+        assert!(waiting.join().unwrap());
     }
 
     #[test]

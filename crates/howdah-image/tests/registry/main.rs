@@ -104,6 +104,22 @@ fn what_is_pushed_is_pulled_and_nothing_moves_twice() {
 }
 
 #[test]
+fn a_tag_beside_a_digest_says_nothing() {
+    let server = Server::start("");
+    let test = TestStore::new();
+    let name = server.reference("acme/web:1");
+    let digest = client()
+        .push(&test.store, &image(&test), &name, &|_| ())
+        .unwrap();
+    let gone = server.reference("acme/web:gone");
+    let both: Reference = format!("{gone}@{digest}").parse().unwrap();
+    let other = TestStore::new();
+    let pulled = client().pull(&other.store, &both, &|_| ()).unwrap();
+    let found = other.store.find_image(&both.familiar()).unwrap().unwrap();
+    assert_eq!(found.id, pulled.id);
+}
+
+#[test]
 fn a_layer_that_lost_its_blob_is_packed_again() {
     let server = Server::start("");
     let test = TestStore::new();

@@ -98,12 +98,56 @@ fn a_pull_goes_on_where_another_process_died() {
     pull_after(&[&bytes[..], b"more"].concat());
 }
 
+/// Of the only blob of more than a megabyte.
+fn is_large_put(head: &str) -> bool {
+    let length = header(head, "content-length").and_then(|text| text.parse::<u64>().ok());
+    head.starts_with("PUT") && length.is_some_and(|length| length > 1 << 20)
+}
+
+#[test]
+fn a_cut_push_goes_on_where_the_registry_says() {
+    const ARRIVED: u64 = 900_000;
+    let server = Server::start("");
+    let cuts = AtomicU32::new(0);
+    // Debian's registry forgets an upload that was cut, so the proxy answers for one that does not.
+    let proxy = Proxy::start(&server.address, move |head| {
+        if is_large_put(head) && cuts.fetch_add(1, Ordering::Relaxed) == 0 {
+            Rule::CutBody(1_000_000)
+        } else if head.starts_with("GET /v2/a/blobs/uploads/") {
+            let headers = format!(
+                "Location: /v2/a/blobs/uploads/more\r\nRange: 0-{}\r\n",
+                ARRIVED - 1
+            );
+            Rule::Answer(answer("204 No Content", &headers, ""))
+        } else if head.starts_with("PUT /v2/a/blobs/uploads/more") {
+            Rule::Answer(answer("201 Created", "", ""))
+        } else {
+            Rule::Forward
+        }
+    });
+    let test = TestStore::new();
+    let name = server.reference("b:1");
+    client()
+        .push(&test.store, &large_image(&test), &name, &|_| ())
+        .unwrap();
+    let blob = large_blob(&test.store);
+    let name = reference(&proxy.address, "a:1");
+    client()
+        .send_blob(&test.store, &name, &blob, &|_| ())
+        .unwrap();
+    let rest = &proxy.seen("PUT /v2/a/blobs/uploads/more?digest=")[0].head;
+    let range = format!("{ARRIVED}-{}", blob.size - 1);
+    assert_eq!(header(rest, "content-range"), Some(range.as_str()));
+    let length = (blob.size - ARRIVED).to_string();
+    assert_eq!(header(rest, "content-length"), Some(length.as_str()));
+}
+
 #[test]
 fn a_cut_push_ends_well() {
     let server = Server::start("");
     let cuts = AtomicU32::new(0);
     let proxy = Proxy::start(&server.address, move |head| {
-        if head.starts_with("PATCH") && cuts.fetch_add(1, Ordering::Relaxed) == 0 {
+        if is_large_put(head) && cuts.fetch_add(1, Ordering::Relaxed) == 0 {
             Rule::CutBody(1_000_000)
         } else {
             Rule::Forward
@@ -214,6 +258,30 @@ fn a_blob_of_another_repository_is_mounted() {
     fs_err::remove_dir_all(server.repository("one")).unwrap();
     fs_err::remove_dir_all(server.repository("two")).unwrap();
     assert_eq!(push("three:1").last(), Some(&TransferState::Done));
+}
+
+#[test]
+fn a_layer_that_occurs_twice_is_fetched_once() {
+    let server = Server::start("");
+    let proxy = Proxy::start(&server.address, |_| Rule::Forward);
+    let test = TestStore::new();
+    let layer = large_image(&test).layers[0].snapshots.clone();
+    let image = test.image(vec![layer.clone(), layer.clone(), layer]);
+    client()
+        .push(&test.store, &image, &server.reference("a:1"), &|_| ())
+        .unwrap();
+    let blob = large_blob(&test.store);
+    let name = reference(&proxy.address, "a:1");
+    let pulled = client()
+        .pull(&TestStore::new().store, &name, &|_| ())
+        .unwrap();
+    assert_eq!(pulled.layers.len(), 3);
+    assert_eq!(
+        proxy
+            .seen(&format!("GET /v2/a/blobs/{}", blob.digest))
+            .len(),
+        1
+    );
 }
 
 #[test]

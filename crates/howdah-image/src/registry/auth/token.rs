@@ -68,6 +68,11 @@ pub(super) async fn fetch(
         .ok()
         .filter(|realm| matches!(realm.scheme(), "http" | "https") && realm.has_host())
         .ok_or_else(|| invalid("its address is not an HTTP address"))?;
+    if !matches!(credentials, Credentials::Anonymous) && !transport.hosts().may_see(&realm)? {
+        return Err(invalid(
+            "it speaks plain HTTP, and is not configured to be trusted so",
+        ));
+    }
     let exchange = match credentials {
         Credentials::Identity(token) => post(realm.clone(), request, token),
         credentials => get(realm.clone(), request, credentials),
