@@ -16,6 +16,7 @@ use crate::exec::{BuildNetwork, RunError, Worker};
 use crate::history::{self, BuildRow, Counts, Ending, Forecast, StepOutcome, StepRow};
 use crate::lower::{Lowered, Pull, lower};
 use crate::op::Op;
+use crate::remote::{Remote, RemoteError};
 use crate::request::{Options, Target};
 use crate::root::Root;
 use crate::timing::{Phase, Timings};
@@ -65,8 +66,9 @@ impl Builder<'_> {
         let clock = Instant::now();
         let timings = Timings::default();
         timings.measure(Phase::Database, || migrate(self.store))?;
+        let remote = Remote::new(self.store, options, &self.cancel);
         let lowered = timings.measure(Phase::Graph, || {
-            lower(self.store, targets, options, self.pull, &timings)
+            lower(self.store, targets, options, &remote, self.pull, &timings)
         })?;
         let steps = lowered.steps.iter().map(|step| StepInfo {
             name: step.name(),
@@ -76,7 +78,7 @@ impl Builder<'_> {
             steps: steps.collect(),
         });
         let endings = Endings::default();
-        let worker = self.worker(options);
+        let worker = self.worker(options, &remote);
         let result = timings.measure(Phase::Steps, || {
             self.solve(&lowered, &worker, &endings, &timings)
         });
@@ -136,8 +138,9 @@ impl Builder<'_> {
     ) -> Result<Vec<Forecast>, BuildError> {
         migrate(self.store)?;
         let timings = Timings::default();
-        let lowered = lower(self.store, targets, options, self.pull, &timings)?;
-        let worker = self.worker(options);
+        let remote = Remote::new(self.store, options, &self.cancel);
+        let lowered = lower(self.store, targets, options, &remote, self.pull, &timings)?;
+        let worker = self.worker(options, &remote);
         let predictions =
             self.with_solver(&lowered, &worker, &|_| {}, &timings, |solver, targets| {
                 let predictions = solver.predict(targets);
@@ -154,10 +157,11 @@ impl Builder<'_> {
         Ok(history::forecast(self.store, row, &predictions, &describe)?)
     }
 
-    fn worker<'w>(&'w self, options: &'w Options) -> Worker<'w> {
+    fn worker<'w>(&'w self, options: &'w Options, remote: &'w Remote) -> Worker<'w> {
         Worker {
             store: self.store,
             memory: Memory::new(self.store),
+            remote,
             runtime: self.runtime,
             network: BuildNetwork::new(self.runtime_directory),
             options,
@@ -266,11 +270,8 @@ fn build_row(
     end: impl Fn(VertexId, StepRow) -> StepRow,
 ) -> BuildRow {
     let names: Vec<String> = targets.iter().map(target_name).collect();
-    let directories: BTreeSet<String> = targets
-        .iter()
-        .filter_map(|target| fs_err::canonicalize(&target.context).ok())
-        .map(|directory| directory.display().to_string())
-        .collect();
+    let directories: BTreeSet<String> =
+        targets.iter().map(|target| target.context.name()).collect();
     let steps = lowered
         .graph
         .iter()
@@ -306,7 +307,10 @@ fn target_name(target: &Target) -> String {
 fn build_error(error: SolveError<StepError>, lowered: &Lowered, worker: &Worker<'_>) -> BuildError {
     match error {
         SolveError::Vertex {
-            source: StepError::Cancelled | StepError::Run(RunError::Cancelled),
+            source:
+                StepError::Cancelled
+                | StepError::Run(RunError::Cancelled)
+                | StepError::Remote(RemoteError::Cancelled),
             ..
         }
         | SolveError::Cancelled => BuildError::Cancelled,

@@ -7,9 +7,11 @@ use std::path::PathBuf;
 use howdah_dockerfile::Fault;
 use howdah_dockerfile::ignore::IgnoreError;
 use howdah_image::StoreError;
+use howdah_image::archive::ArchiveError;
 
 use crate::copy::CopyError;
 use crate::exec::RunError;
+use crate::remote::RemoteError;
 
 /// Why one step failed.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +23,9 @@ pub enum StepError {
     /// A command failed or could not be run.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// Something could not be fetched.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -80,6 +85,32 @@ pub enum LowerError {
     /// Not built yet.
     #[error("{0} is not supported yet")]
     Unsupported(String),
+    /// Something could not be fetched.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// `COPY` of a URL or a repository.
+    #[error("`{address}` is not in the build context, and COPY takes nothing from elsewhere")]
+    RemoteCopy {
+        /// As written, without credentials.
+        address: String,
+    },
+    /// `--checksum` on something that has none.
+    #[error("--checksum takes one source, a URL or a Git repository")]
+    Checksum,
+    /// The address of a repository and the flag say different things.
+    #[error("the address and {flag} contradict each other")]
+    Contradiction {
+        /// The flag.
+        flag: &'static str,
+    },
+    /// An image of a named context cannot be read.
+    #[error("cannot read an image from the layout `{}`", directory.display())]
+    Layout {
+        /// Its directory.
+        directory: PathBuf,
+        /// Why.
+        source: Box<ArchiveError>,
+    },
     /// An ignore pattern is malformed.
     #[error("cannot read the exclusions")]
     Exclude(#[from] IgnoreError),

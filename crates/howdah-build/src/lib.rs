@@ -17,6 +17,7 @@ mod history;
 mod lower;
 mod op;
 mod pattern;
+mod remote;
 mod request;
 mod root;
 mod timing;
@@ -38,5 +39,8 @@ pub use history::{
 pub use howdah_dockerfile::Network;
 pub use howdah_solver::{Cancel, Prediction};
 pub use lower::Pull;
-pub use request::{NamedContext, Options, SOURCE_DATE_EPOCH, Secret, Target, Text};
+pub use remote::{
+    Fetched, GitReference, ParseGitReferenceError, Remote, RemoteContext, RemoteError,
+};
+pub use request::{ContextSource, NamedContext, Options, SOURCE_DATE_EPOCH, Secret, Target, Text};
 pub use timing::Phase;

@@ -8,9 +8,10 @@ use howdah_dockerfile::Network;
 use howdah_image::Reference;
 
 use crate::error::BuildError;
+use crate::remote::Fetched;
 
 /// Larger Dockerfiles and ignore files are nobody's.
-const TEXT_LIMIT: u64 = 16 << 20;
+pub(crate) const TEXT_LIMIT: u64 = 16 << 20;
 
 /// One image to build.
 #[derive(Clone, Debug)]
@@ -19,8 +20,8 @@ pub struct Target {
     pub name: String,
     /// The Dockerfile.
     pub dockerfile: Text,
-    /// The directory that `COPY` copies from.
-    pub context: PathBuf,
+    /// Where `COPY` copies from.
+    pub context: ContextSource,
     /// What of it stays out: the text of `.dockerignore` or of the Dockerfile's own ignore file.
     pub ignore: Option<Text>,
     /// The stage to build; the last one if absent (`--target`).
@@ -51,12 +52,47 @@ pub struct Text {
 }
 
 /// What a name of `--build-context` stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum NamedContext {
     /// `docker-image://reference`
     Image(String),
-    /// A directory.
+    /// `oci-layout://directory`: one image of a layout.
+    Layout {
+        /// The layout's directory.
+        directory: PathBuf,
+        /// A tag or a digest; needed when the layout has several images.
+        name: Option<String>,
+    },
+    /// A directory, without what its own `.dockerignore` leaves out.
     Directory(PathBuf),
+    /// The address of a repository or of one file, looked up when it is used.
+    Remote(String),
+}
+
+/// Where the files of a build context are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ContextSource {
+    /// A directory of this machine. Owners of its files do not count.
+    Directory(PathBuf),
+    /// A tree that came from elsewhere; `.dockerignore` in it means nothing, as BuildKit has it.
+    Fetched(Fetched),
+    /// There are no files: the Dockerfile alone was given.
+    Empty,
+}
+
+impl ContextSource {
+    /// The directory's whole path, or the address.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            ContextSource::Directory(path) => {
+                // One that cannot be read is an error where it is needed.
+                let whole = fs_err::canonicalize(path).unwrap_or_else(|_| path.clone());
+                whole.to_string_lossy().into_owned()
+            }
+            ContextSource::Fetched(fetched) => fetched.name(),
+            ContextSource::Empty => "-".to_owned(),
+        }
+    }
 }
 
 /// The build argument that sets the time of everything new in an image, in seconds since 1970
@@ -80,7 +116,7 @@ impl Target {
         Target {
             name: String::new(),
             dockerfile,
-            context: context.to_owned(),
+            context: ContextSource::Directory(context.to_owned()),
             ignore: None,
             stage: None,
             build_args: BTreeMap::new(),

@@ -311,10 +311,6 @@ fn faults_say_what_and_where() {
         matches!(project.build_all(&[target]).error(), BuildError::UnknownStage { stages, .. } if stages == &["one"])
     );
     assert_eq!(
-        told("FROM busybox:test\nADD https://example.com/x /x\n"),
-        "Dockerfile:2 cannot be built: ADD of the remote source `https://example.com/x` is not supported yet"
-    );
-    assert_eq!(
         told("FROM busybox:test\nCOPY secret /x\n"),
         "Dockerfile:2 cannot be built: `secret` not found in the build context"
     );

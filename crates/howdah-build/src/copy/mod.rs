@@ -25,5 +25,5 @@ pub(crate) use mode::Chmod;
 pub(crate) use owner::{Owner, resolve_owner};
 pub(crate) use plan::{Content, Destination, Placed, Plan, Source};
 pub(crate) use select::{Pattern, Selected, Selection, select};
-pub(crate) use unpack::unpack_archives;
+pub(crate) use unpack::{is_archive, open_archive, unpack_archives};
 pub(crate) use write::{Piece, write_tree};

@@ -34,6 +34,8 @@ pub(crate) enum Source<'a> {
     Selected {
         selected: &'a Selected,
         keep_owner: bool,
+        /// Another time than that of the file, in seconds since 1970.
+        modified: Option<i64>,
     },
     /// A heredoc.
     Inline { name: &'a str, content: &'a str },
@@ -136,8 +138,10 @@ impl Plan {
                 Source::Selected {
                     selected,
                     keep_owner,
+                    modified,
                 } => {
                     planner.keep_owner = *keep_owner;
+                    planner.modified = modified.map(|seconds| (seconds, 0));
                     planner.selected(selected, &target, is_directory)?;
                 }
             }
@@ -178,6 +182,7 @@ struct Planner<'a> {
     destination: &'a Destination,
     image: &'a View,
     keep_owner: bool,
+    modified: Option<(i64, u32)>,
     /// What the image has in the directories that were asked for.
     listed: BTreeMap<TreePath, BTreeSet<Vec<u8>>>,
 }
@@ -195,6 +200,7 @@ impl<'a> Planner<'a> {
             destination,
             image,
             keep_owner: false,
+            modified: None,
             listed: BTreeMap::new(),
         };
         Ok((planner, target))
@@ -291,6 +297,7 @@ impl<'a> Planner<'a> {
             Placed {
                 mode,
                 owner,
+                mtime: self.modified.or(Some(entry.mtime)),
                 attributes,
                 ..Placed::of(entry)
             },

@@ -57,6 +57,7 @@ impl Bench {
             .map(|selected| Source::Selected {
                 selected,
                 keep_owner: false,
+                modified: None,
             })
             .collect();
         Plan::new(&sources, destination, &self.image())

@@ -1,7 +1,7 @@
 //! `ADD` of a local archive: its content is copied in its place.
 
 use std::io::{self, Read as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bzip2::read::MultiBzDecoder;
 use howdah_image::layer::{Limits, unpack};
@@ -83,7 +83,24 @@ pub(crate) fn unpack_archives<'a>(
     Ok(unpacked)
 }
 
-fn format(path: &std::path::Path) -> io::Result<Format> {
+/// Whether a file is an archive, or compressed as archives are.
+pub(crate) fn is_archive(path: &Path) -> io::Result<bool> {
+    Ok(!matches!(format(path)?, Format::Other))
+}
+
+/// Opens an archive for [`unpack`]; `None` if the file is none.
+pub(crate) fn open_archive(path: &Path) -> io::Result<Option<Box<dyn io::Read>>> {
+    let format = format(path)?;
+    let file = fs_err::File::open(path)?;
+    Ok(match format {
+        Format::Other => None,
+        Format::Tar | Format::Layer => Some(Box::new(file)),
+        Format::Bzip2 => Some(Box::new(MultiBzDecoder::new(file))),
+        Format::Xz => Some(Box::new(XzReader::new_mem_limit(file, true, XZ_MEMORY_KIB))),
+    })
+}
+
+fn format(path: &Path) -> io::Result<Format> {
     let mut start = Vec::new();
     fs_err::File::open(path)?
         .take(512)

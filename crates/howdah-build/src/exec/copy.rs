@@ -1,8 +1,11 @@
 //! `COPY`, `ADD` and `WORKDIR`.
 
+use std::borrow::Cow;
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError};
 
+use howdah_image::Digest;
 use howdah_solver::{Key, Recipe};
 
 use super::{Cost, Done, Worker};
@@ -13,19 +16,29 @@ use crate::copy::{
 use crate::error::StepError;
 use crate::op::{CopyOp, CopySource, WorkdirOp};
 use crate::pattern::Excludes;
+use crate::remote::FILE_MODE;
 use crate::root::{Root, RootLayer};
-use crate::tree::{self, Tree};
-use crate::view::View;
+use crate::tree::{self, Entry, Tree};
+use crate::view::{self, View};
+
+/// The files of one source, and how they are copied.
+struct Taken<'a> {
+    selection: Cow<'a, Selection>,
+    keep_owner: bool,
+    /// The time of what was downloaded, in seconds since 1970.
+    modified: Option<i64>,
+    unpack: bool,
+}
 
 impl Worker<'_> {
-    /// The digest of what a `COPY` takes from its second input. What is read for it is kept for [`Worker::copy`].
+    /// The digest of what a `COPY` takes from one of its inputs. What is read for it is kept for [`Worker::copy`].
     pub(super) fn source_content(
         &self,
-        vertex: &Key,
+        (vertex, number): (Key, usize),
         op: &CopyOp,
         source: &Root,
     ) -> Result<Key, StepError> {
-        let Some((patterns, place)) = input_patterns(op) else {
+        let Some((patterns, place)) = input_patterns(op, number) else {
             return Ok(Key::of(b""));
         };
         let memo = selection_key(source, patterns, &op.excludes);
@@ -38,7 +51,7 @@ impl Worker<'_> {
         self.selections
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(*vertex, selection);
+            .insert((vertex, number), selection);
         Ok(digest)
     }
 
@@ -86,38 +99,26 @@ impl Worker<'_> {
         {
             return Ok(done);
         }
-        let from_input = self.take_from_input(vertex, op, inputs.get(1), stop)?;
-        let selected: Vec<&Selected> = op
-            .sources
-            .iter()
-            .filter_map(|source| match source {
-                CopySource::Context { selection, .. } => Some(selection),
-                CopySource::Input { .. } => from_input.as_ref(),
-                CopySource::Inline { .. } => None,
-            })
-            .flat_map(|selection| &selection.sources)
-            .collect();
+        let taken = self.take(vertex, op, inputs, stop)?;
         // What was unpacked is only there as long as this.
-        let unpacked = if op.unpack {
-            unpack_archives(self.store, &selected)?
-        } else {
-            Vec::new()
-        };
+        let archives: Vec<&Selected> = taken
+            .iter()
+            .filter(|taken| taken.unpack)
+            .flat_map(|taken| &taken.selection.sources)
+            .collect();
+        let unpacked = unpack_archives(self.store, &archives)?;
         let mut sources: Vec<Source<'_>> = Vec::new();
-        for selected in selected {
-            let archive = unpacked
-                .iter()
-                .find(|unpacked| std::ptr::eq(unpacked.archive, selected));
-            sources.push(match archive {
-                Some(archive) => Source::Selected {
-                    selected: &archive.tree,
-                    keep_owner: true,
-                },
-                None => Source::Selected {
-                    selected,
-                    keep_owner: from_input.is_some(),
-                },
-            });
+        for taken in &taken {
+            sources.extend(taken.selection.sources.iter().map(|selected| {
+                let archive = unpacked
+                    .iter()
+                    .find(|unpacked| std::ptr::eq(unpacked.archive, selected));
+                Source::Selected {
+                    selected: archive.map_or(selected, |archive| &archive.tree),
+                    keep_owner: archive.is_some() || taken.keep_owner,
+                    modified: taken.modified.filter(|_| archive.is_none()),
+                }
+            }));
         }
         sources.extend(op.sources.iter().filter_map(|source| match source {
             CopySource::Inline { name, content } => Some(Source::Inline { name, content }),
@@ -131,26 +132,88 @@ impl Worker<'_> {
         Ok(done)
     }
 
-    /// The files of the second input, read now or when its content was asked for.
-    fn take_from_input(
+    /// The files of all sources but heredocs, in order.
+    fn take<'o>(
         &self,
         vertex: &Key,
-        op: &CopyOp,
-        input: Option<&Arc<Root>>,
+        op: &'o CopyOp,
+        inputs: &[Arc<Root>],
         stop: &AtomicBool,
-    ) -> Result<Option<Selection>, StepError> {
-        let (Some((patterns, place)), Some(input)) = (input_patterns(op), input) else {
-            return Ok(None);
-        };
-        let kept = self
-            .selections
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(vertex);
-        match kept {
-            Some(selection) => Ok(Some(selection)),
-            None => self.select(op, patterns, place, input, stop).map(Some),
+    ) -> Result<Vec<Taken<'o>>, StepError> {
+        let mut all = Vec::new();
+        for source in &op.sources {
+            all.push(match source {
+                CopySource::Context { selection, .. } => Taken {
+                    selection: Cow::Borrowed(selection),
+                    keep_owner: false,
+                    modified: None,
+                    unpack: op.unpack,
+                },
+                CopySource::Input {
+                    number,
+                    patterns,
+                    place,
+                } => {
+                    let kept = self
+                        .selections
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .remove(&(*vertex, *number));
+                    let selection = match kept {
+                        Some(selection) => selection,
+                        None => self.select(op, patterns, place, &inputs[*number], stop)?,
+                    };
+                    Taken {
+                        selection: Cow::Owned(selection),
+                        keep_owner: true,
+                        modified: None,
+                        unpack: op.unpack,
+                    }
+                }
+                CopySource::Url {
+                    name,
+                    address,
+                    digest,
+                    unpack,
+                } => self.download(name, address, digest, *unpack)?,
+                CopySource::Inline { .. } => continue,
+            });
         }
+        Ok(all)
+    }
+
+    /// The file of a URL, downloaded now if the store does not have it.
+    fn download(
+        &self,
+        name: &str,
+        address: &str,
+        digest: &Digest,
+        unpack: bool,
+    ) -> Result<Taken<'static>, StepError> {
+        let download = self.remote.download(address, Some(digest))?;
+        let path = self.store.blob_path(digest);
+        let origin: Arc<Path> = path.parent().unwrap_or(self.store.root()).into();
+        let metadata = fs_err::metadata(&path).map_err(look_up(name))?;
+        let blob = view::entry(digest.hex().into_bytes(), origin, &metadata);
+        let top = Entry {
+            mode: FILE_MODE,
+            digest: Some(Key::of(digest.to_string().as_bytes())),
+            ..blob.map_err(look_up(name))?
+        };
+        let selected = Selected {
+            name: name.as_bytes().to_vec(),
+            ancestors: Vec::new(),
+            top,
+            below: Vec::new(),
+            whole: false,
+        };
+        let sources = vec![selected];
+        Ok(Taken {
+            selection: Cow::Owned(Selection { sources }),
+            keep_owner: false,
+            modified: Some(download.modified),
+            unpack,
+        })
     }
 
     pub(super) fn workdir(
@@ -261,7 +324,11 @@ impl Worker<'_> {
         destination: &Destination,
         image: &View,
     ) -> Result<Option<Key>, StepError> {
-        let (Some((patterns, _)), Some(source)) = (input_patterns(op), source) else {
+        // One source, and that from an input.
+        let [CopySource::Input { patterns, .. }] = op.sources.as_slice() else {
+            return Ok(None);
+        };
+        let Some(source) = source.filter(|_| !op.unpack) else {
             return Ok(None);
         };
         let Some(content) = self
@@ -335,9 +402,14 @@ fn destination(op: &CopyOp, root: &View) -> Result<Destination, CopyError> {
     })
 }
 
-fn input_patterns(op: &CopyOp) -> Option<(&[Pattern], &str)> {
+/// What is taken from an input.
+fn input_patterns(op: &CopyOp, input: usize) -> Option<(&[Pattern], &str)> {
     op.sources.iter().find_map(|source| match source {
-        CopySource::Input { patterns, place } => Some((patterns.as_slice(), place.as_str())),
+        CopySource::Input {
+            number,
+            patterns,
+            place,
+        } if *number == input => Some((patterns.as_slice(), place.as_str())),
         _ => None,
     })
 }

@@ -25,6 +25,7 @@ use crate::copy::Selection;
 use crate::error::StepError;
 use crate::event::Event;
 use crate::op::{MountKindOp, Op};
+use crate::remote::{FetchOp, Remote};
 use crate::request::Options;
 use crate::root::{Root, RootLayer};
 
@@ -47,6 +48,7 @@ pub(crate) struct Cost {
 pub(crate) struct Worker<'a> {
     pub(crate) store: &'a Store,
     pub(crate) memory: Memory,
+    pub(crate) remote: &'a Remote,
     pub(crate) runtime: &'a Runtime,
     pub(crate) network: BuildNetwork,
     pub(crate) options: &'a Options,
@@ -55,7 +57,7 @@ pub(crate) struct Worker<'a> {
     /// The end of each step's output.
     pub(crate) tails: Mutex<HashMap<VertexId, Vec<String>>>,
     /// Sources that were read to find out their content, and will be copied next.
-    pub(crate) selections: Mutex<HashMap<Key, Selection>>,
+    pub(crate) selections: Mutex<HashMap<(Key, usize), Selection>>,
 }
 
 /// What an operation did.
@@ -80,6 +82,14 @@ impl Worker<'_> {
             .remove(&id)
             .unwrap_or_default()
     }
+
+    fn fetch(&self, op: &FetchOp) -> Result<Done, StepError> {
+        Ok(Done {
+            layer: self.remote.fetch(op)?,
+            cost: Cost::default(),
+            cacheable: true,
+        })
+    }
 }
 
 impl Executor for Worker<'_> {
@@ -95,7 +105,9 @@ impl Executor for Worker<'_> {
     ) -> Result<Option<Key>, StepError> {
         match &vertex.op {
             _ if input == 0 => Ok(Some(output.content())),
-            Op::Copy(op) => self.source_content(vertex.key(), op, output).map(Some),
+            Op::Copy(op) => self
+                .source_content((*vertex.key(), input), op, output)
+                .map(Some),
             Op::Run(op) => {
                 let mut contents = Vec::new();
                 for mount in &op.mounts {
@@ -112,7 +124,7 @@ impl Executor for Worker<'_> {
                         .collect::<Vec<u8>>(),
                 )))
             }
-            Op::Image(_) | Op::Workdir(_) => Ok(None),
+            Op::Image(_) | Op::Fetch(_) | Op::Workdir(_) => Ok(None),
         }
     }
 
@@ -137,6 +149,7 @@ impl Executor for Worker<'_> {
                     cacheable: false,
                 });
             }
+            Op::Fetch(op) => self.fetch(op),
             Op::Copy(op) => self.copy(vertex.key(), op, inputs, &stop),
             Op::Workdir(op) => self.workdir(op, below, &stop),
             Op::Run(op) => self.run(id, op, inputs, cancel),

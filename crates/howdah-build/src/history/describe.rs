@@ -133,7 +133,7 @@ fn each_selection(op: &Op, visit: &mut dyn FnMut(&Key, &Selection)) {
                 }
             }
         }
-        Op::Image(_) | Op::Workdir(_) => {}
+        Op::Image(_) | Op::Fetch(_) | Op::Workdir(_) => {}
     }
 }
 

@@ -3,11 +3,16 @@
 use std::rc::Rc;
 
 use howdah_dockerfile::{Instruction, Names, Stage, parse_trigger};
-use howdah_image::{ContainerConfig, Image};
+use howdah_image::ContainerConfig;
+use howdah_solver::VertexId;
 
+use super::contexts::Named;
+use super::files::from_scan;
 use super::scope::{Scope, host_platform};
-use super::stage::{FileLowering, StageState, find_stage, instruction_error};
+use super::stage::{FileLowering, HistoryStep, StageState, find_stage, instruction_error};
+use crate::copy::Pattern;
 use crate::error::{BuildError, LowerError, Place};
+use crate::op::{CopyOp, Op};
 use crate::request::NamedContext;
 
 /// Docker's search path for images that set none (moby/buildkit `util/system/path.go`).
@@ -36,8 +41,7 @@ impl FileLowering<'_, '_> {
                 },
             ));
         }
-        let earlier = find_stage(&self.file, &name).filter(|found| *found < index);
-        if let Some(earlier) = earlier.filter(|_| !self.target.contexts.contains_key(&name)) {
+        if let Some(earlier) = find_stage(&self.file, &name).filter(|found| *found < index) {
             let mut state = StageState {
                 cmd_is_own: false,
                 ..(*self.stage(earlier)?).clone()
@@ -45,44 +49,51 @@ impl FileLowering<'_, '_> {
             let triggers = triggers(&mut state.config, &place)?;
             return Ok((state, triggers));
         }
-        let image = match self.target.contexts.get(&name) {
-            Some(NamedContext::Directory(_)) => {
-                let what = format!("a directory as the base image `{name}`");
-                return Err(instruction_error(place, LowerError::Unsupported(what)));
-            }
-            Some(NamedContext::Image(reference)) => Some(reference.clone()),
-            None if name == "scratch" => None,
-            None => Some(name),
-        };
-        let image = match image {
-            Some(name) => {
-                let image = self.lowering.sources.image(&name);
-                Some(image.map_err(|error| instruction_error(place.clone(), error))?)
-            }
-            None => None,
-        };
-        self.begin_with(index, place, image)
+        if let Some(context) = self.named_context(&name).cloned() {
+            return self.begin_on_context(index, place, &context);
+        }
+        if name == "scratch" {
+            return self.begin_with(index, place, &Named::Nothing);
+        }
+        let image = self.lowering.sources.image(&name);
+        let image = image.map_err(|error| instruction_error(place.clone(), error))?;
+        self.begin_with(index, place, &Named::Image(image))
+    }
+
+    pub(super) fn begin_on_context(
+        &mut self,
+        index: usize,
+        place: Place,
+        context: &NamedContext,
+    ) -> Result<(StageState, Vec<Instruction>), BuildError> {
+        let named = self.lowering.sources.named(context);
+        let named = named.map_err(|error| instruction_error(place.clone(), error))?;
+        self.begin_with(index, place, &named)
     }
 
     fn begin_with(
         &mut self,
         index: usize,
         place: Place,
-        image: Option<Rc<Image>>,
+        base: &Named,
     ) -> Result<(StageState, Vec<Instruction>), BuildError> {
-        let mut config = image
-            .as_ref()
-            .map(|image| image.config.config.clone())
-            .unwrap_or_default();
-        if image.is_none() {
-            config.env.push(DEFAULT_PATH.to_owned());
-            "/".clone_into(&mut config.working_dir);
-        }
+        let image = match base {
+            Named::Image(image) => Some(Rc::clone(image)),
+            Named::Nothing | Named::Files(_) | Named::Tree(_) => None,
+        };
+        let mut config = image.as_ref().map_or_else(
+            || ContainerConfig {
+                env: vec![DEFAULT_PATH.to_owned()],
+                working_dir: "/".to_owned(),
+                ..ContainerConfig::default()
+            },
+            |image| image.config.config.clone(),
+        );
         let triggers = triggers(&mut config, &place)?;
-        let step = self.step(index, 1, place);
+        let (root, depth) = self.base_root(index, &place, base)?;
         let mut state = StageState {
-            root: self.lowering.base(image.as_deref(), step)?,
-            depth: image.as_ref().map_or(0, |image| image.layers.len()),
+            root,
+            depth,
             author: image.as_ref().and_then(|image| image.config.author.clone()),
             history: Vec::new(),
             scope: Scope::default(),
@@ -90,8 +101,54 @@ impl FileLowering<'_, '_> {
             base: image,
             config,
         };
+        // The history of an image tells of its layers; the one layer of a context has none.
+        if matches!(base, Named::Files(_) | Named::Tree(_)) {
+            state.history.push(HistoryStep {
+                text: place.text,
+                layer: Some(0),
+            });
+        }
         state.scope.set_env(&state.config.env);
         Ok((state, triggers))
+    }
+
+    /// The vertex that a stage begins with, and how many layers it has.
+    fn base_root(
+        &mut self,
+        index: usize,
+        place: &Place,
+        base: &Named,
+    ) -> Result<(VertexId, usize), BuildError> {
+        let step = self.step(index, 1, place.clone());
+        Ok(match base {
+            Named::Image(image) => (self.lowering.base(Some(image), step)?, image.layers.len()),
+            Named::Nothing => (self.lowering.base(None, step)?, 0),
+            Named::Tree(op) => (self.lowering.tree(op, step), 1),
+            Named::Files(scan) => {
+                let everything = Pattern {
+                    text: "/".to_owned(),
+                    parents: false,
+                };
+                let source = from_scan(scan, vec![everything], &[], "the named context");
+                let source = source.map_err(|error| instruction_error(place.clone(), error))?;
+                let scratch = self.lowering.base(None, step.clone())?;
+                let op = CopyOp {
+                    sources: vec![source],
+                    destination: "/".to_owned(),
+                    into_directory: true,
+                    chown: None,
+                    chmod: None,
+                    excludes: Vec::new(),
+                    link: false,
+                    unpack: false,
+                    step: step.identity,
+                };
+                (
+                    self.lowering.add(Op::Copy(op), vec![scratch], step, false),
+                    1,
+                )
+            }
+        })
     }
 
     fn check_platform(&self, stage: &Stage, place: &Place) -> Result<(), BuildError> {

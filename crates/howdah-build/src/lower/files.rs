@@ -1,10 +1,9 @@
 //! `COPY` and `ADD`.
 
-use std::sync::Arc;
-
-use howdah_dockerfile::{Add, Copy, Files};
+use howdah_dockerfile::{Add, Copy, Files, Word};
 use howdah_solver::VertexId;
 
+use super::contexts::{From, is_remote};
 use super::stage::{FileLowering, Site, StageState, in_workdir, instruction_error};
 use super::wording;
 use crate::context::Scan;
@@ -12,15 +11,6 @@ use crate::copy::{Chmod, CopyError, Pattern, select};
 use crate::error::{BuildError, LowerError};
 use crate::op::{CopyOp, CopySource, Op};
 use crate::pattern::Excludes;
-use crate::request::NamedContext;
-
-/// What a name in `--from` or `from=` leads to.
-pub(super) enum From {
-    /// Files of the host, known already.
-    Scan(Arc<Scan>),
-    /// The root filesystem of a stage or an image.
-    Root(VertexId),
-}
 
 impl FileLowering<'_, '_> {
     pub(super) fn copy(
@@ -30,17 +20,13 @@ impl FileLowering<'_, '_> {
         copy: &Copy,
     ) -> Result<(), BuildError> {
         let from = copy.from.as_ref().map(|from| from.text.as_str());
-        self.files(
-            site,
-            state,
-            &copy.files,
-            FilesMode {
-                instruction: "COPY",
-                from,
-                parents: copy.parents,
-                unpack: false,
-            },
-        )
+        let mode = FilesMode {
+            from,
+            parents: copy.parents,
+            unpack: false,
+            add: None,
+        };
+        self.files(site, state, &copy.files, mode)
     }
 
     pub(super) fn add_files(
@@ -49,30 +35,18 @@ impl FileLowering<'_, '_> {
         state: &mut StageState,
         add: &Add,
     ) -> Result<(), BuildError> {
-        let remote = add
-            .files
-            .sources
-            .iter()
-            .find(|source| is_remote(&source.text));
-        if let Some(remote) = remote {
-            let what = format!("ADD of the remote source `{}`", remote.text);
-            return Err(instruction_error(
-                site.place.clone(),
-                LowerError::Unsupported(what),
-            ));
+        let remote = |word: &Word| is_remote(&word.text);
+        if add.checksum.is_some() && !matches!(add.files.sources.as_slice(), [word] if remote(word))
+        {
+            return Err(instruction_error(site.place.clone(), LowerError::Checksum));
         }
-        let unpack = add.unpack.unwrap_or(true);
-        self.files(
-            site,
-            state,
-            &add.files,
-            FilesMode {
-                instruction: "ADD",
-                from: None,
-                parents: false,
-                unpack,
-            },
-        )
+        let mode = FilesMode {
+            from: None,
+            parents: false,
+            unpack: add.unpack.unwrap_or(true),
+            add: Some(add),
+        };
+        self.files(site, state, &add.files, mode)
     }
 
     fn files(
@@ -83,14 +57,6 @@ impl FileLowering<'_, '_> {
         mode: FilesMode<'_>,
     ) -> Result<(), BuildError> {
         let error = |error| instruction_error(site.place.clone(), error);
-        let patterns: Vec<Pattern> = files
-            .sources
-            .iter()
-            .map(|word| Pattern {
-                text: word.text.clone(),
-                parents: mode.parents,
-            })
-            .collect();
         let excludes: Vec<String> = files
             .excludes
             .iter()
@@ -98,27 +64,20 @@ impl FileLowering<'_, '_> {
             .collect();
         let mut sources = Vec::new();
         let mut others = Vec::new();
-        if !patterns.is_empty() {
-            let place = mode.from.map_or_else(
-                || "the build context".to_owned(),
-                |from| format!("`{from}`"),
-            );
-            match self.from(site, mode.from)? {
-                From::Scan(scan) => {
-                    sources.push(from_scan(&scan, patterns, &excludes, &place).map_err(error)?);
+        let alike = |left: &Word, right: &Word| !is_remote(&left.text) && !is_remote(&right.text);
+        for words in files.sources.chunk_by(alike) {
+            sources.push(match words {
+                [word] if is_remote(&word.text) => {
+                    self.remote_source(site, mode.add, &word.text, &mut others)?
                 }
-                From::Root(root) => {
-                    others.push(root);
-                    sources.push(CopySource::Input { patterns, place });
-                }
-            }
+                words => self.local_source(site, mode, words, &excludes, &mut others)?,
+            });
         }
         sources.extend(files.heredocs.iter().map(|heredoc| CopySource::Inline {
             name: heredoc.name.clone(),
             content: heredoc.content.clone(),
         }));
-        let text =
-            |word: &Option<howdah_dockerfile::Word>| word.as_ref().map(|word| word.text.clone());
+        let text = |word: &Option<Word>| word.as_ref().map(|word| word.text.clone());
         let chmod = text(&files.chmod);
         if let Some(chmod) = &chmod {
             Chmod::parse(chmod).map_err(|wrong| error(wrong.into()))?;
@@ -137,53 +96,56 @@ impl FileLowering<'_, '_> {
             unpack: mode.unpack,
             step: self.identity(site),
         };
-        let shown = wording::files(mode.instruction, files, mode.parents);
+        let instruction = if mode.add.is_some() { "ADD" } else { "COPY" };
+        let shown = wording::files(instruction, files, mode.parents);
         self.step_onto(site, state, Op::Copy(op), others, shown);
         Ok(())
     }
 
-    /// What `--from` means here; without it the build context.
-    pub(super) fn from(&mut self, site: &Site<'_>, name: Option<&str>) -> Result<From, BuildError> {
-        let error = |error| instruction_error(site.place.clone(), error);
-        let target = self.target;
-        let Some(name) = name else {
-            let scan = self
-                .lowering
-                .sources
-                .scan(&target.context, target.ignore.as_ref());
-            return scan.map(From::Scan).map_err(error);
+    /// Files of the context or of what `--from` names.
+    fn local_source(
+        &mut self,
+        site: &Site<'_>,
+        mode: FilesMode<'_>,
+        words: &[Word],
+        excludes: &[String],
+        others: &mut Vec<VertexId>,
+    ) -> Result<CopySource, BuildError> {
+        let pattern = |word: &Word| Pattern {
+            text: word.text.clone(),
+            parents: mode.parents,
         };
-        let image = match target.contexts.get(name) {
-            Some(NamedContext::Directory(path)) => {
-                return self
-                    .lowering
-                    .sources
-                    .scan(path, None)
-                    .map(From::Scan)
-                    .map_err(error);
+        let patterns = words.iter().map(pattern).collect();
+        let place = mode.from.map_or_else(
+            || "the build context".to_owned(),
+            |from| format!("`{from}`"),
+        );
+        match self.from(site, mode.from)? {
+            From::Scan(scan) => from_scan(&scan, patterns, excludes, &place)
+                .map_err(|error| instruction_error(site.place.clone(), error)),
+            From::Root(root) => {
+                others.push(root);
+                // The vertex's first input is the root filesystem.
+                Ok(CopySource::Input {
+                    number: others.len(),
+                    patterns,
+                    place,
+                })
             }
-            Some(NamedContext::Image(reference)) => reference.as_str(),
-            None => match self.named_stage(name) {
-                Some(stage) => return self.stage(stage).map(|state| From::Root(state.root)),
-                None => name,
-            },
-        };
-        let image = self.lowering.sources.image(image).map_err(error)?;
-        let step = self.image_step(site, name);
-        Ok(From::Root(self.lowering.base(Some(&image), step)?))
+        }
     }
 }
 
 #[derive(Clone, Copy)]
 struct FilesMode<'a> {
-    /// `COPY` or `ADD`
-    instruction: &'static str,
     from: Option<&'a str>,
     parents: bool,
     unpack: bool,
+    /// The instruction, if it is `ADD`.
+    add: Option<&'a Add>,
 }
 
-fn from_scan(
+pub(super) fn from_scan(
     scan: &Scan,
     patterns: Vec<Pattern>,
     excludes: &[String],
@@ -209,11 +171,4 @@ fn from_scan(
         selection,
         digest,
     })
-}
-
-/// Whether `ADD` takes a source for a URL or a Git repository (moby/buildkit `frontend/dockerfile/dockerfile2llb`).
-fn is_remote(source: &str) -> bool {
-    ["http://", "https://", "git://", "ssh://", "git@"]
-        .iter()
-        .any(|prefix| source.starts_with(prefix))
 }

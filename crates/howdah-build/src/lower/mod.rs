@@ -3,6 +3,7 @@
 
 mod base;
 mod config;
+mod contexts;
 mod files;
 mod run;
 mod scope;
@@ -21,6 +22,7 @@ use howdah_solver::{Class, Graph, Key, Recipe, Vertex, VertexId};
 use crate::error::{BuildError, Place};
 use crate::history::{self, Description};
 use crate::op::{Fields, ImageOp, Op};
+use crate::remote::{FetchOp, Remote};
 use crate::request::{Options, Target};
 use crate::root::Root;
 use crate::timing::{Phase, Timings};
@@ -93,11 +95,12 @@ pub(crate) fn lower(
     store: &Store,
     targets: &[Target],
     options: &Options,
+    remote: &Remote,
     pull: Pull<'_>,
     timings: &Timings,
 ) -> Result<Lowered, BuildError> {
     let mut lowering = Lowering {
-        sources: Sources::new(store, pull, options.pull, timings),
+        sources: Sources::new(store, remote, pull, options.pull, timings),
         options,
         graph: Graph::default(),
         steps: BTreeMap::new(),
@@ -176,6 +179,11 @@ impl Lowering<'_> {
         let id = self.add(op, Vec::new(), step, false);
         self.images.insert(*self.graph.vertex(id).key(), root);
         Ok(id)
+    }
+
+    /// The vertex of a tree from elsewhere.
+    fn tree(&mut self, op: &FetchOp, step: Step) -> VertexId {
+        self.add(Op::Fetch(op.clone()), Vec::new(), step, false)
     }
 
     fn add(

@@ -4,7 +4,7 @@ use howdah_dockerfile::{MountKind, Names, Network, Run, RunBody};
 use howdah_solver::VertexId;
 
 use super::config::in_shell;
-use super::files::From;
+use super::contexts::From;
 use super::stage::{FileLowering, Site, StageState, in_workdir, instruction_error};
 use super::wording;
 use crate::copy::{Pattern, select};

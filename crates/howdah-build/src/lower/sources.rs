@@ -1,4 +1,4 @@
-//! What stands outside the Dockerfile: base images and contexts, each looked at once for all targets.
+//! What stands outside the Dockerfile: base images, contexts and remote sources, each looked at once for all targets.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -8,12 +8,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use howdah_dockerfile::ignore::Ignore;
-use howdah_image::{Image, Store, StoreError};
+use howdah_image::archive::load_layout;
+use howdah_image::{Digest, Image, Store, StoreError};
 
+use super::contexts::Named;
 use crate::cache::Memory;
 use crate::context::Scan;
 use crate::error::{BuildError, LowerError};
-use crate::request::{Target, Text};
+use crate::remote::{FetchOp, GitReference, Remote};
+use crate::request::{NamedContext, Target, Text};
 use crate::root::Root;
 use crate::timing::{Phase, Timings};
 
@@ -23,27 +26,36 @@ pub type Pull<'a> = &'a (dyn Fn(&str) -> Result<Image, Box<dyn Error + Send + Sy
 /// Images and contexts by name.
 pub(crate) struct Sources<'a> {
     store: &'a Store,
+    remote: &'a Remote,
     pull: Pull<'a>,
     /// Ask the registry although an image is here.
     always: bool,
     pub(super) timings: &'a Timings,
     images: HashMap<String, Rc<Image>>,
+    named: HashMap<NamedContext, Named>,
+    downloads: HashMap<String, Digest>,
+    commits: HashMap<(GitReference, bool), FetchOp>,
     scans: HashMap<(PathBuf, Option<String>), Arc<Scan>>,
 }
 
 impl<'a> Sources<'a> {
     pub(crate) fn new(
         store: &'a Store,
+        remote: &'a Remote,
         pull: Pull<'a>,
         always: bool,
         timings: &'a Timings,
     ) -> Sources<'a> {
         Sources {
             store,
+            remote,
             pull,
             always,
             timings,
             images: HashMap::new(),
+            named: HashMap::new(),
+            downloads: HashMap::new(),
+            commits: HashMap::new(),
             scans: HashMap::new(),
         }
     }
@@ -72,6 +84,61 @@ impl<'a> Sources<'a> {
                 }),
             },
         }
+    }
+
+    /// What a named context is.
+    pub(super) fn named(&mut self, context: &NamedContext) -> Result<Named, LowerError> {
+        if let Some(named) = self.named.get(context) {
+            return Ok(named.clone());
+        }
+        let named = match context {
+            NamedContext::Image(name) if name == "scratch" => Named::Nothing,
+            NamedContext::Image(name) => Named::Image(self.image(name)?),
+            NamedContext::Layout { directory, name } => {
+                let image = load_layout(self.store, directory, name.as_deref());
+                let image = image.map_err(|source| LowerError::Layout {
+                    directory: directory.clone(),
+                    source: Box::new(source),
+                })?;
+                Named::Image(Rc::new(image))
+            }
+            NamedContext::Directory(directory) => {
+                let ignore = Text::read(&directory.join(".dockerignore"));
+                let ignore = ignore.map_err(|source| LowerError::Context {
+                    path: directory.clone(),
+                    source: std::io::Error::other(source),
+                })?;
+                Named::Files(self.scan(directory, ignore.as_ref())?)
+            }
+            NamedContext::Remote(address) => Named::Tree(self.remote.look_up(address, false)?.0),
+        };
+        self.named.insert(context.clone(), named.clone());
+        Ok(named)
+    }
+
+    /// The content of a URL.
+    pub(super) fn download(&mut self, address: &str) -> Result<Digest, LowerError> {
+        if let Some(digest) = self.downloads.get(address) {
+            return Ok(*digest);
+        }
+        let digest = self.remote.download(address, None)?.digest;
+        self.downloads.insert(address.to_owned(), digest);
+        Ok(digest)
+    }
+
+    /// The commit that a reference means.
+    pub(super) fn commit(
+        &mut self,
+        reference: &GitReference,
+        keep_git_dir: bool,
+    ) -> Result<FetchOp, LowerError> {
+        let key = (reference.clone(), keep_git_dir);
+        if let Some(op) = self.commits.get(&key) {
+            return Ok(op.clone());
+        }
+        let op = FetchOp::Git(self.remote.resolve(reference, keep_git_dir)?);
+        self.commits.insert(key, op.clone());
+        Ok(op)
     }
 
     /// The root filesystem of an image.

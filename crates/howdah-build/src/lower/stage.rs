@@ -106,15 +106,12 @@ impl<'l, 'a> FileLowering<'l, 'a> {
         globals: Globals,
     ) -> Self {
         let stages = file.stages.iter().map(|_| Progress::Untouched).collect();
-        // One that cannot be read is an error where it is needed.
-        let context = fs_err::canonicalize(&target.context);
-        let context = context.unwrap_or_else(|_| target.context.clone());
         FileLowering {
             lowering,
             target,
             file,
             globals,
-            context: context.to_string_lossy().into_owned(),
+            context: target.context.name(),
             stages,
             open: Vec::new(),
         }
@@ -131,11 +128,20 @@ impl<'l, 'a> FileLowering<'l, 'a> {
         self.open.push(index);
         let file = Rc::clone(&self.file);
         let written = &file.stages[index];
-        let mut steps = Vec::new();
-        let (mut state, triggers) = self.begin(index, written)?;
-        steps.push(state.root);
+        let name = self.shown_stage(index);
+        let replacement = written.name.as_ref();
+        let replacement = replacement.and_then(|name| self.named_context(&name.text).cloned());
+        // The context stands for all of the stage (moby/buildkit `dockerfile2llb/convert.go`, `namedContext`).
+        let (mut state, triggers, instructions) = if let Some(context) = replacement {
+            let place = self.place(written.lines.first, &written.original);
+            let (state, _) = self.begin_on_context(index, place, &context)?;
+            (state, Vec::new(), &[][..])
+        } else {
+            let (state, triggers) = self.begin(index, written)?;
+            (state, triggers, written.instructions.as_slice())
+        };
         let mut number = 1;
-        for instruction in triggers.iter().chain(&written.instructions) {
+        for instruction in triggers.iter().chain(instructions) {
             number += usize::from(makes_step(&instruction.command));
             let place = self.place(instruction.lines.first, &instruction.original);
             let site = Site {
@@ -145,17 +151,11 @@ impl<'l, 'a> FileLowering<'l, 'a> {
                 number,
             };
             self.instruction(&site, &mut state)?;
-            steps.push(state.root);
         }
-        for id in steps {
-            if let Some(step) = self
-                .lowering
-                .steps
-                .get_mut(&id.index())
-                .filter(|step| step.number.1 == 0)
-            {
-                step.number.1 = number;
-            }
+        // Those that were added for this stage; a stage that it needs has its numbers already.
+        let added = self.lowering.steps.values_mut();
+        for step in added.filter(|step| step.number.1 == 0 && step.stage == name) {
+            step.number.1 = number;
         }
         self.open.pop();
         let state = Rc::new(state);
@@ -265,15 +265,9 @@ impl<'l, 'a> FileLowering<'l, 'a> {
             &self.stage_name(stage),
             &place.text,
         );
-        let prefix = if self.target.name.is_empty() {
-            String::new()
-        } else {
-            format!("{} ", self.target.name)
-        };
-        let stage = format!("{prefix}{}", self.stage_name(stage));
         Step {
             place,
-            stage,
+            stage: self.shown_stage(stage),
             number: (number, 0),
             identity,
             fields: Vec::new(),
@@ -282,16 +276,13 @@ impl<'l, 'a> FileLowering<'l, 'a> {
         }
     }
 
-    /// The step of an image that an instruction takes files from.
-    pub(super) fn image_step(&self, site: &Site<'_>, name: &str) -> Step {
-        self.step(
-            site.stage,
-            site.number,
-            Place {
-                text: format!("FROM {name}"),
-                ..site.place.clone()
-            },
-        )
+    /// The step of something that an instruction takes files from.
+    pub(super) fn source_step(&self, site: &Site<'_>, text: String) -> Step {
+        let place = Place {
+            text,
+            ..site.place.clone()
+        };
+        self.step(site.stage, site.number, place)
     }
 
     pub(super) fn identity(&self, site: &Site<'_>) -> howdah_solver::Key {
@@ -311,6 +302,15 @@ impl<'l, 'a> FileLowering<'l, 'a> {
                 .filter(|number| *number < self.file.stages.len())
         };
         find_stage(&self.file, name).or_else(by_number)
+    }
+
+    /// The stage as progress names it.
+    fn shown_stage(&self, index: usize) -> String {
+        let name = self.stage_name(index);
+        match self.target.name.as_str() {
+            "" => name,
+            target => format!("{target} {name}"),
+        }
     }
 
     fn stage_name(&self, index: usize) -> String {

@@ -6,6 +6,8 @@ use std::time::Duration;
 use howdah_dockerfile::Files;
 use howdah_image::Healthcheck;
 
+use crate::remote::shown;
+
 /// A list as Go prints it: `[a b]`.
 pub(super) fn list(values: &[String]) -> String {
     format!("[{}]", values.join(" "))
@@ -30,7 +32,7 @@ pub(super) fn healthcheck(check: &Healthcheck) -> String {
     )
 }
 
-/// What `COPY` or `ADD` copies and where to; not from where.
+/// What `COPY` or `ADD` copies and where to; not from where, and without the credentials of an address.
 pub(super) fn files(instruction: &str, files: &Files, parents: bool) -> String {
     let mut words = vec![instruction.to_owned()];
     words.extend(parents.then(|| "--parents".to_owned()));
@@ -41,7 +43,7 @@ pub(super) fn files(instruction: &str, files: &Files, parents: bool) -> String {
                 .map(|value| format!("--{option}={}", value.text)),
         );
     }
-    words.extend(files.sources.iter().map(|source| source.text.clone()));
+    words.extend(files.sources.iter().map(|source| shown(&source.text)));
     words.extend(
         files
             .heredocs

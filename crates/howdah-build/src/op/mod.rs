@@ -8,9 +8,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use howdah_dockerfile::{Network, Security};
+use howdah_image::Digest;
 use howdah_solver::{Key, Recipe};
 
 use crate::copy::{Pattern, Selection};
+use crate::remote::FetchOp;
 use crate::root::Root;
 
 pub(crate) use mount::{Attributes, MountKindOp, MountOp};
@@ -22,6 +24,8 @@ pub(crate) type Fields = Vec<(&'static str, String)>;
 #[derive(Debug)]
 pub(crate) enum Op {
     Image(ImageOp),
+    /// Begins with a tree from elsewhere.
+    Fetch(FetchOp),
     Copy(CopyOp),
     Workdir(WorkdirOp),
     Run(Box<RunOp>),
@@ -46,7 +50,7 @@ pub(crate) struct CopyOp {
     pub(crate) excludes: Vec<String>,
     /// `--link`: what is below does not matter.
     pub(crate) link: bool,
-    /// `ADD`: unpack local archives.
+    /// `ADD`: unpack archives of the context.
     pub(crate) unpack: bool,
     /// Not in the key: which step of which project this is, to find what it wrote the last time.
     pub(crate) step: Key,
@@ -61,10 +65,18 @@ pub(crate) enum CopySource {
         selection: Selection,
         digest: Key,
     },
-    /// The vertex's second input. In the key: the patterns; what they match is that input's affair.
+    /// An input of the vertex, by its number. In the key: the patterns; what they match is that input's affair.
     Input {
+        number: usize,
         patterns: Vec<Pattern>,
         place: String,
+    },
+    /// A file of a URL. In the key: its name, the digest of its content, whether it is unpacked. Not: the URL.
+    Url {
+        name: String,
+        address: String,
+        digest: Digest,
+        unpack: bool,
     },
     /// A heredoc.
     Inline { name: String, content: String },
@@ -101,6 +113,7 @@ impl Op {
     pub(crate) fn digest(&self) -> (Key, Fields) {
         match self {
             Op::Image(op) => op.digest(),
+            Op::Fetch(op) => op.digest(),
             Op::Copy(op) => op.digest(),
             Op::Workdir(op) => op.digest(),
             Op::Run(op) => op.digest(),
@@ -130,9 +143,27 @@ impl CopyOp {
                     add_patterns(&mut recipe, patterns);
                     recipe.key("content", digest);
                 }
-                CopySource::Input { patterns, .. } => {
+                CopySource::Input {
+                    number, patterns, ..
+                } => {
                     recipe.text("from", "input");
+                    // The first of them has always been without a number.
+                    if *number > 1 {
+                        recipe.text("number", &number.to_string());
+                    }
                     add_patterns(&mut recipe, patterns);
+                }
+                CopySource::Url {
+                    name,
+                    digest,
+                    unpack,
+                    ..
+                } => {
+                    recipe
+                        .text("from", "url")
+                        .text("name", name)
+                        .text("digest", &digest.to_string())
+                        .text("unpack", flag(*unpack));
                 }
                 CopySource::Inline { name, content } => {
                     recipe

@@ -14,7 +14,7 @@ use crate::layer::LayerError;
 use crate::layer::transfer::{compression_of, receive, received};
 use crate::manifest::{CONTAINERD_NAME, Descriptor, Index, Manifest, Platform, REF_NAME, is_index};
 use crate::store::{Compression, LayerBlob};
-use crate::{Digest, ImageConfig, Layer, Reference, Store};
+use crate::{Digest, Image, ImageConfig, Layer, Reference, Store};
 
 /// Indexes may name indexes; nobody nests them deeper.
 const DEEPEST_INDEX: usize = 4;
@@ -27,6 +27,37 @@ pub fn load(store: &Store, reader: impl Read) -> Result<Vec<NamedImage>, Archive
 /// Reads an OCI layout in a directory.
 pub fn load_directory(store: &Store, root: &Path) -> Result<Vec<NamedImage>, ArchiveError> {
     load_source(store, &Source::directory(root)?)
+}
+
+/// Reads one image of an OCI layout in a directory: the one with this tag, whole name or digest, or the only one. It gets no
+/// name in the store.
+pub fn load_layout(store: &Store, root: &Path, name: Option<&str>) -> Result<Image, ArchiveError> {
+    let source = Source::directory(root)?;
+    let document = "index.json";
+    let index: Index = parse(document, &source.document(document)?)?;
+    let is_named = |descriptor: &&Descriptor| match name {
+        None => true,
+        Some(name) => {
+            descriptor.digest.to_string() == name
+                || descriptor.annotation(REF_NAME) == Some(name)
+                || descriptor.annotation(CONTAINERD_NAME) == Some(name)
+        }
+    };
+    let named: Vec<&Descriptor> = index.manifests.iter().filter(is_named).collect();
+    let descriptor = match named.as_slice() {
+        [descriptor] => (*descriptor).clone(),
+        [] => return Err(ArchiveError::NoImage(name.unwrap_or_default().to_owned())),
+        // One image for several platforms may have no index of its own.
+        several => several
+            .iter()
+            .find(|descriptor| runs_here(descriptor))
+            .map(|descriptor| (*descriptor).clone())
+            .ok_or(ArchiveError::SeveralImages)?,
+    };
+    let listed = listed_by_descriptor(&source, &descriptor)?;
+    let image = load_image(store, &source, listed)?.image;
+    store.settle().map_err(store_error)?;
+    Ok(image)
 }
 
 fn load_source(store: &Store, source: &Source) -> Result<Vec<NamedImage>, ArchiveError> {

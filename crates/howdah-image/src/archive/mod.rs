@@ -13,7 +13,7 @@ use crate::export::ExportError;
 use crate::layer::LayerError;
 use crate::{Image, Reference, StoreError};
 
-pub use load::{load, load_directory};
+pub use load::{load, load_directory, load_layout};
 pub use save::{save, save_bundle, save_directory};
 
 /// An image and the names it has in an archive.
@@ -56,6 +56,12 @@ pub enum ArchiveError {
         /// What is wrong.
         what: &'static str,
     },
+    /// No image of that name.
+    #[error("it has no image with the tag or digest `{0}`")]
+    NoImage(String),
+    /// Several images, and no name that says which.
+    #[error("it has several images, and no tag or digest says which one")]
+    SeveralImages,
     /// No image for this machine in an index of several platforms.
     #[error("the archive has no image for {0}")]
     NoPlatform(String),

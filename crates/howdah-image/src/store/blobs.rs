@@ -8,7 +8,8 @@ use super::{Store, StoreError, Temporary};
 use crate::{Digest, DigestWriter};
 
 impl Store {
-    pub(crate) fn blob_path(&self, digest: &Digest) -> PathBuf {
+    /// Where the blob is, or would be.
+    pub fn blob_path(&self, digest: &Digest) -> PathBuf {
         self.root().join("blobs/sha256").join(digest.hex())
     }
 
@@ -55,7 +56,7 @@ impl Store {
     }
 
     /// Starts a new blob, whose name is known when it is complete.
-    pub(crate) fn write_blob(&self) -> Result<BlobWriter, StoreError> {
+    pub fn write_blob(&self) -> Result<BlobWriter, StoreError> {
         let directory = Temporary::new(&self.temporary_directory())?;
         let path = directory.path().join("blob");
         let file = fs_err::File::create_new(&path)
@@ -73,7 +74,7 @@ impl Store {
 
 /// A blob in the making; dropped without a commit it leaves nothing.
 #[derive(Debug)]
-pub(crate) struct BlobWriter {
+pub struct BlobWriter {
     store: Store,
     path: PathBuf,
     writer: DigestWriter<BufWriter<File>>,
@@ -83,7 +84,7 @@ pub(crate) struct BlobWriter {
 
 impl BlobWriter {
     /// Puts the blob in its place if it has the digest that was announced, or any if none was.
-    pub(crate) fn commit(self, expected: Option<&Digest>) -> Result<(Digest, u64), StoreError> {
+    pub fn commit(self, expected: Option<&Digest>) -> Result<(Digest, u64), StoreError> {
         let error = |action| StoreError::io(action, &self.path);
         let (buffer, found, size) = self.writer.finish();
         let file = buffer

@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use crate::SnapshotId;
 
+pub use blobs::BlobWriter;
 pub use database::Database;
 pub use error::StoreError;
 pub use layers::{Compression, LayerBlob};

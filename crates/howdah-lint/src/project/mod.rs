@@ -14,7 +14,7 @@ mod yaml;
 
 use std::path::{Path, PathBuf};
 
-use howdah_build::{BuildError, Target};
+use howdah_build::{BuildError, ContextSource, Target};
 use howdah_dockerfile::lint::commands::{Call, artisan as artisan_command};
 use howdah_dockerfile::lint::{Finding, Rule, Settings};
 use howdah_dockerfile::{Command, Dockerfile, Healthcheck, Lines, parse};
@@ -145,6 +145,10 @@ fn recipes_of(targets: &[Target]) -> Vec<Recipe> {
         let Ok(file) = parse(&target.dockerfile.text) else {
             continue;
         };
+        // The files of other contexts are not here to be looked at.
+        let ContextSource::Directory(context) = &target.context else {
+            continue;
+        };
         if !recipes.iter().any(same) {
             recipes.push(Recipe {
                 place: Place {
@@ -153,7 +157,7 @@ fn recipes_of(targets: &[Target]) -> Vec<Recipe> {
                     above: 0,
                 },
                 file,
-                context: target.context.clone(),
+                context: context.clone(),
                 stage: target.stage.clone(),
             });
         }

@@ -5,17 +5,20 @@ use std::path::Path;
 
 use howdah_build::{Options, Secret, Target, Text};
 use howdah_compose::{
-    BuildContext, BuildSecret, BuildSection, LoadOptions, Project, load as load_project,
+    BuildContext, BuildSecret, BuildSection, LoadOptions, Project, Service, load as load_project,
 };
 
+use howdah_image::Store;
+
+use super::contexts::{self, Place};
 use super::{Args, inputs};
 use crate::commands::CommandError;
 use crate::commands::stack::{refused, variables, warn};
 
 /// Loads the project of a directory and makes the targets of these services, of all when none is named.
 pub(super) fn load(
-    directory: &Path,
-    services: &[String],
+    store: &Store,
+    (directory, services): (&Path, &[String]),
     args: &Args,
     options: &mut Options,
 ) -> Result<Vec<Target>, CommandError> {
@@ -36,7 +39,7 @@ pub(super) fn load(
     if !services.is_empty() {
         project.services.retain(|name, _| services.contains(name));
     }
-    let mut targets = targets(&project, options)?;
+    let mut targets = targets(store, &project, options)?;
     for target in &mut targets {
         inputs::common(target, args)?;
     }
@@ -52,6 +55,7 @@ pub(super) fn load(
 
 /// The targets of a project, one for each image name; secrets are added to `options`.
 pub(crate) fn targets(
+    store: &Store,
     project: &Project,
     options: &mut Options,
 ) -> Result<Vec<Target>, CommandError> {
@@ -60,7 +64,11 @@ pub(crate) fn targets(
         let Some(build) = &service.build else {
             continue;
         };
-        let target = target(&service.name, &project.image_name(service), build)?;
+        for (id, source) in &build.secrets {
+            add_secret(options, id, source)?;
+        }
+        let mut target = dockerfile(store, options, &service.name, build)?;
+        complete(&mut target, service, &project.image_name(service), build)?;
         // Services that share an image build it once.
         if targets
             .iter()
@@ -68,46 +76,54 @@ pub(crate) fn targets(
         {
             targets.push(target);
         }
-        for (id, source) in &build.secrets {
-            add_secret(options, id, source)?;
-        }
         options.pull |= build.pull;
     }
     Ok(targets)
 }
 
-fn target(service: &str, image: &str, build: &BuildSection) -> Result<Target, CommandError> {
-    let BuildContext::Directory(context) = &build.context else {
-        return Err(CommandError::new(format!(
-            "the remote build context of `{service}` is not supported yet"
-        )));
-    };
-    let mut target = match &build.dockerfile_inline {
-        Some(text) => {
-            let name = format!("dockerfile_inline of {service}");
-            let mut target = Target::new(
-                Text {
-                    name,
-                    text: text.clone(),
-                },
-                context,
-            );
+/// The target of a service with its context and its Dockerfile.
+fn dockerfile(
+    store: &Store,
+    options: &Options,
+    service: &str,
+    build: &BuildSection,
+) -> Result<Target, CommandError> {
+    let inline = build.dockerfile_inline.as_ref().map(|text| Text {
+        name: format!("dockerfile_inline of {service}"),
+        text: text.clone(),
+    });
+    let file = build.dockerfile.as_deref();
+    match (&build.context, inline) {
+        (BuildContext::Directory(context), Some(text)) => {
+            let mut target = Target::new(text, context);
             target.ignore = Text::read(&context.join(".dockerignore"))?;
-            target
+            Ok(target)
         }
-        None => Target::load(
-            &shown(
-                &context.join(
-                    build
-                        .dockerfile
-                        .as_deref()
-                        .unwrap_or(Path::new("Dockerfile")),
-                ),
-            ),
-            context,
-        )?,
-    };
-    service.clone_into(&mut target.name);
+        (BuildContext::Directory(context), None) => {
+            let file = context.join(file.unwrap_or(Path::new("Dockerfile")));
+            Ok(Target::load(&shown(&file), context)?)
+        }
+        (BuildContext::Remote(address), inline) => {
+            let place = Place {
+                operand: address,
+                file,
+                build_args: &[],
+            };
+            let mut target = place.target(store, options)?;
+            target.dockerfile = inline.unwrap_or(target.dockerfile);
+            Ok(target)
+        }
+    }
+}
+
+/// Everything else that the service's section says.
+fn complete(
+    target: &mut Target,
+    service: &Service,
+    image: &str,
+    build: &BuildSection,
+) -> Result<(), CommandError> {
+    target.name.clone_from(&service.name);
     let tags = std::iter::once(image)
         .chain(build.tags.iter().map(String::as_str))
         .map(str::parse);
@@ -128,11 +144,14 @@ fn target(service: &str, image: &str, build: &BuildSection) -> Result<Target, Co
         .iter()
         .map(|(name, address)| inputs::host(&format!("{name}={address}")));
     target.hosts = hosts.collect::<Result<_, _>>()?;
+    let base = match &build.context {
+        BuildContext::Directory(directory) => directory,
+        BuildContext::Remote(_) => Path::new(""),
+    };
     let contexts = build.additional_contexts.iter();
-    let contexts =
-        contexts.map(|(name, place)| Ok((name.clone(), inputs::named_context(place, context)?)));
+    let contexts = contexts.map(|(name, place)| Ok((name.clone(), contexts::named(place, base)?)));
     target.contexts = contexts.collect::<Result<BTreeMap<_, _>, CommandError>>()?;
-    Ok(target)
+    Ok(())
 }
 
 /// A path as people know it: below the current directory, relative to it.

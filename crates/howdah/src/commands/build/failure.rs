@@ -1,6 +1,8 @@
 //! How a failed build is told.
 
-use howdah_build::{BuildError, CopyError, LowerError, Place, RunError, StepError, Target};
+use howdah_build::{
+    BuildError, CopyError, LowerError, Place, RemoteError, RunError, StepError, Target,
+};
 
 use crate::commands::display::printable;
 use crate::commands::{CommandError, transfer};
@@ -109,6 +111,7 @@ fn step_hint(error: &StepError) -> Option<String> {
             Some("137: it was killed, often because the memory was used up".to_owned())
         }
         StepError::Copy(error) => copy_hint(error),
+        StepError::Remote(error) => remote_hint(error),
         _ => None,
     }
 }
@@ -116,10 +119,53 @@ fn step_hint(error: &StepError) -> Option<String> {
 fn lower_hint(error: &LowerError) -> Option<String> {
     match error {
         LowerError::Copy(error) => copy_hint(error),
+        LowerError::Remote(error) => remote_hint(error),
+        LowerError::RemoteCopy { .. } => Some("ADD takes URLs and Git repositories".to_owned()),
         LowerError::Image { name, .. } if name.starts_with("debian:") => {
             Some(format!("without a registry: howdah image bootstrap {name}"))
         }
         LowerError::Image { source, .. } => source.downcast_ref().and_then(transfer::hint),
+        _ => None,
+    }
+}
+
+/// A failure to read a context before the build.
+pub(super) fn step_error(error: StepError) -> CommandError {
+    let hint = step_hint(&error);
+    with_hint(CommandError::from(error), hint)
+}
+
+/// A failure to fetch something before the build.
+pub(super) fn remote_error(error: RemoteError) -> CommandError {
+    match error {
+        RemoteError::Cancelled => CommandError::new("the build was stopped").code(INTERRUPTED),
+        error => {
+            let hint = remote_hint(&error);
+            with_hint(CommandError::from(error), hint)
+        }
+    }
+}
+
+fn remote_hint(error: &RemoteError) -> Option<String> {
+    match error {
+        RemoteError::NoGit { .. } => {
+            Some("install git, for example: apt-get install git".to_owned())
+        }
+        RemoteError::Git { said, .. }
+            if said.contains("Authentication failed")
+                || said.contains("could not read Username") =>
+        {
+            Some("give a token with --secret id=GIT_AUTH_TOKEN,env=VARIABLE".to_owned())
+        }
+        RemoteError::Git { said, .. } if said.contains("Permission denied (publickey") => {
+            Some("start an agent that has the key, and give --ssh default".to_owned())
+        }
+        RemoteError::Checksum { .. } => {
+            Some("if the new content is right, put its checksum into --checksum".to_owned())
+        }
+        RemoteError::Transfer { .. } => {
+            Some("is the address right, and HTTPS_PROXY set if this machine needs one?".to_owned())
+        }
         _ => None,
     }
 }

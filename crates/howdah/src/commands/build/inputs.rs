@@ -1,13 +1,14 @@
 //! From the command line to a target.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use howdah_build::{NamedContext, Network, Options, SOURCE_DATE_EPOCH, Secret, Target, Text};
+use howdah_build::{Network, Options, SOURCE_DATE_EPOCH, Secret, Target};
+use howdah_image::Store;
 
 use super::Args;
+use super::contexts::{self, Place};
 use crate::commands::CommandError;
 
 /// What all targets of this call have in common.
@@ -42,50 +43,22 @@ pub(super) fn options(args: &Args) -> Result<Options, CommandError> {
 }
 
 /// The one target of a Dockerfile.
-pub(super) fn target(context: &Path, args: &Args) -> Result<Target, CommandError> {
-    if !context.is_dir() {
-        let error = CommandError::new(format!(
-            "the build context `{}` is not a directory",
-            context.display()
-        ));
-        return Err(error.hint(if context == Path::new("-") {
-            "a Dockerfile on the standard input goes with a directory: howdah build -f - DIRECTORY"
-        } else {
-            "Git and HTTP contexts are not supported yet"
-        }));
-    }
-    let mut target = match &args.file {
-        Some(file) if file == Path::new("-") => {
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text)?;
-            let mut target = Target::new(
-                Text {
-                    name: "-".to_owned(),
-                    text,
-                },
-                context,
-            );
-            target.ignore = Text::read(&context.join(".dockerignore"))?;
-            target
-        }
-        Some(file) => Target::load(file, context)?,
-        None => Target::load(&default_file(context), context).map_err(|error| {
-            CommandError::from(error).hint("name the Dockerfile with -f, or the directory it is in")
-        })?,
+pub(super) fn target(
+    store: &Store,
+    options: &Options,
+    context: &str,
+    args: &Args,
+) -> Result<Target, CommandError> {
+    let place = Place {
+        operand: context,
+        file: args.file.as_deref(),
+        build_args: &args.arguments,
     };
+    let mut target = place.target(store, options)?;
     target.tags.clone_from(&args.tags);
     target.stage.clone_from(&args.target);
     common(&mut target, args)?;
     Ok(target)
-}
-
-/// `Dockerfile` of the context; of the current directory without its name, as people write it.
-fn default_file(context: &Path) -> PathBuf {
-    if context == Path::new(".") {
-        "Dockerfile".into()
-    } else {
-        context.join("Dockerfile")
-    }
 }
 
 /// The options that hold for every target of the call.
@@ -107,7 +80,7 @@ pub(super) fn common(target: &mut Target, args: &Args) -> Result<(), CommandErro
     for (name, place) in pairs(&args.build_contexts, "--build-context")? {
         target
             .contexts
-            .insert(name, named_context(&place, Path::new(""))?);
+            .insert(name, contexts::named(&place, Path::new(""))?);
     }
     target.hosts.extend(
         args.add_hosts
@@ -130,19 +103,6 @@ fn pairs(texts: &[String], option: &str) -> Result<BTreeMap<String, String>, Com
         pair.ok_or_else(|| CommandError::new(format!("{option} `{text}` has no `=`")).code(2))
     };
     texts.iter().map(pair).collect()
-}
-
-/// `docker-image://reference`, or a directory against `base`.
-pub(super) fn named_context(place: &str, base: &Path) -> Result<NamedContext, CommandError> {
-    if let Some(reference) = place.strip_prefix("docker-image://") {
-        return Ok(NamedContext::Image(reference.to_owned()));
-    }
-    if place.contains("://") {
-        return Err(CommandError::new(format!(
-            "the build context `{place}` is not supported yet"
-        )));
-    }
-    Ok(NamedContext::Directory(base.join(place)))
 }
 
 pub(super) fn network(text: &str) -> Result<Network, CommandError> {
@@ -231,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_and_contexts() {
+    fn hosts() {
         assert_eq!(
             host("db:10.0.0.1").unwrap(),
             ([10, 0, 0, 1].into(), "db".to_owned())
@@ -241,14 +201,5 @@ mod tests {
             IpAddr::from(std::net::Ipv6Addr::LOCALHOST)
         );
         assert!(host("db").is_err());
-        assert_eq!(
-            named_context("docker-image://a:1", Path::new("/b")).unwrap(),
-            NamedContext::Image("a:1".into())
-        );
-        assert_eq!(
-            named_context("lib", Path::new("/b")).unwrap(),
-            NamedContext::Directory("/b/lib".into())
-        );
-        assert!(named_context("https://a", Path::new("")).is_err());
     }
 }

@@ -2,6 +2,7 @@
 
 mod check;
 pub(crate) mod compose;
+mod contexts;
 mod failure;
 mod inputs;
 mod insight;
@@ -30,9 +31,10 @@ use progress::Progress;
 /// Build images: the one of a Dockerfile, or all that a compose.yaml names.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The build context, or services of the compose.yaml here; a directory named like a service is written ./NAME
+    /// The build context: a directory, the address of a Git repository or of an archive, - for an archive or a Dockerfile
+    /// on the standard input; or services of the compose.yaml here; a directory named like a service is written ./NAME
     /// [default: all of the compose.yaml here, else the directory itself].
-    #[arg(value_name = "PATH|SERVICE")]
+    #[arg(value_name = "PATH|URL|-|SERVICE")]
     operands: Vec<String>,
     /// The Dockerfile; - reads it from the standard input [default: PATH/Dockerfile].
     #[arg(short, long, value_name = "FILE")]
@@ -52,8 +54,13 @@ pub(crate) struct Args {
     /// Forward the SSH agent to RUN --mount=type=ssh.
     #[arg(long, value_name = "default", num_args = 0..=1, default_missing_value = "default")]
     ssh: Option<String>,
-    /// A name for FROM and COPY --from, and the directory or image it stands for.
-    #[arg(long = "build-context", value_name = "NAME=DIR|docker-image://IMAGE")]
+    // An attribute, because rustdoc would take the forms for links.
+    #[arg(
+        long = "build-context",
+        value_name = "NAME=PLACE",
+        help = "A name for FROM and COPY --from, and what it stands for: a directory, docker-image://IMAGE, \
+                oci-layout://DIR[:TAG|@DIGEST], the address of a Git repository or of a file"
+    )]
     build_contexts: Vec<String>,
     /// A label for the image.
     #[arg(long = "label", value_name = "NAME=VALUE")]
@@ -98,14 +105,14 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
         return check::run(context, args, format);
     }
     let mut options = inputs::options(args)?;
+    let store = Store::open(context.root())?;
     let targets = match Subject::of(args)? {
         Subject::Services(directory, names) => {
-            compose::load(&directory, &names, args, &mut options)?
+            compose::load(&store, (&directory, &names), args, &mut options)?
         }
-        Subject::Context(directory) => vec![inputs::target(&directory, args)?],
+        Subject::Context(operand) => vec![inputs::target(&store, &options, &operand, args)?],
     };
     args.outputs.check(&targets)?;
-    let store = Store::open(context.root())?;
     if args.insight.dry_run {
         let quiet = Progress::start(Mode::Quiet);
         with_builder(context, &store, &quiet, |builder| {
@@ -207,8 +214,8 @@ fn pull(
 
 /// What a command line asks to build.
 enum Subject {
-    /// One image from a Dockerfile and its context.
-    Context(PathBuf),
+    /// One image from a Dockerfile and its context, as given.
+    Context(String),
     /// These services of the compose.yaml in a directory; none named means all.
     Services(PathBuf, Vec<String>),
 }
@@ -221,13 +228,12 @@ impl Subject {
             [] if !said_otherwise && has_compose_file(here) => {
                 Ok(Subject::Services(here.to_owned(), Vec::new()))
             }
-            [] => Ok(Subject::Context(here.to_owned())),
+            [] => Ok(Subject::Context(".".to_owned())),
             [path] if said_otherwise || is_path(path) || !has_compose_file(here) => {
-                let path = PathBuf::from(path);
-                if !said_otherwise && has_compose_file(&path) {
-                    return Ok(Subject::Services(path, Vec::new()));
+                if !said_otherwise && has_compose_file(Path::new(path)) {
+                    return Ok(Subject::Services(path.into(), Vec::new()));
                 }
-                Ok(Subject::Context(path))
+                Ok(Subject::Context(path.clone()))
             }
             names if !said_otherwise && has_compose_file(here) => {
                 Ok(Subject::Services(here.to_owned(), names.to_vec()))
@@ -244,7 +250,7 @@ impl Subject {
 
 /// A service's name has neither slash nor leading dot (Compose specification, services).
 fn is_path(operand: &str) -> bool {
-    operand.starts_with('.') || operand.contains('/')
+    operand.starts_with('.') || operand.contains('/') || operand == "-"
 }
 
 fn has_compose_file(directory: &Path) -> bool {

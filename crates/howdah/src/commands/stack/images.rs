@@ -96,8 +96,8 @@ fn build(
         ..project.clone()
     };
     let mut options = Options::default();
-    let targets = compose::targets(&project, &mut options)?;
     let store = Store::open(context.root())?;
+    let targets = compose::targets(&store, &project, &mut options)?;
     build_targets(context, &store, &targets, &options, Mode::Auto)?;
     for service in services {
         let name = project.image_name(service);

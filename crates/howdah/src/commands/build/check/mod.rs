@@ -7,7 +7,7 @@ mod text;
 use std::process::ExitCode;
 use std::str::FromStr;
 
-use howdah_build::Target;
+use howdah_build::{ContextSource, Target};
 use howdah_image::{Image, Store};
 use howdah_lint::{
     CheckSettings, KnownImages, SETTINGS_ARGUMENT, check_project, check_targets, compose_targets,
@@ -95,10 +95,16 @@ pub(super) fn run(
     let (directory, targets) = match Subject::of(args)? {
         Subject::Services(directory, names) => {
             let targets = compose_targets(&directory, &names)?.unwrap_or_default();
-            (directory, targets)
+            (Some(directory), targets)
         }
-        Subject::Context(directory) => {
-            let target = inputs::target(&directory, args)?;
+        Subject::Context(operand) => {
+            // What comes from elsewhere goes through the store.
+            let store = Store::open(context.root())?;
+            let target = inputs::target(&store, &inputs::options(args)?, &operand, args)?;
+            let directory = match &target.context {
+                ContextSource::Directory(directory) => Some(directory.clone()),
+                ContextSource::Fetched(_) | ContextSource::Empty => None,
+            };
             (directory, vec![target])
         }
     };
@@ -113,7 +119,10 @@ pub(super) fn run(
     let store = Store::open(context.root()).ok();
     let find = |name: &str| store.as_ref()?.find_image(name).ok()?;
     let images = KnownImages { find: &find };
-    let report = check_project(&directory, &targets, &settings, &images);
+    let report = match directory {
+        Some(directory) => check_project(&directory, &targets, &settings, &images),
+        None => check_targets(&targets, &images),
+    };
     let text = match format {
         Format::Text => text::render(&report),
         Format::Json => serde_json::to_string_pretty(&json::value(&report))? + "\n",
