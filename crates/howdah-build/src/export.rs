@@ -4,22 +4,29 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use howdah_image::{Image, Store};
+use howdah_image::{Image, Store, namespace};
 
-use crate::copy::{CopyError, Piece, Placed, write_tree};
+use crate::copy::{CopyError, Owner, Piece, Placed, write_tree};
 use crate::tree::{self, Tree, TreePath};
 use crate::view::View;
 
 /// Writes the root filesystem of `image` into the directory `into`. Directories that are there are kept, files are
-/// replaced.
+/// replaced. An ordinary user gets all of them, since it could neither read nor remove those of other owners.
 pub fn export_tree(store: &Store, image: &Image, into: &Path) -> Result<(), CopyError> {
     let view = View::new(image.lowers(store));
     let entries = view
         .below(b"")
         .map_err(CopyError::io("read the image's files"))?;
+    let of_user = namespace::is_of_user();
     let placed: Vec<(TreePath, Placed)> = entries
         .iter()
-        .map(|entry| (entry.path.clone(), Placed::of(entry)))
+        .map(|entry| {
+            let mut placed = Placed::of(entry);
+            if of_user {
+                placed.owner = Owner { uid: 0, gid: 0 };
+            }
+            (entry.path.clone(), placed)
+        })
         .collect();
     for (path, _) in placed.iter().filter(|(_, placed)| !placed.is_directory()) {
         let target = into.join(tree::as_path(path));

@@ -27,6 +27,13 @@ pub fn opaque_attribute() -> &'static str {
     }
 }
 
+/// Whether root here is an ordinary user outside. To that user, files of the other ids are somebody else's.
+pub fn is_of_user() -> bool {
+    let map = fs_err::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let mut words = map.split_ascii_whitespace();
+    words.next() == Some("0") && words.next().is_some_and(|outside| outside != "0")
+}
+
 /// To whom a file is to be given that belongs to these ids: to root where no other id exists. (Where others exist, an id beyond
 /// them is an error.)
 pub fn owner(uid: u32, gid: u32) -> (Uid, Gid) {

@@ -4,8 +4,11 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
 use jiff::Timestamp;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -16,9 +19,10 @@ use super::log::{Log, Stream};
 use super::recorder::Recorder;
 use super::streams::Given;
 use super::tell_started;
+use crate::cgroup::Version;
 use crate::process::signal_from_number;
 use crate::protocol::{Command, Failure, Reply, Step};
-use crate::{ContainerSpec, Exit, socket};
+use crate::{ContainerSpec, Exit, Usage, socket};
 
 /// Runs an attached container to its end; nothing of it is left when its exit is told.
 pub(super) fn run(
@@ -175,12 +179,31 @@ fn collect(pid: Pid) -> io::Result<i32> {
 }
 
 fn exit(live: &Live, code: i32) -> Exit {
-    let (usage, oom_killed) = live.remains.cgroup.usage();
+    let (usage, oom_killed) = match live.remains.cgroup.version {
+        Version::Foreign => (usage_of_children(), false),
+        _ => live.remains.cgroup.usage(),
+    };
     Exit {
         code,
         oom_killed,
         started: live.started.at,
         finished: Timestamp::now(),
         usage,
+    }
+}
+
+/// What the container's processes used, as far as their parents waited for them, and what it took to create it: all there is
+/// without control groups. The memory is that of the largest process.
+fn usage_of_children() -> Usage {
+    let Ok(used) = getrusage(UsageWho::RUSAGE_CHILDREN) else {
+        return Usage::default();
+    };
+    let time = |time: TimeVal| {
+        let seconds = time.tv_sec().unsigned_abs();
+        Duration::from_secs(seconds) + Duration::from_micros(time.tv_usec().unsigned_abs())
+    };
+    Usage {
+        cpu: time(used.user_time()) + time(used.system_time()),
+        peak_memory_bytes: used.max_rss().unsigned_abs() * 1024,
     }
 }

@@ -61,6 +61,22 @@ fn the_store_is_the_users_and_has_its_ids() {
 }
 
 #[test]
+fn files_that_leave_are_the_users() {
+    use std::os::unix::fs::MetadataExt as _;
+    let user = User::with_ranges();
+    context(
+        &user,
+        "context",
+        "RUN chown app /d && touch /d/new && chown 33 /d/new\n",
+    );
+    let build = "build --network none -o out --iidfile id context";
+    succeed(&mut user.howdah(&build.split(' ').collect::<Vec<_>>()));
+    let owner = |name: &str| fs_err::metadata(user.path(name)).unwrap().uid();
+    let own = owner("context");
+    assert_eq!([owner("out/d"), owner("out/d/new"), owner("id")], [own; 3]);
+}
+
+#[test]
 fn networks_are_the_users_to_choose() {
     let user = User::with_ranges();
     let steps = "RUN --network=none test \"$(ls /sys/class/net)\" = lo\n\
