@@ -21,6 +21,7 @@ mod streams;
 mod stubs;
 mod supervise;
 mod user;
+mod visible;
 
 use std::ffi::OsString;
 use std::io;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::files;
 use super::root::normalise;
 use super::stubs::Kind;
+use super::visible::Fresh;
 use crate::cgroup::Version;
 use crate::protocol::{Failure, Step};
 use crate::{ContainerSpec, Mount, Network, rootless};
@@ -32,6 +33,8 @@ pub(super) struct Sources<'a> {
     /// Version 1: a prepared tree of the container's own groups. Version 2 needs none.
     pub(super) cgroups: &'a Path,
     pub(super) version: Version,
+    /// Filesystems of the kernel's that may be mounted; of the others the host's is bound.
+    pub(super) fresh: Fresh,
 }
 
 /// All mounts, parents before what lies in them. A mount of the specification replaces a default of the same target.
@@ -60,14 +63,23 @@ fn defaults(spec: &ContainerSpec, sources: &Sources<'_>) -> Vec<Planned> {
     // The group tty, where there is one: the filesystem refuses an id that is not mapped.
     terminals.extend((!in_user_namespace || !rootless::is_single()).then_some("gid=5"));
     let mut mounts = vec![
-        special("/proc", "proc", &["nosuid", "noexec", "nodev"]),
+        if sources.fresh.proc {
+            special("/proc", "proc", &["nosuid", "noexec", "nodev"])
+        } else {
+            bind(
+                Path::new("/proc"),
+                Path::new("/proc"),
+                false,
+                Kind::Directory,
+            )
+        },
         special(
             "/dev",
             "tmpfs",
             &["nosuid", "strictatime", "mode=755", "size=65536k"],
         ),
         // A sysfs shows the devices of a network namespace, and only its owner may mount it (sysfs_init_fs_context).
-        if in_user_namespace && spec.network == Network::Host {
+        if in_user_namespace && (spec.network == Network::Host || !sources.fresh.sysfs) {
             bind(Path::new("/sys"), Path::new("/sys"), true, Kind::Directory)
         } else {
             special("/sys", "sysfs", &["nosuid", "noexec", "nodev", access])
@@ -210,6 +222,7 @@ mod tests {
                 bundle: Path::new("/b"),
                 cgroups: Path::new("/c"),
                 version: Version::One,
+                fresh: Fresh::ALL,
             },
         )
     }

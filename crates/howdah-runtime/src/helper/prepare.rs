@@ -9,6 +9,7 @@ use super::container::Remains;
 use super::mounts::{Planned, Sources, bind, outermost, plan};
 use super::root::Root;
 use super::stubs::Kind;
+use super::visible::Fresh;
 use super::{bundle, files};
 use crate::cgroup::{Cgroup, Version};
 use crate::protocol::{Failure, Step};
@@ -37,10 +38,16 @@ pub(super) fn mounts(
     if remains.cgroup.version == Version::One {
         expose_cgroups(&remains.cgroup, &cgroups).step("mount the container's control groups")?;
     }
+    let fresh = if remains.cgroup.version == Version::Foreign {
+        Fresh::here().step("look at the mounts")?
+    } else {
+        Fresh::ALL
+    };
     let sources = Sources {
         bundle: &bundle,
         cgroups: &cgroups,
         version: remains.cgroup.version,
+        fresh,
     };
     let mut planned = plan(spec, &sources)?;
     if rootless::is_single() {

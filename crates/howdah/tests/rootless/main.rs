@@ -8,6 +8,7 @@
 #[path = "../support/user.rs"]
 mod user;
 
+mod container;
 mod ranges;
 mod single;
 

@@ -1,5 +1,6 @@
 //! An ordinary user of this machine, made for a test: with subordinate ids or without, with a directory and a store of its own.
 
+use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -82,33 +83,43 @@ impl User {
 
     /// `howdah` as this user, in its directory, on its own store.
     pub(crate) fn howdah(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(self.path("howdah"));
+        let mut command = self.surrounded(self.path("howdah"));
         command.args(arguments).uid(self.uid).gid(self.gid);
-        self.surround(&mut command);
         command
     }
 
     /// The same in a mount namespace where the user may use /dev/net/tun, as it may on most machines.
     pub(crate) fn howdah_with_tun(&self, arguments: &[&str]) -> Command {
-        let script = "mount -t tmpfs tmpfs /dev/net && mknod -m 666 /dev/net/tun c 10 200 && exec setpriv --reuid \"$1\" --regid \"$2\" \
-                      --clear-groups -- \"${@:3}\"";
-        let mut command = Command::new("unshare");
+        let script =
+            "mount -t tmpfs tmpfs /dev/net && mknod -m 666 /dev/net/tun c 10 200 && exec \"$@\"";
+        let mut command = self.surrounded("unshare");
         command
-            .args(["--mount", "bash", "-c", script, "bash"])
-            .args([self.uid.to_string(), self.gid.to_string()])
+            .args(["--mount", "bash", "-c", script, "bash", "setpriv"])
+            .args(self.identity())
             .arg(self.path("howdah"))
             .args(arguments);
-        self.surround(&mut command);
         command
     }
 
-    fn surround(&self, command: &mut Command) {
+    /// What makes setpriv(1) execute a program as this user.
+    pub(crate) fn identity(&self) -> [String; 3] {
+        [
+            format!("--reuid={}", self.uid),
+            format!("--regid={}", self.gid),
+            "--clear-groups".to_owned(),
+        ]
+    }
+
+    /// A program with this user's environment, in its directory.
+    pub(crate) fn surrounded(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
         command
             .current_dir(self.directory.path())
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
             .env("HOME", self.directory.path())
             .env("XDG_RUNTIME_DIR", self.path("run"));
+        command
     }
 }
 
