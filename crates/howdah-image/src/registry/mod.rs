@@ -184,9 +184,18 @@ impl Registry {
         let error = |source| RegistryError::Export { source };
         let bundle = export.bundle(store).map_err(error)?;
         let digest = bundle.root().digest;
+        let mut repositories: Vec<&Reference> = export.names.iter().collect();
+        repositories.sort_by_key(|name| name.name());
+        repositories.dedup_by_key(|name| name.name());
+        for name in repositories {
+            self.write(name, notify, async |remote| {
+                push::send_parts(store, &bundle, &remote, name).await
+            })?;
+        }
+        // No name leads to the new image before all can: somebody may deploy them together.
         for name in export.names {
             self.write(name, notify, async |remote| {
-                push::push(store, &bundle, &remote, name).await
+                push::send_root(&bundle, &remote, name).await
             })?;
             for variant in export.variants {
                 store

@@ -8,8 +8,8 @@ use super::{Blob, Document, PARALLEL, RegistryError, TransferState, manifests, s
 use crate::export::{self, Bundle};
 use crate::{Reference, Store};
 
-/// Sends what the repository lacks of a bundle, and lets the name lead to it.
-pub(super) async fn push(
+/// Sends what the repository lacks of a bundle, all but the manifest or index that names lead to.
+pub(super) async fn send_parts(
     store: &Store,
     bundle: &Bundle,
     remote: &Remote<'_>,
@@ -28,12 +28,17 @@ pub(super) async fn push(
         )
         .await?;
     }
-    manifests::put(
-        remote,
-        &manifests::name_of(reference),
-        &document(&bundle.root),
-    )
-    .await
+    Ok(())
+}
+
+/// Lets the name lead to a bundle whose parts are there.
+pub(super) async fn send_root(
+    bundle: &Bundle,
+    remote: &Remote<'_>,
+    reference: &Reference,
+) -> Result<(), RegistryError> {
+    let name = manifests::name_of(reference);
+    manifests::put(remote, &name, &document(&bundle.root)).await
 }
 
 async fn send(

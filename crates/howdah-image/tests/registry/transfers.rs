@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use howdah_image::export::{Export, ExportOptions};
 use howdah_image::registry::Blob;
 use howdah_image::{Digest, Notice, RegistryError, Store, TransferState};
 
@@ -258,6 +259,31 @@ fn a_blob_of_another_repository_is_mounted() {
     fs_err::remove_dir_all(server.repository("one")).unwrap();
     fs_err::remove_dir_all(server.repository("two")).unwrap();
     assert_eq!(push("three:1").last(), Some(&TransferState::Done));
+}
+
+#[test]
+fn names_come_when_everything_is_there() {
+    let server = Server::start("");
+    let proxy = Proxy::start(&server.address, |_| Rule::Forward);
+    let test = TestStore::new();
+    let image = image(&test);
+    let names = ["a:1", "b:1", "a:2"].map(|name| reference(&proxy.address, name));
+    let export = Export {
+        variants: &[(&image).into()],
+        names: &names,
+        options: &ExportOptions::default(),
+    };
+    let digest = client().push_export(&test.store, &export, &|_| ()).unwrap();
+    let seen: Vec<String> = proxy.seen("").into_iter().map(|seen| seen.head).collect();
+    let named = |head: &String| head.starts_with("PUT") && head.contains("/manifests/");
+    let first = seen.iter().position(named).unwrap();
+    assert_eq!(seen[first..].iter().filter(|head| named(head)).count(), 3);
+    assert_eq!(seen.len(), first + 3);
+    // Two layers and a configuration, for each of the two repositories.
+    assert_eq!(proxy.seen("HEAD").len(), 6);
+    for name in &names {
+        assert_eq!(client().fetch_manifest(name).unwrap().digest(), digest);
+    }
 }
 
 #[test]
