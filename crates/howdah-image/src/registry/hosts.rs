@@ -4,13 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use reqwest::Url;
 use serde::Deserialize;
 
 use super::RegistryError;
+use super::network::{Network, is_loopback, name_of};
 use super::transport::authority;
 
 /// The name of Docker Hub in image names, and the host that serves its images.
@@ -32,7 +32,7 @@ pub struct ConfigFiles {
 #[derive(Debug, Default)]
 pub(super) struct Hosts {
     settings: BTreeMap<String, HostSettings>,
-    insecure_networks: Vec<(IpAddr, u32)>,
+    insecure_networks: Vec<Network>,
     certificates: Vec<PathBuf>,
 }
 
@@ -141,7 +141,7 @@ impl Hosts {
         let hub = self.settings.entry(DOCKER_HUB.to_owned()).or_default();
         hub.mirrors.extend(daemon.registry_mirrors);
         for name in daemon.insecure_registries {
-            match parse_network(&name) {
+            match Network::parse(&name) {
                 Some(network) => self.insecure_networks.push(network),
                 None => self.settings.entry(name).or_default().insecure = true,
             }
@@ -235,9 +235,8 @@ impl Hosts {
     fn is_in_insecure_network(&self, host: &str) -> bool {
         let address = name_of(host).trim_matches(['[', ']']).parse();
         address.is_ok_and(|address| {
-            self.insecure_networks
-                .iter()
-                .any(|(network, bits)| in_network(address, *network, *bits))
+            let mut networks = self.insecure_networks.iter();
+            networks.any(|network| network.contains(address))
         })
     }
 }
@@ -282,46 +281,6 @@ fn add_certificates(directory: &Path, settings: &mut HostSettings) -> Result<(),
         }
     }
     Ok(())
-}
-
-/// The host without its port.
-fn name_of(host: &str) -> &str {
-    match host.strip_prefix('[') {
-        Some(rest) => &host[..rest.find(']').map_or(host.len(), |end| end + 2)],
-        None => host.split(':').next().unwrap_or(host),
-    }
-}
-
-/// Whether the host is this machine by its loopback interface.
-pub(super) fn is_loopback(host: &str) -> bool {
-    let name = name_of(host).trim_matches(['[', ']']);
-    name == "localhost"
-        || name
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
-}
-
-fn parse_network(text: &str) -> Option<(IpAddr, u32)> {
-    let (address, bits) = text.split_once('/')?;
-    Some((address.parse().ok()?, bits.parse().ok()?))
-}
-
-fn in_network(address: IpAddr, network: IpAddr, bits: u32) -> bool {
-    match (address, network) {
-        (IpAddr::V4(address), IpAddr::V4(network)) => {
-            let mask = u32::MAX
-                .checked_shl(32_u32.saturating_sub(bits))
-                .unwrap_or(0);
-            address.to_bits() & mask == network.to_bits() & mask
-        }
-        (IpAddr::V6(address), IpAddr::V6(network)) => {
-            let mask = u128::MAX
-                .checked_shl(128_u32.saturating_sub(bits))
-                .unwrap_or(0);
-            address.to_bits() & mask == network.to_bits() & mask
-        }
-        _ => false,
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! together for one repository and tries again; `manifests`, `download` and `upload` are the specification's operations, `pull`
 //! and `push` whole images.
 
+mod answer;
 mod auth;
 mod backoff;
 mod content;
@@ -11,6 +12,7 @@ mod download;
 mod error;
 mod hosts;
 mod manifests;
+mod network;
 mod pull;
 mod push;
 mod remote;

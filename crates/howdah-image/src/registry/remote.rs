@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use reqwest::{Method, Response, StatusCode, Url};
 
+use super::answer::{answer_error, is_trouble, words_of};
 use super::auth::{self, Authorizer, Scopes};
 use super::backoff::Backoff;
-use super::error::{answer_error, is_trouble, words_of};
 use super::hosts::{DOCKER_HUB, Endpoint};
 use super::transport::{Exchange, Transport, unreachable};
 use super::{Notice, RegistryError, TransportError};

@@ -2,9 +2,9 @@
 
 use reqwest::{Method, StatusCode};
 
+use super::answer::{answer_error, words_of};
 use super::auth::login::{self, Kept, Secret};
 use super::auth::{Authorizer, Credentials, host_of};
-use super::error::{answer_error, words_of};
 use super::hosts::DOCKER_HUB;
 use super::remote::ping;
 use super::transport::Exchange;

@@ -11,7 +11,8 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Body, Client, Method, Response, StatusCode, Url};
 use tokio::time::Instant;
 
-use super::hosts::{HostSettings, Hosts, is_loopback};
+use super::hosts::{HostSettings, Hosts};
+use super::network::is_loopback;
 use super::{RegistryError, TransportError};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);

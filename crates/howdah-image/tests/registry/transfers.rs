@@ -275,9 +275,15 @@ fn names_come_when_everything_is_there() {
     };
     let digest = client().push_export(&test.store, &export, &|_| ()).unwrap();
     let seen: Vec<String> = proxy.seen("").into_iter().map(|seen| seen.head).collect();
-    let named = |head: &String| head.starts_with("PUT") && head.contains("/manifests/");
-    let first = seen.iter().position(named).unwrap();
-    assert_eq!(seen[first..].iter().filter(|head| named(head)).count(), 3);
+    let puts_manifest = |head: &String| head.starts_with("PUT") && head.contains("/manifests/");
+    let first = seen.iter().position(puts_manifest).unwrap();
+    assert_eq!(
+        seen[first..]
+            .iter()
+            .filter(|head| puts_manifest(head))
+            .count(),
+        3
+    );
     assert_eq!(seen.len(), first + 3);
     // Two layers and a configuration, for each of the two repositories.
     assert_eq!(proxy.seen("HEAD").len(), 6);

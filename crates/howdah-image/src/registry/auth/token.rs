@@ -7,7 +7,7 @@ use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 
 use super::super::RegistryError;
-use super::super::error::{answer_error, words_of};
+use super::super::answer::{answer_error, words_of};
 use super::super::transport::{self, Exchange, Transport};
 use super::{Credentials, basic};
 
