@@ -6,12 +6,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use howdah_image::{Image, Store};
 use howdah_runtime::Runtime;
-use howdah_solver::{Cancel, Limits, SolveError, Solver, VertexId};
+use howdah_solver::{Cancel, Graph, Hit, Limits, Resolution, SolveError, Solver, VertexId};
 
 use crate::assemble::assemble;
 use crate::cache::{Memory, Records, migrate};
 use crate::error::{BuildError, StepError};
-use crate::event::{Event, StepInfo};
+use crate::event::{CacheHit, Event, StepInfo};
 use crate::exec::{BuildNetwork, RunError, Worker};
 use crate::history::{self, BuildRow, Counts, Ending, Forecast, StepOutcome, StepRow};
 use crate::lower::{Lowered, Pull, lower};
@@ -20,6 +20,7 @@ use crate::remote::{Remote, RemoteError};
 use crate::request::{Options, Target};
 use crate::root::Root;
 use crate::timing::{Phase, Timings};
+use crate::transport::{CacheExport, FetchedLayers, Imports, exports};
 
 /// Builds images into a store.
 pub struct Builder<'a> {
@@ -47,7 +48,7 @@ impl std::fmt::Debug for Builder<'_> {
 }
 
 /// What a build made.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Built {
     /// One for each target, in the order of the request.
     pub images: Vec<Image>,
@@ -57,6 +58,10 @@ pub struct Built {
     pub phases: Vec<(Phase, Duration)>,
     /// The steps that ran, and how long.
     pub ran: Vec<(String, Duration)>,
+    /// What came from caches elsewhere.
+    pub fetched: FetchedLayers,
+    /// Caches to write now, when the result is usable already.
+    pub exports: Vec<CacheExport>,
 }
 
 impl Builder<'_> {
@@ -67,6 +72,8 @@ impl Builder<'_> {
         let timings = Timings::default();
         timings.measure(Phase::Database, || migrate(self.store))?;
         let remote = Remote::new(self.store, options, &self.cancel);
+        // Read while the context is.
+        let imports = Imports::start(self.store, targets, options, self.observe);
         let lowered = timings.measure(Phase::Graph, || {
             lower(self.store, targets, options, &remote, self.pull, &timings)
         })?;
@@ -78,19 +85,13 @@ impl Builder<'_> {
             steps: steps.collect(),
         });
         let endings = Endings::default();
-        let worker = self.worker(options, &remote);
+        let worker = self.worker(options, &remote, &imports);
+        let records = self.records(&lowered, &imports, &timings);
         let result = timings.measure(Phase::Steps, || {
-            self.solve(&lowered, &worker, &endings, &timings)
+            self.solve(&lowered, &records, &worker, &endings)
         });
         let images = result.and_then(|roots| {
-            let made = targets.iter().zip(&lowered.targets).zip(roots);
-            made.map(|((target, lowered), root)| {
-                let image = timings.measure(Phase::Images, || {
-                    assemble(self.store, target, lowered, &root)
-                });
-                image.map_err(BuildError::from)
-            })
-            .collect::<Result<Vec<Image>, BuildError>>()
+            timings.measure(Phase::Images, || self.images(targets, &lowered, &roots))
         });
         let endings = endings.into_inner();
         let outcome = match &images {
@@ -120,14 +121,29 @@ impl Builder<'_> {
             .steps
             .iter()
             .filter(|step| step.outcome == StepOutcome::Executed);
+        let took = |id: VertexId| endings.get(&id).and_then(|ending| ending.duration());
+        let exports = exports(targets, &lowered, &records, &worker, &took);
         Ok(Built {
             images,
             counts,
+            fetched: imports.fetched(),
+            exports: exports.map_err(cache_error)?,
             ran: ran
                 .map(|step| (step.name.clone(), Duration::from_secs_f64(step.seconds)))
                 .collect(),
             phases: timings.phases(clock.elapsed()),
         })
+    }
+
+    fn images(
+        &self,
+        targets: &[Target],
+        lowered: &Lowered,
+        roots: &[Arc<Root>],
+    ) -> Result<Vec<Image>, BuildError> {
+        let made = targets.iter().zip(&lowered.targets).zip(roots);
+        made.map(|((target, lowered), root)| Ok(assemble(self.store, target, lowered, root)?))
+            .collect()
     }
 
     /// Says which steps would run and why, without running any. Base images that are not here are pulled.
@@ -139,10 +155,12 @@ impl Builder<'_> {
         migrate(self.store)?;
         let timings = Timings::default();
         let remote = Remote::new(self.store, options, &self.cancel);
+        let imports = Imports::start(self.store, targets, options, self.observe);
         let lowered = lower(self.store, targets, options, &remote, self.pull, &timings)?;
-        let worker = self.worker(options, &remote);
+        let worker = self.worker(options, &remote, &imports);
+        let records = self.records(&lowered, &imports, &timings);
         let predictions =
-            self.with_solver(&lowered, &worker, &|_| {}, &timings, |solver, targets| {
+            self.with_solver(&lowered, &records, &worker, &|_| {}, |solver, targets| {
                 let predictions = solver.predict(targets);
                 predictions
                     .map_err(|source| build_error(SolveError::Cache { source }, &lowered, &worker))
@@ -157,11 +175,26 @@ impl Builder<'_> {
         Ok(history::forecast(self.store, row, &predictions, &describe)?)
     }
 
-    fn worker<'w>(&'w self, options: &'w Options, remote: &'w Remote) -> Worker<'w> {
+    fn records<'r>(
+        &self,
+        lowered: &Lowered,
+        imports: &'r Imports<'r>,
+        timings: &'r Timings,
+    ) -> Records<'r> {
+        Records::new(self.store.clone(), lowered.images.clone(), imports, timings)
+    }
+
+    fn worker<'w>(
+        &'w self,
+        options: &'w Options,
+        remote: &'w Remote,
+        imports: &'w Imports<'w>,
+    ) -> Worker<'w> {
         Worker {
             store: self.store,
             memory: Memory::new(self.store),
             remote,
+            imports,
             runtime: self.runtime,
             network: BuildNetwork::new(self.runtime_directory),
             options,
@@ -172,40 +205,61 @@ impl Builder<'_> {
         }
     }
 
+    /// Solves the graph; again when a cache did not keep what its list promised.
     fn solve(
         &self,
         lowered: &Lowered,
+        records: &Records<'_>,
         worker: &Worker<'_>,
         endings: &Endings,
-        timings: &Timings,
     ) -> Result<Vec<Arc<Root>>, BuildError> {
-        let observe = |event| self.tell(event, worker, endings);
-        self.with_solver(lowered, worker, &observe, timings, |solver, targets| {
+        loop {
+            let solved = self.solve_once(lowered, records, worker, endings);
+            if !worker.imports.take_loss() {
+                return solved;
+            }
+        }
+    }
+
+    fn solve_once(
+        &self,
+        lowered: &Lowered,
+        records: &Records<'_>,
+        worker: &Worker<'_>,
+        endings: &Endings,
+    ) -> Result<Vec<Arc<Root>>, BuildError> {
+        let graph = &lowered.graph;
+        let observe = |event| self.tell(event, graph, worker, endings);
+        let roots = self.with_solver(lowered, records, worker, &observe, |solver, targets| {
             let solution = solver
                 .solve(targets)
                 .map_err(|error| build_error(error, lowered, worker))?;
-            Ok(targets
-                .iter()
-                .filter_map(|target| solution.outputs[target.index()].clone())
-                .collect())
-        })
+            let roots = targets.iter();
+            let roots = roots.filter_map(|target| solution.outputs[target.index()].clone());
+            Ok(roots.collect::<Vec<Arc<Root>>>())
+        })?;
+        // An image of the store has all its files.
+        for root in &roots {
+            worker.imports.bring(root).map_err(cache_error)?;
+        }
+        records.keep_imported().map_err(cache_error)?;
+        Ok(roots)
     }
 
     /// Calls `work` with a solver of the graph and its targets.
     fn with_solver<'w, T>(
         &self,
         lowered: &Lowered,
+        records: &Records<'w>,
         worker: &Worker<'w>,
         observe: &(dyn Fn(howdah_solver::Event) + Sync),
-        timings: &Timings,
-        work: impl FnOnce(&Solver<'_, Worker<'w>, Records<'_>>, &[VertexId]) -> Result<T, BuildError>,
+        work: impl FnOnce(&Solver<'_, Worker<'w>, Records<'w>>, &[VertexId]) -> Result<T, BuildError>,
     ) -> Result<T, BuildError> {
-        let records = Records::new(self.store.clone(), lowered.images.clone(), timings);
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let solver = Solver {
             graph: &lowered.graph,
             executor: worker,
-            cache: &records,
+            cache: records,
             limits: Limits::for_cores(cores),
             cancel: &self.cancel,
             observe,
@@ -215,13 +269,25 @@ impl Builder<'_> {
     }
 
     /// Notes how a vertex ended, and passes it on.
-    fn tell(&self, event: howdah_solver::Event, worker: &Worker<'_>, endings: &Endings) {
+    fn tell(
+        &self,
+        event: howdah_solver::Event,
+        graph: &Graph<Op>,
+        worker: &Worker<'_>,
+        endings: &Endings,
+    ) {
         use howdah_solver::Event as Solving;
+        let imported = |id| worker.imports.has_served(graph.vertex(id).key());
         let (id, ending) = match event {
             Solving::Started(id) => return (self.observe)(Event::Started { step: id.index() }),
+            Solving::Resolved(id, Resolution::Hit(Hit::Definition)) if imported(id) => {
+                (id, Ending::Hit(CacheHit::Imported))
+            }
             Solving::Resolved(id, resolution) => {
                 (id, Ending::of(resolution, worker.cost(id).reused))
             }
+            // It is about to begin again.
+            Solving::Failed(..) if worker.imports.has_loss() => return,
             Solving::Failed(id, duration) => (id, Ending::Failed(duration)),
         };
         endings.set(id, ending);
@@ -323,10 +389,14 @@ fn build_error(error: SolveError<StepError>, lowered: &Lowered, worker: &Worker<
                 output: worker.take_tail(vertex),
             }
         }
-        SolveError::Cache {
-            source: StepError::Store(source),
-        } => BuildError::Store(source),
-        SolveError::Cache { source } => BuildError::Step {
+        SolveError::Cache { source } => cache_error(source),
+    }
+}
+
+fn cache_error(error: StepError) -> BuildError {
+    match error {
+        StepError::Store(source) => BuildError::Store(source),
+        source => BuildError::Step {
             place: crate::error::Place::default(),
             name: "cache".to_owned(),
             source: Box::new(source),

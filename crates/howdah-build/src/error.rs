@@ -29,6 +29,9 @@ pub enum StepError {
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A result that a cache promised cannot be fetched. The graph is solved again without it, so nobody sees this.
+    #[error("a layer of a cache cannot be fetched")]
+    CacheLost,
     /// The build was stopped.
     #[error("cancelled")]
     Cancelled,

@@ -1,8 +1,10 @@
 //! What a build tells while it runs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Place;
+use crate::transport::CacheError;
 
 /// A step of the build as progress knows it.
 #[derive(Clone, Debug)]
@@ -35,6 +37,8 @@ pub enum CacheHit {
     Unneeded,
     /// The same files were copied before, onto another root filesystem.
     Layer,
+    /// The same step with the same inputs ran elsewhere, and a cache knows its result (`--cache-from`).
+    Imported,
 }
 
 /// One thing that happened. Steps are known by their number from 0; their infos come first, all at once.
@@ -79,5 +83,12 @@ pub enum Event {
         step: usize,
         /// After how long.
         duration: Duration,
+    },
+    /// A cache elsewhere cannot be used, or not all of it. The build goes on without.
+    CacheFault {
+        /// Which one.
+        cache: String,
+        /// Why not.
+        error: Arc<CacheError>,
     },
 }

@@ -21,6 +21,7 @@ mod remote;
 mod request;
 mod root;
 mod timing;
+mod transport;
 mod tree;
 mod upper;
 mod view;
@@ -44,3 +45,7 @@ pub use remote::{
 };
 pub use request::{ContextSource, NamedContext, Options, SOURCE_DATE_EPOCH, Secret, Target, Text};
 pub use timing::Phase;
+pub use transport::{
+    CacheError, CacheExport, CacheMode, CachePlace, CacheSource, CacheTarget, DocumentError,
+    Exported, FetchedLayers, ParseCacheError,
+};

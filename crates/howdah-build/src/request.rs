@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use howdah_dockerfile::Network;
-use howdah_image::Reference;
+use howdah_image::{Reference, RegistryOptions};
 
 use crate::error::BuildError;
 use crate::remote::Fetched;
+use crate::transport::{CacheSource, CacheTarget};
 
 /// Larger Dockerfiles and ignore files are nobody's.
 pub(crate) const TEXT_LIMIT: u64 = 16 << 20;
@@ -40,6 +41,10 @@ pub struct Target {
     pub hosts: Vec<(IpAddr, String)>,
     /// Execute every step (`--no-cache`).
     pub no_cache: bool,
+    /// Caches elsewhere that may know what the store does not (`--cache-from`).
+    pub cache_from: Vec<CacheSource>,
+    /// Caches that get what this build knows (`--cache-to`).
+    pub cache_to: Vec<CacheTarget>,
 }
 
 /// A text file and the name it has for people.
@@ -126,6 +131,8 @@ impl Target {
             network: Network::Default,
             hosts: Vec::new(),
             no_cache: false,
+            cache_from: Vec::new(),
+            cache_to: Vec::new(),
         }
     }
 
@@ -198,4 +205,6 @@ pub struct Options {
     pub ssh_agent: Option<PathBuf>,
     /// Ask the registry for every base image, although one is here (`--pull`).
     pub pull: bool,
+    /// How caches in registries are reached.
+    pub registry: RegistryOptions,
 }

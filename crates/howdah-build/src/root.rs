@@ -101,12 +101,20 @@ impl Root {
             .collect()
     }
 
+    /// All its snapshots, lowest first.
+    pub(crate) fn snapshots(&self) -> impl Iterator<Item = &SnapshotId> {
+        self.layers.iter().flat_map(|layer| &layer.snapshots)
+    }
+
     /// The overlay lower directories, lowest first. A snapshot that occurs twice is given once, at its highest place:
     /// overlayfs refuses the same directory twice (ELOOP), and the higher one hides the lower one.
     pub(crate) fn lowers(&self, store: &Store) -> Vec<std::path::PathBuf> {
         let mut seen = std::collections::HashSet::new();
-        let snapshots = self.layers.iter().flat_map(|layer| &layer.snapshots).rev();
-        let mut lowers: Vec<_> = snapshots
+        let mut lowers: Vec<_> = self
+            .layers
+            .iter()
+            .rev()
+            .flat_map(|layer| layer.snapshots.iter().rev())
             .filter(|snapshot| seen.insert(*snapshot))
             .map(|snapshot| store.snapshot_path(snapshot))
             .collect();
@@ -137,17 +145,17 @@ impl From<&CopyLayer> for StoredLayer {
     }
 }
 
-mod key_as_text {
+pub(crate) mod key_as_text {
     use std::borrow::Cow;
 
     use howdah_solver::Key;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(key: &Key, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(key: &Key, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(key)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Key, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Key, D::Error> {
         Cow::<str>::deserialize(deserializer)?
             .parse()
             .map_err(serde::de::Error::custom)

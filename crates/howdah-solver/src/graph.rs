@@ -59,7 +59,7 @@ impl<O> Vertex<O> {
     }
 
     /// The key by content: what it does, and the content it reads.
-    pub(crate) fn content_key(&self, contents: &[Key]) -> Key {
+    pub fn content_key(&self, contents: &[Key]) -> Key {
         let mut recipe = Recipe::new("content", 1);
         recipe.key("digest", &self.digest);
         for content in contents {

@@ -9,49 +9,62 @@ use rusqlite::OptionalExtension as _;
 
 use super::lock::{KeyLock, KeyLocks};
 use crate::error::StepError;
-use crate::root::Root;
+use crate::root::{Root, RootLayer};
 use crate::timing::{Phase, Timings};
+use crate::transport::Imports;
 
-/// The records of one build. Base images need none: they are in the store by themselves.
-#[derive(Debug)]
-pub(crate) struct Records<'t> {
+/// The records of one build: those of the store, then those of caches elsewhere. Base images need none: they are in the
+/// store by themselves.
+pub(crate) struct Records<'a> {
     store: Store,
     locks: KeyLocks,
     images: HashMap<Key, Arc<Root>>,
-    timings: &'t Timings,
+    imports: &'a Imports<'a>,
+    /// The layers of base images by content, for records of caches that stand on them.
+    base: HashMap<Key, RootLayer>,
+    timings: &'a Timings,
     /// Snapshots that were seen in the store.
     present: Mutex<HashSet<SnapshotId>>,
 }
 
-impl<'t> Records<'t> {
+impl<'a> Records<'a> {
     /// `images`: the roots of base images by their vertices' keys.
     pub(crate) fn new(
         store: Store,
         images: HashMap<Key, Arc<Root>>,
-        timings: &'t Timings,
-    ) -> Records<'t> {
+        imports: &'a Imports<'a>,
+        timings: &'a Timings,
+    ) -> Records<'a> {
         let locks = KeyLocks::new(store.root());
+        let layers = images.values().flat_map(|root| root.layers.clone());
         Records {
             store,
             locks,
+            base: layers.map(|layer| (layer.content, layer)).collect(),
             images,
+            imports,
             timings,
             present: Mutex::new(HashSet::new()),
         }
     }
 
-    fn is_whole(&self, root: &Root) -> bool {
-        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
-        root.layers
+    /// Keeps what caches gave and has arrived with all its files, so that the next build need not ask them.
+    pub(crate) fn keep_imported(&self) -> Result<(), StepError> {
+        let arrived = self.imports.arrived();
+        arrived
             .iter()
-            .flat_map(|layer| &layer.snapshots)
-            .all(|snapshot| {
-                present.contains(snapshot)
-                    || (self.store.has_snapshot(snapshot) && present.insert(snapshot.clone()))
-            })
+            .try_for_each(|(key, root)| self.save(&[*key], root))
     }
 
-    fn look_up(&self, keys: &[Key]) -> Result<Vec<Option<Arc<Root>>>, StepError> {
+    fn is_whole(&self, root: &Root) -> bool {
+        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        root.snapshots().all(|snapshot| {
+            present.contains(snapshot)
+                || (self.store.has_snapshot(snapshot) && present.insert(snapshot.clone()))
+        })
+    }
+
+    fn find_here(&self, keys: &[Key]) -> Result<Vec<Option<Arc<Root>>>, StepError> {
         let texts: Vec<Option<String>> = self.store.database().with(|connection| {
             let mut statement =
                 connection.prepare_cached("SELECT root FROM build_records WHERE key = ?1")?;
@@ -82,7 +95,18 @@ impl Cache for Records<'_> {
     type Guard = KeyLock;
 
     fn find(&self, keys: &[Key]) -> Result<Vec<Option<Arc<Root>>>, StepError> {
-        self.timings.measure(Phase::Lookup, || self.look_up(keys))
+        let mut found = self
+            .timings
+            .measure(Phase::Lookup, || self.find_here(keys))?;
+        // Nobody waits for a cache elsewhere if the store itself knows everything.
+        for (root, key) in found
+            .iter_mut()
+            .zip(keys)
+            .filter(|(root, _)| root.is_none())
+        {
+            *root = self.imports.root(key, &self.base);
+        }
+        Ok(found)
     }
 
     fn save(&self, keys: &[Key], output: &Arc<Root>) -> Result<(), StepError> {

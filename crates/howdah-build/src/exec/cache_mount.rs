@@ -16,16 +16,16 @@ use crate::op::Attributes;
 /// More copies of a private cache than builds that run at once.
 const PRIVATE_COPIES: usize = 64;
 
-/// The directory of a cache, and the lock that its sharing asks for.
+/// The directory of a cache, and the lock that its sharing asks for. A new one is filled by `fill` if that says so.
 pub(super) fn directory(
     store: &Store,
     id: &str,
     sharing: Sharing,
     attributes: Attributes,
-    cancel: &Cancel,
+    (cancel, fill): (&Cancel, &dyn Fn(&Path) -> bool),
 ) -> Result<(PathBuf, Option<KeyLock>), RunError> {
     let locks = KeyLocks::new(store.root());
-    let key = |copy: usize| Key::of(format!("cache mount\0{id}\0{copy}").as_bytes());
+    let key = |copy: usize| key(id, copy);
     let failed = |source| RunError::CacheMount {
         id: id.to_owned(),
         source,
@@ -50,15 +50,39 @@ pub(super) fn directory(
                 .map_err(failed)?
         }
     };
-    let path = store.root().join("mounts").join(key(copy).to_string());
+    let path = path(store, &key(copy));
     if !path.is_dir() {
-        make(&path, id, attributes).map_err(failed)?;
+        make(&path, id, attributes, fill).map_err(failed)?;
     }
     Ok((path.join("data"), lock))
 }
 
+/// The directory of a cache that is there and that no step has for itself now, which nobody gets while the lock is held.
+pub(crate) fn at_rest(store: &Store, id: &str) -> io::Result<Option<(PathBuf, KeyLock)>> {
+    let key = key(id, 0);
+    let data = path(store, &key).join("data");
+    if !data.is_dir() {
+        return Ok(None);
+    }
+    let lock = KeyLocks::new(store.root()).try_lock(&key)?;
+    Ok(lock.map(|lock| (data, lock)))
+}
+
+fn key(id: &str, copy: usize) -> Key {
+    Key::of(format!("cache mount\0{id}\0{copy}").as_bytes())
+}
+
+fn path(store: &Store, key: &Key) -> PathBuf {
+    store.root().join("mounts").join(key.to_string())
+}
+
 /// Appears by rename.
-fn make(path: &Path, id: &str, attributes: Attributes) -> io::Result<()> {
+fn make(
+    path: &Path,
+    id: &str,
+    attributes: Attributes,
+    fill: &dyn Fn(&Path) -> bool,
+) -> io::Result<()> {
     let parent = path.parent().unwrap_or(path);
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -69,6 +93,10 @@ fn make(path: &Path, id: &str, attributes: Attributes) -> io::Result<()> {
     fs_err::write(new.join("id"), id)?;
     let data = new.join("data");
     fs_err::create_dir(&data)?;
+    if !fill(&data) {
+        fs_err::remove_dir_all(&data)?;
+        fs_err::create_dir(&data)?;
+    }
     let (uid, gid) = namespace::owner(attributes.uid, attributes.gid);
     rustix::fs::chown(&data, Some(uid), Some(gid))?;
     fs_err::set_permissions(&data, Permissions::from_mode(attributes.mode))?;

@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError};
 use howdah_image::Digest;
 use howdah_solver::{Key, Recipe};
 
+use super::contents::selection_key;
 use super::{Cost, Done, Worker};
 use crate::copy::{
     Chmod, CopyError, Destination, Manifest, Pattern, Plan, Selected, Selection, Source,
@@ -31,52 +32,6 @@ struct Taken<'a> {
 }
 
 impl Worker<'_> {
-    /// The digest of what a `COPY` takes from one of its inputs. What is read for it is kept for [`Worker::copy`].
-    pub(super) fn source_content(
-        &self,
-        (vertex, number): (Key, usize),
-        op: &CopyOp,
-        source: &Root,
-    ) -> Result<Key, StepError> {
-        let Some((patterns, place)) = input_patterns(op, number) else {
-            return Ok(Key::of(b""));
-        };
-        let memo = selection_key(source, patterns, &op.excludes);
-        if let Some(known) = self.memory.content(&memo)? {
-            return Ok(known);
-        }
-        let selection = self.select(op, patterns, place, source, &AtomicBool::new(false))?;
-        let digest = selection.digest(true);
-        self.memory.save_content(&memo, &digest)?;
-        self.selections
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert((vertex, number), selection);
-        Ok(digest)
-    }
-
-    /// The digest of a file or directory of a root.
-    pub(super) fn subtree_content(&self, path: &str, root: &Root) -> Result<Key, StepError> {
-        let patterns = [Pattern {
-            text: path.to_owned(),
-            parents: false,
-        }];
-        let memo = selection_key(root, &patterns, &[]);
-        if let Some(known) = self.memory.content(&memo)? {
-            return Ok(known);
-        }
-        let mut selection = select(
-            &root.view(self.store),
-            &patterns,
-            &Excludes::default(),
-            "the mounted stage",
-        )?;
-        selection.read(&AtomicBool::new(false))?;
-        let digest = selection.digest(true);
-        self.memory.save_content(&memo, &digest)?;
-        Ok(digest)
-    }
-
     pub(super) fn copy(
         &self,
         vertex: &Key,
@@ -94,10 +49,19 @@ impl Worker<'_> {
         let destination = destination(op, &root)?;
         let shortcut = self.shortcut(op, inputs.get(1), &destination, &image)?;
         if let Some(shortcut) = &shortcut
-            && let Some(layer_key) = self.memory.content(shortcut)?
-            && let Some(done) = self.reuse(&layer_key, &op.step, &image)?
+            && let Some(layer_key) = self.recall(shortcut)?
         {
-            return Ok(done);
+            if let Some(done) = self.reuse(&layer_key, &op.step, &image)? {
+                return Ok(done);
+            }
+            // A layer of a cache has no whiteouts, and nothing is at the destination that it could hide.
+            if let Some(layer) = self
+                .imports
+                .asked()
+                .and_then(|caches| caches.layer(&layer_key))
+            {
+                return Ok(Done::reused(layer));
+            }
         }
         let taken = self.take(vertex, op, inputs, stop)?;
         // What was unpacked is only there as long as this.
@@ -301,18 +265,30 @@ impl Worker<'_> {
             }
         }
         self.memory.save_step(step, key)?;
-        let layer = RootLayer {
+        Ok(Some(Done::reused(RootLayer {
             snapshots: stored.layer.snapshots,
             content: *key,
+        })))
+    }
+
+    /// What [`Worker::shortcut`] of a copy leads to, if that can be said without fetching anything.
+    pub(super) fn shortcut_memory(
+        &self,
+        op: &CopyOp,
+        inputs: &[Option<&Arc<Root>>],
+        layer: &RootLayer,
+    ) -> Result<Option<(Key, Key)>, StepError> {
+        let [Some(below), Some(source)] = inputs else {
+            return Ok(None);
         };
-        Ok(Some(Done {
-            layer,
-            cost: Cost {
-                reused: true,
-                ..Cost::default()
-            },
-            cacheable: true,
-        }))
+        if !below.snapshots().all(|id| self.store.has_snapshot(id)) {
+            return Ok(None);
+        }
+        let root = below.view(self.store);
+        let destination = destination(op, &root)?;
+        let image = if op.link { View::new(Vec::new()) } else { root };
+        let shortcut = self.shortcut(op, Some(source), &destination, &image)?;
+        Ok(shortcut.map(|shortcut| (shortcut, layer.content)))
     }
 
     /// A key that leads to the layer without looking at any source file: all that decides the layer when the image has
@@ -331,10 +307,7 @@ impl Worker<'_> {
         let Some(source) = source.filter(|_| !op.unpack) else {
             return Ok(None);
         };
-        let Some(content) = self
-            .memory
-            .content(&selection_key(source, patterns, &op.excludes))?
-        else {
+        let Some(content) = self.recall(&selection_key(source, patterns, &op.excludes))? else {
             return Ok(None);
         };
         let target =
@@ -369,7 +342,7 @@ impl Worker<'_> {
         Ok(Some(recipe.finish().0))
     }
 
-    fn select(
+    pub(super) fn select(
         &self,
         op: &CopyOp,
         patterns: &[Pattern],
@@ -377,6 +350,7 @@ impl Worker<'_> {
         source: &Root,
         stop: &AtomicBool,
     ) -> Result<Selection, StepError> {
+        self.imports.bring(source)?;
         // The patterns were read when the graph was made.
         let excludes = Excludes::new(&op.excludes).unwrap_or_default();
         let mut selection = select(&source.view(self.store), patterns, &excludes, place)?;
@@ -403,7 +377,7 @@ fn destination(op: &CopyOp, root: &View) -> Result<Destination, CopyError> {
 }
 
 /// What is taken from an input.
-fn input_patterns(op: &CopyOp, input: usize) -> Option<(&[Pattern], &str)> {
+pub(super) fn input_patterns(op: &CopyOp, input: usize) -> Option<(&[Pattern], &str)> {
     op.sources.iter().find_map(|source| match source {
         CopySource::Input {
             number,
@@ -412,19 +386,6 @@ fn input_patterns(op: &CopyOp, input: usize) -> Option<(&[Pattern], &str)> {
         } if *number == input => Some((patterns.as_slice(), place.as_str())),
         _ => None,
     })
-}
-
-/// Names a selection of a root by what the root holds.
-fn selection_key(root: &Root, patterns: &[Pattern], excludes: &[String]) -> Key {
-    let mut recipe = Recipe::new("selection", 2);
-    recipe.key("root", &root.content());
-    for pattern in patterns {
-        recipe
-            .text("source", &pattern.text)
-            .text("parents", if pattern.parents { "yes" } else { "no" });
-    }
-    recipe.list("exclude", excludes);
-    recipe.finish().0
 }
 
 fn look_up(path: &str) -> impl FnOnce(std::io::Error) -> CopyError {

@@ -1,7 +1,8 @@
 //! Executing vertices: the only place where a build changes anything.
 
 mod bind;
-mod cache_mount;
+pub(crate) mod cache_mount;
+mod contents;
 mod copy;
 mod error;
 mod follow;
@@ -24,10 +25,11 @@ use crate::cache::Memory;
 use crate::copy::Selection;
 use crate::error::StepError;
 use crate::event::Event;
-use crate::op::{MountKindOp, Op};
+use crate::op::Op;
 use crate::remote::{FetchOp, Remote};
 use crate::request::Options;
 use crate::root::{Root, RootLayer};
+use crate::transport::Imports;
 
 pub use error::RunError;
 
@@ -49,6 +51,7 @@ pub(crate) struct Worker<'a> {
     pub(crate) store: &'a Store,
     pub(crate) memory: Memory,
     pub(crate) remote: &'a Remote,
+    pub(crate) imports: &'a Imports<'a>,
     pub(crate) runtime: &'a Runtime,
     pub(crate) network: BuildNetwork,
     pub(crate) options: &'a Options,
@@ -65,6 +68,20 @@ struct Done {
     layer: RootLayer,
     cost: Cost,
     cacheable: bool,
+}
+
+impl Done {
+    /// A layer that was made before.
+    fn reused(layer: RootLayer) -> Done {
+        Done {
+            layer,
+            cost: Cost {
+                reused: true,
+                ..Cost::default()
+            },
+            cacheable: true,
+        }
+    }
 }
 
 impl Worker<'_> {
@@ -103,29 +120,7 @@ impl Executor for Worker<'_> {
         input: usize,
         output: &Arc<Root>,
     ) -> Result<Option<Key>, StepError> {
-        match &vertex.op {
-            _ if input == 0 => Ok(Some(output.content())),
-            Op::Copy(op) => self
-                .source_content((*vertex.key(), input), op, output)
-                .map(Some),
-            Op::Run(op) => {
-                let mut contents = Vec::new();
-                for mount in &op.mounts {
-                    if let MountKindOp::Input { number, source } = &mount.kind
-                        && *number == input
-                    {
-                        contents.push(self.subtree_content(source, output)?);
-                    }
-                }
-                Ok(Some(Key::of(
-                    &contents
-                        .iter()
-                        .flat_map(|content| *content.as_bytes())
-                        .collect::<Vec<u8>>(),
-                )))
-            }
-            Op::Image(_) | Op::Fetch(_) | Op::Workdir(_) => Ok(None),
-        }
+        self.content_of(vertex, input, output)
     }
 
     fn execute(
@@ -142,6 +137,8 @@ impl Executor for Worker<'_> {
         });
         let empty = Arc::default();
         let below = inputs.first().unwrap_or(&empty);
+        let bring =
+            |roots: &[Arc<Root>]| roots.iter().try_for_each(|root| self.imports.bring(root));
         let done = match &vertex.op {
             Op::Image(op) => {
                 return Ok(Outcome {
@@ -150,9 +147,12 @@ impl Executor for Worker<'_> {
                 });
             }
             Op::Fetch(op) => self.fetch(op),
-            Op::Copy(op) => self.copy(vertex.key(), op, inputs, &stop),
-            Op::Workdir(op) => self.workdir(op, below, &stop),
-            Op::Run(op) => self.run(id, op, inputs, cancel),
+            // Whether it needs the files of what it copies from is found out later.
+            Op::Copy(op) => {
+                bring(&inputs[..1]).and_then(|()| self.copy(vertex.key(), op, inputs, &stop))
+            }
+            Op::Workdir(op) => bring(inputs).and_then(|()| self.workdir(op, below, &stop)),
+            Op::Run(op) => bring(inputs).and_then(|()| self.run(id, op, inputs, cancel)),
         };
         drop(hook);
         if cancel.is_cancelled() {

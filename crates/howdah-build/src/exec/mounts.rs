@@ -18,6 +18,7 @@ use crate::lower::SCRIPT_DIRECTORY;
 use crate::op::{Attributes, MountKindOp, MountOp, RunOp};
 use crate::request::{Options, Secret};
 use crate::root::Root;
+use crate::transport::Imports;
 
 /// A script is executed by whoever runs the step.
 const SCRIPT: Attributes = Attributes {
@@ -40,6 +41,7 @@ pub(super) struct Prepared {
 pub(super) struct MountSources<'a> {
     pub(super) store: &'a Store,
     pub(super) options: &'a Options,
+    pub(super) imports: &'a Imports<'a>,
     pub(super) inputs: &'a [Arc<Root>],
     pub(super) staging: &'a Staging,
     pub(super) cancel: &'a Cancel,
@@ -111,8 +113,10 @@ impl MountSources<'_> {
                 sharing,
                 attributes,
             } => {
+                let fill = |directory: &Path| self.imports.fill_mount(id, directory);
+                let needs = (self.cancel, &fill as &dyn Fn(&Path) -> bool);
                 let (source, lock) =
-                    cache_mount::directory(self.store, id, *sharing, *attributes, self.cancel)?;
+                    cache_mount::directory(self.store, id, *sharing, *attributes, needs)?;
                 prepared.locks.extend(lock);
                 source
             }

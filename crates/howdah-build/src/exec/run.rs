@@ -44,6 +44,7 @@ impl Worker<'_> {
         let sources = MountSources {
             store: self.store,
             options: self.options,
+            imports: self.imports,
             inputs,
             staging: &staging,
             cancel,

@@ -41,6 +41,7 @@ impl Ending {
             Ending::Hit(CacheHit::Elsewhere) => (StepOutcome::Hit, "elsewhere"),
             Ending::Hit(CacheHit::Unneeded) => (StepOutcome::Hit, "unneeded"),
             Ending::Hit(CacheHit::Layer) => (StepOutcome::Hit, "layer"),
+            Ending::Hit(CacheHit::Imported) => (StepOutcome::Hit, "imported"),
             Ending::Executed(_) => (StepOutcome::Executed, "changed"),
             Ending::Failed(_) => (StepOutcome::Failed, "failed"),
             Ending::Unreached => (StepOutcome::Unreached, "unreached"),
@@ -49,9 +50,14 @@ impl Ending {
 
     /// How long it ran, in seconds.
     pub(super) fn seconds(self) -> f64 {
+        self.duration().unwrap_or_default().as_secs_f64()
+    }
+
+    /// How long it ran, if it did.
+    pub(crate) fn duration(self) -> Option<Duration> {
         match self {
-            Ending::Executed(duration) | Ending::Failed(duration) => duration.as_secs_f64(),
-            Ending::Hit(_) | Ending::Unreached => 0.0,
+            Ending::Executed(duration) | Ending::Failed(duration) => Some(duration),
+            Ending::Hit(_) | Ending::Unreached => None,
         }
     }
 }

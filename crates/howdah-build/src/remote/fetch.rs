@@ -22,6 +22,7 @@ use crate::op::{Fields, Op};
 use crate::request::TEXT_LIMIT;
 use crate::root::{Root, RootLayer};
 use crate::timing::Timings;
+use crate::transport::Imports;
 
 /// What BuildKit calls the file of a context that is one file of a URL.
 const SINGLE_FILE: &str = "context";
@@ -178,7 +179,8 @@ impl Remote {
         let key = *graph.vertex(id).key();
         // Not part of a build whose time is told.
         let timings = Timings::default();
-        let records = Records::new(self.store.clone(), HashMap::new(), &timings);
+        let imports = Imports::none(&self.store);
+        let records = Records::new(self.store.clone(), HashMap::new(), &imports, &timings);
         let find = || Ok::<_, StepError>(records.find(&[key])?.pop().flatten());
         if let Some(root) = find()? {
             return Ok(root);

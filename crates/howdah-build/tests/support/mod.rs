@@ -6,6 +6,8 @@
     reason = "part of several test programs, each of which uses some"
 )]
 
+pub(crate) mod registry;
+
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -30,6 +32,8 @@ pub(crate) struct Report {
     /// Those that did not.
     pub(crate) cached: Vec<String>,
     pub(crate) output: String,
+    /// What was wrong with caches.
+    pub(crate) cache_faults: Vec<String>,
 }
 
 impl Report {
@@ -177,7 +181,8 @@ impl Project {
         )
         .unwrap();
         fs_err::write(base.join("etc/group"), "root:x:0:\napp:x:1000:\n").unwrap();
-        let id = SnapshotId::random();
+        // As a pulled image has it: the same in every store.
+        let id: SnapshotId = "ba5e".repeat(16).parse().unwrap();
         staging.seal(&id).unwrap();
         let mut config = ImageConfig::default();
         config.config.env.push("PATH=/bin".to_owned());
@@ -203,6 +208,7 @@ fn report(result: Result<Built, BuildError>, events: &[Event]) -> Report {
         executed: Vec::new(),
         cached: Vec::new(),
         output: String::new(),
+        cache_faults: Vec::new(),
     };
     let mut steps = &Vec::new();
     for event in events {
@@ -211,6 +217,10 @@ fn report(result: Result<Built, BuildError>, events: &[Event]) -> Report {
             Event::Finished { step, .. } => report.executed.push(steps[*step].place.text.clone()),
             Event::Cached { step, .. } => report.cached.push(steps[*step].place.text.clone()),
             Event::Output { line, .. } => report.output.extend([line.as_str(), "\n"]),
+            Event::CacheFault { cache, error } => {
+                let fault = format!("{cache}: {}", explain(&**error));
+                report.cache_faults.push(fault);
+            }
             Event::Started { .. } | Event::Failed { .. } => {}
         }
     }

@@ -23,7 +23,7 @@ pub(crate) use compression::{decompress, sniff};
 pub use error::LayerError;
 pub use outgoing::{compressed_directory, compressed_layer};
 pub use pack::{PackOptions, pack, pack_merged};
-pub use transfer::receive;
+pub use transfer::{receive, receive_blob};
 
 /// What a layer may hold at most; a hostile one is refused before it fills the disk.
 #[derive(Debug, Clone, Copy)]

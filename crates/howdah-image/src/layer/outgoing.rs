@@ -25,16 +25,7 @@ pub(crate) fn image_layer(
     let pack = PackOptions {
         epoch: pack.epoch.or_else(|| Some(image.layer_epoch(index))),
     };
-    outgoing(store, &image.layers[..=index], &pack, compression)
-}
-
-/// The last layer of `stack` as a compressed blob of the store.
-pub fn compressed_layer(
-    store: &Store,
-    stack: &[Layer],
-    options: &PackOptions,
-) -> Result<LayerBlob, LayerError> {
-    outgoing(store, stack, options, &CompressionOptions::default())
+    compressed_layer(store, &image.layers[..=index], &pack, compression)
 }
 
 /// The files of a directory that is no layer as a blob of the store, compressed as layers are.
@@ -54,9 +45,9 @@ pub fn compressed_directory(store: &Store, directory: &Path) -> Result<LayerBlob
     })
 }
 
-/// A layer from elsewhere leaves as it came, unless a compression is forced on it. Any other is packed once for each
-/// compression.
-fn outgoing(
+/// The last layer of `stack` as a compressed blob of the store. A layer from elsewhere leaves as it came, unless a
+/// compression is forced on it. Any other is packed once for each compression.
+pub fn compressed_layer(
     store: &Store,
     stack: &[Layer],
     pack: &PackOptions,

@@ -4,7 +4,8 @@ use std::io::{BufWriter, Read};
 
 use super::pack::pack_trees;
 use super::{LayerError, Limits, unpack};
-use crate::store::Compression;
+use crate::registry::Blob;
+use crate::store::{Compression, LayerBlob};
 use crate::{
     Digest, DigestWriter, Image, ImageConfig, Layer, SnapshotId, Staging, Store, StoreError,
 };
@@ -69,6 +70,22 @@ pub fn receive(store: &Store, diff_id: Digest, reader: impl Read) -> Result<Laye
     };
     store
         .record_diff_id(std::slice::from_ref(&layer), None, diff_id)
+        .map_err(store_error)?;
+    Ok(layer)
+}
+
+/// Unpacks a layer that arrived as a blob of the store, and remembers the blob: the layer leaves again as it came.
+pub fn receive_blob(store: &Store, diff_id: Digest, blob: &Blob) -> Result<Layer, LayerError> {
+    let open = || store.open_blob(&blob.digest).map_err(store_error);
+    let compression = compression_of(open()?)?;
+    let layer = receive(store, diff_id, open()?)?;
+    store
+        .record_layer_blob(&LayerBlob {
+            diff_id,
+            compression,
+            digest: blob.digest,
+            size: blob.size,
+        })
         .map_err(store_error)?;
     Ok(layer)
 }

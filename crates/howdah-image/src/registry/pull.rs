@@ -10,9 +10,8 @@ use super::{
     sources,
 };
 use crate::layer::LayerError;
-use crate::layer::transfer::{compression_of, receive, received};
+use crate::layer::transfer::{receive_blob, received};
 use crate::manifest::{Descriptor, Index, Manifest};
-use crate::store::LayerBlob;
 use crate::{Digest, Image, ImageConfig, Layer, Platform, Reference, Store, StoreError};
 
 /// Configurations are read into memory.
@@ -153,7 +152,7 @@ async fn layer(
             .map_err(Fault::Registry)?;
         tell(TransferState::Unpacking);
         let owned = store.clone();
-        let work = move || unpack(&owned, diff_id, blob);
+        let work = move || receive_blob(&owned, diff_id, &blob);
         let unpacked = match tokio::task::spawn_blocking(work).await {
             Ok(unpacked) => unpacked,
             Err(panic) => Err(LayerError::Archive {
@@ -170,22 +169,6 @@ async fn layer(
         }
         suspect = false;
     }
-}
-
-fn unpack(store: &Store, diff_id: Digest, blob: Blob) -> Result<Layer, LayerError> {
-    let store_error = |source| LayerError::Store { source };
-    let open = || store.open_blob(&blob.digest).map_err(store_error);
-    let compression = compression_of(open()?)?;
-    let layer = receive(store, diff_id, open()?)?;
-    store
-        .record_layer_blob(&LayerBlob {
-            diff_id,
-            compression,
-            digest: blob.digest,
-            size: blob.size,
-        })
-        .map_err(store_error)?;
-    Ok(layer)
 }
 
 fn parse<T: serde::de::DeserializeOwned>(

@@ -136,6 +136,10 @@ fn complete(
     target.build_args = args.collect();
     target.labels.clone_from(&build.labels);
     target.no_cache = build.no_cache;
+    let sources = build.cache_from.iter().map(|text| text.parse());
+    target.cache_from = sources.collect::<Result<_, _>>()?;
+    let caches = build.cache_to.iter().map(|text| text.parse());
+    target.cache_to = caches.collect::<Result<_, _>>()?;
     if let Some(network) = &build.network {
         target.network = inputs::network(network)?;
     }

@@ -10,6 +10,7 @@ use howdah_image::Store;
 use super::Args;
 use super::contexts::{self, Place};
 use crate::commands::CommandError;
+use crate::commands::transfer::registry_options;
 
 /// What all targets of this call have in common.
 pub(super) fn options(args: &Args) -> Result<Options, CommandError> {
@@ -39,6 +40,7 @@ pub(super) fn options(args: &Args) -> Result<Options, CommandError> {
         secrets,
         ssh_agent,
         pull: args.pull,
+        registry: registry_options(),
     })
 }
 
@@ -92,6 +94,8 @@ pub(super) fn common(target: &mut Target, args: &Args) -> Result<(), CommandErro
         target.network = network(&args.network)?;
     }
     target.no_cache |= args.no_cache;
+    target.cache_from.extend(args.cache_from.iter().cloned());
+    target.cache_to.extend(args.cache_to.iter().cloned());
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use howdah_build::{Event, StepInfo};
 
+use super::cache;
 use super::progress::seconds;
 
 /// Lines of output under a running step.
@@ -72,6 +73,11 @@ impl Live {
             Event::Finished { step, duration } => self.leave(step, "", Some(duration)),
             Event::Failed { step, duration } => {
                 self.leave(step, "\u{1b}[31mFAILED\u{1b}[0m ", Some(duration));
+            }
+            Event::CacheFault { cache, error } => {
+                let frame = self.clear();
+                anstream::eprintln!("{frame}{}", cache::unusable(&cache, &error));
+                self.draw();
             }
         }
     }

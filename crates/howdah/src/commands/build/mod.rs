@@ -1,5 +1,6 @@
 //! `howdah build`.
 
+pub(crate) mod cache;
 mod check;
 pub(crate) mod compose;
 mod contexts;
@@ -16,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use howdah_build::{Builder, Built, Options, Target};
+use howdah_build::{Builder, Built, CacheSource, CacheTarget, Options, Target};
 use howdah_image::{Reference, Registry, Store};
 use howdah_runtime::Runtime;
 
@@ -74,6 +75,12 @@ pub(crate) struct Args {
     /// Execute every step.
     #[arg(long)]
     no_cache: bool,
+    /// A cache elsewhere to look into; may be given several times.
+    #[arg(long, value_name = "type=registry,ref=NAME|type=local,src=DIR")]
+    cache_from: Vec<CacheSource>,
+    /// Write every step's result to a cache elsewhere: mode=min only those of the image, mounts=true cache mounts too.
+    #[arg(long, value_name = "type=registry,ref=NAME|type=local,dest=DIR")]
+    cache_to: Vec<CacheTarget>,
     /// Ask the registry for newer base images.
     #[arg(long)]
     pull: bool,
@@ -146,6 +153,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
             anstream::println!("{}", image.id);
         }
     }
+    // Last: the result is usable already.
+    cache::export(&store, &built, args.quiet)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use howdah_build::{Event, StepInfo};
 
+use super::cache;
 use super::progress::seconds;
 
 /// What was printed so far.
@@ -48,6 +49,10 @@ impl Plain {
             }
             Event::Failed { step, duration } => {
                 self.line(step, &format!("FAILED {}", seconds(duration)));
+            }
+            Event::CacheFault { cache, error } => {
+                self.finish();
+                anstream::eprintln!("{}", cache::unusable(&cache, &error));
             }
         }
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use howdah_build::{Built, Event, Target};
 
+use super::cache;
 use super::live::Live;
 use super::plain::Plain;
 
@@ -162,6 +163,7 @@ pub(super) fn summary(targets: &[Target], built: &Built, elapsed: Duration) {
         counts.cached,
         counts.executed
     );
+    cache::tell_fetched(built.fetched);
 }
 
 /// `1.2s`, `3m05s`.

@@ -6,7 +6,7 @@ use howdah_build::Options;
 use howdah_compose::{Project, PullPolicy, Service, ServiceImage};
 use howdah_image::{Image, Reference, Registry, Store};
 
-use super::super::build::{Mode, build_targets, compose};
+use super::super::build::{Mode, build_targets, cache, compose};
 use super::super::transfer::{Progress, registry_options, with_hint};
 use super::super::{CommandError, Context};
 
@@ -95,10 +95,14 @@ fn build(
         services: wanted.collect(),
         ..project.clone()
     };
-    let mut options = Options::default();
+    let mut options = Options {
+        registry: registry_options(),
+        ..Options::default()
+    };
     let store = Store::open(context.root())?;
     let targets = compose::targets(&store, &project, &mut options)?;
-    build_targets(context, &store, &targets, &options, Mode::Auto)?;
+    let built = build_targets(context, &store, &targets, &options, Mode::Auto)?;
+    cache::export(&store, &built, false)?;
     for service in services {
         let name = project.image_name(service);
         let image = store.find_image(&name)?;
