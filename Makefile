@@ -59,8 +59,9 @@ conformance-record: deps-test buildkit ## Ask BuildKit for the outcomes of the c
 	@.ci/packages runc
 	$(SUDO) cargo test --locked -p howdah --test conformance -- record $(CURDIR)/target/buildkit $(CASES)
 
-bench: deps-test ## Time the example's builds beside Docker's BuildKit
-	cargo bench --locked -p howdah --bench build
+bench: deps-test buildkit ## Time builds beside BuildKit and buildah, in one run
+	@.ci/packages runc buildah time
+	$(SUDO) cargo bench --locked -p howdah --bench build -- $(CURDIR)/target/buildkit
 
 clean: ## Remove what was built here (not the store in /var/lib/howdah)
 	cargo clean
