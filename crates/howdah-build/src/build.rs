@@ -52,6 +52,8 @@ impl std::fmt::Debug for Builder<'_> {
 pub struct Built {
     /// One for each target, in the order of the request.
     pub images: Vec<Image>,
+    /// The images that were built upon or copied from, by the names the Dockerfiles have for them.
+    pub bases: Vec<(String, Image)>,
     /// How much of it had to run.
     pub counts: Counts,
     /// Where the time went: the phases in their order, each without those inside it.
@@ -125,6 +127,7 @@ impl Builder<'_> {
         let exports = exports(targets, &lowered, &records, &worker, &took);
         Ok(Built {
             images,
+            bases: lowered.bases,
             counts,
             fetched: imports.fetched(),
             exports: exports.map_err(cache_error)?,

@@ -5,6 +5,7 @@
 //! [`Event`]s and writes a history of every build into the database.
 
 mod assemble;
+pub mod attest;
 mod build;
 mod cache;
 mod context;

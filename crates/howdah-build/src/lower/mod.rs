@@ -42,6 +42,8 @@ pub(crate) struct Lowered {
     pub(crate) targets: Vec<LoweredTarget>,
     /// The roots of base images by their vertices' keys.
     pub(crate) images: HashMap<Key, Arc<Root>>,
+    /// Images from outside, by the names the Dockerfiles have for them.
+    pub(crate) bases: Vec<(String, Image)>,
 }
 
 /// What a vertex is to people.
@@ -115,6 +117,7 @@ pub(crate) fn lower(
         steps: lowering.steps.into_values().collect(),
         targets: lowered,
         images: lowering.images,
+        bases: lowering.sources.into_images(),
     })
 }
 

@@ -71,6 +71,16 @@ impl<'a> Sources<'a> {
         Ok(image)
     }
 
+    /// All images that were looked up, in the order of their names.
+    pub(crate) fn into_images(self) -> Vec<(String, Image)> {
+        let images = self.images.into_iter();
+        let mut images: Vec<_> = images
+            .map(|(name, image)| (name, Rc::unwrap_or_clone(image)))
+            .collect();
+        images.sort_by(|a, b| a.0.cmp(&b.0));
+        images
+    }
+
     fn fetch(&self, name: &str) -> Result<Image, LowerError> {
         match self.store.find_image(name)? {
             Some(image) if !self.always => Ok(image),

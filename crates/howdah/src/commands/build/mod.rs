@@ -147,7 +147,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
         check::after_build(&store, &targets);
     }
     args.outputs
-        .deliver(&store, &targets, &built.images, args.quiet)?;
+        .deliver(&store, &targets, &built, &options, args.quiet)?;
     if args.quiet && !args.outputs.takes_stdout() {
         for image in &built.images {
             anstream::println!("{}", image.id);

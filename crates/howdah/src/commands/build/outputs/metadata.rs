@@ -2,20 +2,19 @@
 
 use std::path::Path;
 
-use howdah_image::export::ExportOptions;
 use serde_json::{Map, Value, json};
 
 use super::Delivery;
-use super::spec::Output;
+use super::spec::{Kind, Output};
 use crate::commands::CommandError;
 
 impl Delivery<'_> {
     /// The digests of the image as it leaves at this output, or would leave.
     pub(super) fn metadata(&self, output: Option<&Output>) -> Result<Value, CommandError> {
-        let default = ExportOptions::default();
-        let options = output.map_or(&default, |output| &output.export);
-        let names = output.map_or_else(|| self.tags.to_vec(), |output| self.names(output));
-        self.export(&names, options, |export| {
+        let default = Output::new(Kind::Image);
+        let output = output.unwrap_or(&default);
+        let names = self.names(output);
+        self.export(&names, output, |export| {
             let bundle = export.bundle(self.store)?;
             let root = bundle.root();
             let mut told = Map::new();

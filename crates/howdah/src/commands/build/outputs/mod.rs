@@ -1,16 +1,18 @@
 //! Where the images of a build go besides the store: registries, archives, directories, and files that tell of them.
 
+mod attest;
 mod metadata;
 mod spec;
 mod write;
 
 use std::path::PathBuf;
 
-use howdah_build::Target;
-use howdah_image::export::{Annotations, Attestation, Export, ExportOptions, Variant};
+use howdah_build::{Built, Options, Target};
+use howdah_image::export::{Annotations, Attestation, Export, Variant};
 use howdah_image::{Image, Reference, Store};
 
 use crate::commands::CommandError;
+use attest::AttestArgs;
 use spec::Output;
 
 /// Flags of what leaves.
@@ -35,6 +37,8 @@ pub(super) struct OutputArgs {
     /// Write the digests of what leaves to a file, as JSON with buildx's names.
     #[arg(long, value_name = "FILE")]
     metadata_file: Option<PathBuf>,
+    #[command(flatten)]
+    attest: AttestArgs,
 }
 
 /// A target's image and what it takes to let it out.
@@ -55,6 +59,7 @@ impl OutputArgs {
 
     /// Finds what cannot be done before anything is built.
     pub(super) fn check(&self, targets: &[Target]) -> Result<(), CommandError> {
+        self.attest.wanted()?;
         let outputs = self.outputs()?;
         let has_place = outputs.iter().any(|output| output.destination.is_some());
         if targets.len() > 1 && (has_place || self.iidfile.is_some()) {
@@ -78,16 +83,23 @@ impl OutputArgs {
         &self,
         store: &Store,
         targets: &[Target],
-        images: &[Image],
+        built: &Built,
+        options: &Options,
         quiet: bool,
     ) -> Result<(), CommandError> {
         let outputs = self.outputs()?;
+        let wanted = self.attest.wanted()?;
         let mut told = Vec::new();
-        for (target, image) in targets.iter().zip(images) {
+        for (target, image) in targets.iter().zip(&built.images) {
+            let attestations = if outputs.iter().any(Output::is_image) {
+                wanted.make(store, (target, image), built, options)?
+            } else {
+                Vec::new()
+            };
             let delivery = Delivery {
                 store,
                 image,
-                attestations: &[],
+                attestations: &attestations,
                 tags: &target.tags,
                 quiet,
             };
@@ -102,7 +114,7 @@ impl OutputArgs {
         if let Some(path) = &self.metadata_file {
             metadata::write_file(path, told)?;
         }
-        if let (Some(path), [image, ..]) = (&self.iidfile, images) {
+        if let (Some(path), [image, ..]) = (&self.iidfile, built.images.as_slice()) {
             fs_err::write(path, image.id.to_string())?;
         }
         Ok(())
@@ -138,17 +150,22 @@ impl Delivery<'_> {
     fn export<T>(
         &self,
         names: &[Reference],
-        options: &ExportOptions,
+        output: &Output,
         work: impl FnOnce(&Export<'_>) -> Result<T, CommandError>,
     ) -> Result<T, CommandError> {
+        let attestations = match output.kind {
+            // A Docker archive has no index for them.
+            spec::Kind::Docker => &[],
+            _ => self.attestations,
+        };
         let variants = [Variant {
             image: self.image,
-            attestations: self.attestations,
+            attestations,
         }];
         work(&Export {
             variants: &variants,
             names,
-            options,
+            options: &output.export,
         })
     }
 

@@ -53,7 +53,7 @@ impl Delivery<'_> {
         let what: Vec<String> = names.iter().map(Reference::familiar).collect();
         let progress = Progress::new(format!("pushing {}", what.join(", ")), self.quiet);
         let registry = Registry::new(registry_options())?;
-        let pushed = self.export(&names, &output.export, |export| {
+        let pushed = self.export(&names, output, |export| {
             let pushed = registry.push_export(self.store, export, &|notice| progress.tell(notice));
             pushed.map_err(with_hint)
         });
@@ -72,7 +72,7 @@ impl Delivery<'_> {
         output: &Output,
         write: impl FnOnce(&Bundle) -> Result<(), CommandError>,
     ) -> Result<(), CommandError> {
-        self.export(&self.names(output), &output.export, |export| {
+        self.export(&self.names(output), output, |export| {
             write(&export.bundle(self.store)?)
         })
     }
