@@ -195,6 +195,9 @@ pub enum TransportError {
     /// Its certificate is not trusted.
     #[error("{0}")]
     Certificate(String),
+    /// Plain HTTP, most likely.
+    #[error("it does not speak TLS")]
+    NoTls,
     /// The connection ended in the middle.
     #[error("the connection broke: {0}")]
     Broken(String),

@@ -15,8 +15,8 @@ use super::hosts::{DOCKER_HUB, Endpoint};
 use super::transport::{Exchange, Transport, unreachable};
 use super::{Notice, RegistryError, TransportError};
 
-/// Rounds of proof for one request: without any, with a token that just expired, with a new one.
-const MOST_CHALLENGES: usize = 3;
+/// Refusals of one request: of none or of an old proof, and of a new one, which is final.
+const MOST_REFUSALS: usize = 2;
 
 /// What all repositories share: connections, tokens, and which scheme a host speaks.
 #[derive(Debug)]
@@ -174,7 +174,7 @@ impl<'a> Remote<'a> {
     /// Sends with what the registry asks for, which may be new with each 401: a token can expire between two requests.
     async fn prove(&self, call: &Call<'_>) -> Result<Response, RegistryError> {
         let (transport, authorizer) = (&self.shared.transport, &self.host.authorizer);
-        let mut challenges = 0;
+        let mut refusals = 0;
         loop {
             let proof = authorizer.header(transport, &call.scopes).await?;
             let mut exchange = (call.make)();
@@ -189,9 +189,9 @@ impl<'a> Remote<'a> {
             if !refused || response.url().origin() != origin {
                 return Ok(response);
             }
-            challenges += 1;
+            refusals += 1;
             let headers = response.headers();
-            let again = challenges < MOST_CHALLENGES
+            let again = refusals < MOST_REFUSALS
                 && authorizer
                     .challenged(headers, &call.scopes, proof.as_ref())
                     .await?;

@@ -263,11 +263,12 @@ fn transport_error(error: &reqwest::Error) -> TransportError {
     }
     let mut source = error.source();
     while let Some(cause) = source {
-        if matches!(
-            cause.downcast_ref(),
-            Some(rustls::Error::InvalidCertificate(_))
-        ) {
-            return TransportError::Certificate(reason);
+        match cause.downcast_ref() {
+            Some(rustls::Error::InvalidCertificate(_)) => {
+                return TransportError::Certificate(reason);
+            }
+            Some(rustls::Error::InvalidMessage(_)) => return TransportError::NoTls,
+            _ => {}
         }
         if cause.to_string() == "dns error" {
             return TransportError::Name;

@@ -98,6 +98,27 @@ fn an_own_authority_is_trusted_and_no_other() {
 }
 
 #[test]
+fn plain_http_is_not_spoken_where_an_authority_is_named() {
+    let directory = authority();
+    let server = Server::start("");
+    let test = TestStore::new();
+    let files = [("ca.crt", directory.path().join("ca.crt"))];
+    let error = with_files(certificates(&test, &server, &files))
+        .pull(&test.store, &server.reference("a:1"), &|_| ())
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            RegistryError::Unreachable {
+                source: TransportError::NoTls,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+}
+
+#[test]
 fn a_client_certificate_is_shown() {
     let directory = authority();
     let clients = format!(

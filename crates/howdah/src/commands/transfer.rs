@@ -182,6 +182,11 @@ pub(super) fn hint(error: &RegistryError) -> Option<String> {
                     "put its authority into /etc/docker/certs.d/{registry}/ca.crt, or list it under `insecure-registries` in /etc/docker/daemon.json"
                 ));
             }
+            TransportError::NoTls => {
+                return Some(format!(
+                    "if it shall be spoken to in the clear, list `{registry}` under `insecure-registries` in /etc/docker/daemon.json"
+                ));
+            }
             TransportError::Name => "check the spelling of the registry, and this machine's DNS",
             _ => {
                 "is the registry running, the name right, and HTTPS_PROXY set if this machine needs one?"
