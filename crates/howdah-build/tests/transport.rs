@@ -220,6 +220,18 @@ fn a_damaged_layer_makes_its_step_run_again() {
 }
 
 #[test]
+fn a_blob_that_was_cut_is_sent_again() {
+    let cache = tempfile::tempdir().unwrap();
+    let here = Project::new(FILES);
+    export(&here, DOCKERFILE, cache.path());
+    let size = |blob: &PathBuf| fs_err::metadata(blob).unwrap().len();
+    let largest = blobs(cache.path()).into_iter().max_by_key(size).unwrap();
+    fs_err::write(&largest, "cut").unwrap();
+    assert_eq!(export(&here, DOCKERFILE, cache.path()).1.sent, 1);
+    assert!(size(&largest) > 3_000_000);
+}
+
+#[test]
 fn a_cache_that_is_none_is_done_without() {
     let cache = tempfile::tempdir().unwrap();
     let project = Project::new(FILES);

@@ -60,7 +60,7 @@ impl Backend {
     /// Whether it has a blob.
     pub(super) fn has(&self, blob: &Blob) -> Result<bool, CacheError> {
         match self {
-            Backend::Directory(directory) => Ok(directory.has(&blob.digest)),
+            Backend::Directory(directory) => Ok(directory.has(blob)),
             Backend::Repository(repository) => repository.has(&blob.digest),
         }
     }

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use howdah_image::{Descriptor, Digest, Index, Manifest, REF_NAME, SnapshotId};
 use rustix::fs::{FlockOperation, flock};
 
+use super::contents::Blob;
 use super::document::{CONFIG_TYPE, LARGEST_DOCUMENT};
 use super::error::CacheError;
 
@@ -50,8 +51,10 @@ impl Directory {
         self.small(digest, LARGEST_DOCUMENT)
     }
 
-    pub(super) fn has(&self, digest: &Digest) -> bool {
-        self.blob(digest).is_file()
+    /// Whether a blob is there with all its bytes; one that was cut is written anew.
+    pub(super) fn has(&self, blob: &Blob) -> bool {
+        let metadata = fs_err::metadata(self.blob(&blob.digest));
+        metadata.is_ok_and(|metadata| metadata.is_file() && metadata.len() == blob.size)
     }
 
     pub(super) fn open(&self, digest: &Digest) -> Result<File, CacheError> {
