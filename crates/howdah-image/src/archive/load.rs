@@ -13,7 +13,7 @@ use super::{ArchiveError, NamedImage, store_error};
 use crate::layer::LayerError;
 use crate::layer::transfer::{compression_of, receive, received};
 use crate::manifest::{CONTAINERD_NAME, Descriptor, Index, Manifest, Platform, REF_NAME, is_index};
-use crate::store::{Compression, LayerBlob};
+use crate::store::LayerBlob;
 use crate::{Digest, Image, ImageConfig, Layer, Reference, Store};
 
 /// Indexes may name indexes; nobody nests them deeper.
@@ -238,8 +238,9 @@ fn load_image(store: &Store, source: &Source, listed: Listed) -> Result<NamedIma
     })
 }
 
-/// Unpacks a layer. A compressed one is kept as a blob too, so that it leaves again with the same digest; but only when its
-/// content was just checked, else a lying archive could give a known layer another blob.
+/// Unpacks a layer. It is kept as a blob too, so that it leaves again with the same content: tars of other tools have headers
+/// that no snapshot remembers. But only when its content was just checked, else a lying archive could give a known layer
+/// another blob.
 fn load_layer(store: &Store, diff_id: Digest, path: &Path) -> Result<Layer, LayerError> {
     let store_error = |source| LayerError::Store { source };
     if let Some(layer) = received(store, diff_id)? {
@@ -248,20 +249,18 @@ fn load_layer(store: &Store, diff_id: Digest, path: &Path) -> Result<Layer, Laye
     let layer = receive(store, diff_id, open(path).map_err(store_error)?)?;
     let mut file = open(path).map_err(store_error)?;
     let compression = compression_of(&file)?;
-    if compression != Compression::None {
-        std::io::Seek::rewind(&mut file).map_err(|source| LayerError::Archive { source })?;
-        let mut writer = store.write_blob().map_err(store_error)?;
-        std::io::copy(&mut file, &mut writer).map_err(|source| LayerError::Write { source })?;
-        let (digest, size) = writer.commit(None).map_err(store_error)?;
-        store
-            .record_layer_blob(&LayerBlob {
-                diff_id,
-                compression,
-                digest,
-                size,
-            })
-            .map_err(store_error)?;
-    }
+    std::io::Seek::rewind(&mut file).map_err(|source| LayerError::Archive { source })?;
+    let mut writer = store.write_blob().map_err(store_error)?;
+    std::io::copy(&mut file, &mut writer).map_err(|source| LayerError::Write { source })?;
+    let (digest, size) = writer.commit(None).map_err(store_error)?;
+    store
+        .record_layer_blob(&LayerBlob {
+            diff_id,
+            compression,
+            digest,
+            size,
+        })
+        .map_err(store_error)?;
     Ok(layer)
 }
 

@@ -45,7 +45,7 @@ pub fn compressed_directory(store: &Store, directory: &Path) -> Result<LayerBlob
     })
 }
 
-/// The last layer of `stack` as a compressed blob of the store. A layer from elsewhere leaves as it came, unless a
+/// The last layer of `stack` as a compressed blob of the store. A layer that came compressed leaves as it came, unless a
 /// compression is forced on it. Any other is packed once for each compression.
 pub fn compressed_layer(
     store: &Store,
@@ -72,7 +72,7 @@ pub fn compressed_layer(
         None => Ok(None),
     };
     let suits = if received.is_some() && !compression.force {
-        kept(&[[compression.kind()].as_slice(), &ANY].concat())?
+        kept(&[compression.kind(), Compression::Gzip, Compression::Zstd])?
     } else if compression.level.is_none() {
         kept(&[compression.kind()])?
     } else {
