@@ -1,7 +1,7 @@
 //! The record of builds: what ran, what did not and why, what it cost, and what each key was made of.
 //!
-//! A build writes rows ([`rows`]) and, for keys that were not seen before, what they are made of ([`describe`]). Everything
-//! else here only reads: [`why`] compares a step with its last run.
+//! A build writes rows ([`rows`]) and, for keys that were not seen before, what they are made of ([`mod@describe`]). Everything
+//! else here only reads: [`mod@why`] compares a step with its last run.
 
 mod archive;
 mod cause;
