@@ -14,6 +14,7 @@ mod error;
 mod event;
 mod exec;
 mod export;
+mod gc;
 mod history;
 mod lower;
 mod op;
@@ -33,6 +34,10 @@ pub use error::{BuildError, LowerError, Place, StepError};
 pub use event::{CacheHit, Event, StepInfo, Stream};
 pub use exec::RunError;
 pub use export::export_tree;
+pub use gc::{
+    Item, ItemKind, Prune, PruneError, Pruned, SizeLimits, collect, directory_size, disk_limits,
+    items, keep_quota, prune,
+};
 pub use history::{
     Answer, BuildSummary, Cause, CountedBuild, Counts, Day, FileChange, FileDifference, Forecast,
     HistoryError, LineChange, Part, Question, Report, Selection, StepCost, StepOutcome, Tally, Why,

@@ -24,4 +24,6 @@ pub use manifest::{
 };
 pub use reference::{ParseReferenceError, Reference};
 pub use registry::{Notice, Registry, RegistryError, RegistryOptions, Transfer, TransferState};
-pub use store::{BlobWriter, Compression, Database, LayerBlob, Staging, Store, StoreError};
+pub use store::{
+    BlobWriter, Compression, Database, LayerBlob, Pin, Staging, Store, StoreError, Swept,
+};

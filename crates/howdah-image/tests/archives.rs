@@ -266,7 +266,10 @@ fn lies_are_told_and_leave_nothing() {
     ));
     assert!(load(&test.store, b"no tar at all".repeat(100).as_slice()).is_err());
     assert!(test.store.images().unwrap().is_empty());
-    let left: Vec<_> = fs_err::read_dir(test.store.root().join("tmp"))
+    // The next process finds nothing in the way.
+    let root = test.store.root().to_owned();
+    drop(test.store);
+    let left: Vec<_> = fs_err::read_dir(root.join("tmp"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name())
         .collect();

@@ -45,6 +45,7 @@ enum Command {
     Start(commands::start::Args),
     Stop(commands::stop::Args),
     Supervise(commands::supervise::Args),
+    System(commands::system::Args),
     Up(Box<commands::up::Args>),
     Why(commands::why::Args),
 }
@@ -86,6 +87,7 @@ impl Command {
             | Self::Images(_)
             | Self::Pull(_)
             | Self::Push(_)
+            | Self::System(_)
             | Self::Why(_) => Need::Store,
             Self::Down(_)
             | Self::Exec(_)
@@ -123,6 +125,7 @@ fn run(context: &Context, command: Command) -> Result<ExitCode, CommandError> {
         Command::Stop(args) => commands::stop::run(context, args),
         // Forks, and changes its signal mask: no thread exists, because none is started before a command runs.
         Command::Supervise(args) => commands::supervise::run(context, args),
+        Command::System(args) => commands::system::run(context, &args),
         Command::Up(args) => commands::up::run(context, *args),
         Command::Why(args) => commands::why::run(context, &args),
     }

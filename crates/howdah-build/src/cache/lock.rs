@@ -14,10 +14,12 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
-/// `F_WRLCK` and `SEEK_SET` in the width that `struct flock` has them.
-#[expect(clippy::cast_possible_truncation, reason = "both are 0 or 1")]
+/// `F_WRLCK`, `F_RDLCK` and `SEEK_SET` in the width that `struct flock` has them.
+#[expect(clippy::cast_possible_truncation, reason = "all are 0 or 1")]
 const WRITE_LOCK: libc::c_short = libc::F_WRLCK as libc::c_short;
-#[expect(clippy::cast_possible_truncation, reason = "both are 0 or 1")]
+#[expect(clippy::cast_possible_truncation, reason = "all are 0 or 1")]
+const READ_LOCK: libc::c_short = libc::F_RDLCK as libc::c_short;
+#[expect(clippy::cast_possible_truncation, reason = "all are 0 or 1")]
 const FROM_START: libc::c_short = libc::SEEK_SET as libc::c_short;
 
 /// Hands out locks by key.
@@ -41,17 +43,30 @@ impl KeyLocks {
 
     /// Takes the lock if nobody has it.
     pub(crate) fn try_lock(&self, key: &Key) -> io::Result<Option<KeyLock>> {
+        self.attempt(key, WRITE_LOCK)
+    }
+
+    /// Waits for the lock. `None` if `cancel` fired first.
+    pub(crate) fn lock(&self, key: &Key, cancel: &Cancel) -> io::Result<Option<KeyLock>> {
+        self.wait(key, WRITE_LOCK, cancel)
+    }
+
+    /// Waits for a share of the lock, which others may have at the same time. `None` if `cancel` fired first.
+    pub(crate) fn share(&self, key: &Key, cancel: &Cancel) -> io::Result<Option<KeyLock>> {
+        self.wait(key, READ_LOCK, cancel)
+    }
+
+    fn attempt(&self, key: &Key, kind: libc::c_short) -> io::Result<Option<KeyLock>> {
         let file = self.open()?;
-        match set_lock(&file, key, false) {
+        match set_lock(&file, key, kind, false) {
             Ok(()) => Ok(Some(KeyLock { _file: file })),
             Err(Errno::EAGAIN | Errno::EACCES) => Ok(None),
             Err(errno) => Err(errno.into()),
         }
     }
 
-    /// Waits for the lock. `None` if `cancel` fired first.
-    pub(crate) fn lock(&self, key: &Key, cancel: &Cancel) -> io::Result<Option<KeyLock>> {
-        if let Some(lock) = self.try_lock(key)? {
+    fn wait(&self, key: &Key, kind: libc::c_short, cancel: &Cancel) -> io::Result<Option<KeyLock>> {
+        if let Some(lock) = self.attempt(key, kind)? {
             return Ok(Some(lock));
         }
         // The waiting system call cannot be called off, so it waits in a thread of its own; if we leave first, that
@@ -64,7 +79,7 @@ impl KeyLocks {
         let (file, key) = (self.open()?, *key);
         std::thread::spawn(move || {
             let result = loop {
-                match set_lock(&file, &key, true) {
+                match set_lock(&file, &key, kind, true) {
                     Err(Errno::EINTR) => {}
                     other => break other,
                 }
@@ -87,12 +102,12 @@ impl KeyLocks {
     }
 }
 
-fn set_lock(file: &File, key: &Key, wait: bool) -> Result<(), Errno> {
+fn set_lock(file: &File, key: &Key, kind: libc::c_short, wait: bool) -> Result<(), Errno> {
     // 48 bits of the key: two keys that share a byte of the file only wait for each other without need.
     let mut place = [0; 8];
     place[..6].copy_from_slice(&key.as_bytes()[..6]);
     let lock = libc::flock {
-        l_type: WRITE_LOCK,
+        l_type: kind,
         l_whence: FROM_START,
         l_start: i64::from_le_bytes(place),
         l_len: 1,
@@ -120,6 +135,18 @@ mod tests {
         assert!(locks.try_lock(&other).unwrap().is_some());
         drop(held);
         assert!(locks.try_lock(&one).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_lock_is_shared_by_many_or_held_by_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let locks = KeyLocks::new(directory.path());
+        let key = Key::of(b"one");
+        let share = || locks.share(&key, &Cancel::default()).unwrap();
+        let shares = (share(), share());
+        assert!(locks.try_lock(&key).unwrap().is_none());
+        drop(shares);
+        assert!(locks.try_lock(&key).unwrap().is_some());
     }
 
     #[test]

@@ -56,12 +56,19 @@ impl<'a> Records<'a> {
             .try_for_each(|(key, root)| self.save(&[*key], root))
     }
 
+    /// Whether all of a root is here. From then on it stays until the build ends.
     fn is_whole(&self, root: &Root) -> bool {
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
-        root.snapshots().all(|snapshot| {
-            present.contains(snapshot)
-                || (self.store.has_snapshot(snapshot) && present.insert(snapshot.clone()))
-        })
+        let new: Vec<&SnapshotId> = root
+            .snapshots()
+            .filter(|snapshot| !present.contains(*snapshot))
+            .collect();
+        // What cannot be held may go at any moment, so it counts as gone.
+        let whole = new.is_empty() || self.store.hold(new.iter().copied()).unwrap_or(false);
+        if whole {
+            present.extend(new.into_iter().cloned());
+        }
+        whole
     }
 
     fn find_here(&self, keys: &[Key]) -> Result<Vec<Option<Arc<Root>>>, StepError> {

@@ -4,6 +4,7 @@ use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use howdah_dockerfile::Sharing;
 use howdah_image::{SnapshotId, Store, namespace};
@@ -16,14 +17,15 @@ use crate::op::Attributes;
 /// More copies of a private cache than builds that run at once.
 const PRIVATE_COPIES: usize = 64;
 
-/// The directory of a cache, and the lock that its sharing asks for. A new one is filled by `fill` if that says so.
+/// The directory of a cache, the lock that its sharing asks for, and the one that keeps it from being removed. A new cache
+/// is filled by `fill` if that says so.
 pub(super) fn directory(
     store: &Store,
     id: &str,
     sharing: Sharing,
     attributes: Attributes,
     (cancel, fill): (&Cancel, &dyn Fn(&Path) -> bool),
-) -> Result<(PathBuf, Option<KeyLock>), RunError> {
+) -> Result<(PathBuf, Vec<KeyLock>), RunError> {
     let locks = KeyLocks::new(store.root());
     let key = |copy: usize| key(id, copy);
     let failed = |source| RunError::CacheMount {
@@ -51,21 +53,46 @@ pub(super) fn directory(
         }
     };
     let path = path(store, &key(copy));
+    let in_use = locks
+        .share(&in_use(&key(copy).to_string()), cancel)
+        .map_err(failed)?;
+    let in_use = in_use.ok_or(RunError::Cancelled)?;
     if !path.is_dir() {
         make(&path, id, attributes, fill).map_err(failed)?;
     }
-    Ok((path.join("data"), lock))
+    // Says when the cache was used last.
+    let touched = fs_err::File::options().write(true).open(path.join("id"));
+    touched
+        .and_then(|file| file.set_modified(SystemTime::now()))
+        .map_err(failed)?;
+    Ok((
+        path.join("data"),
+        lock.into_iter().chain([in_use]).collect(),
+    ))
+}
+
+/// The lock that users of a cache share.
+fn in_use(name: &str) -> Key {
+    Key::of(format!("cache mount in use\0{name}").as_bytes())
+}
+
+/// Keeps builds from beginning to use the cache `mounts/<name>`; `None` if one uses it.
+pub(crate) fn lock_for_removal(store: &Store, name: &str) -> io::Result<Option<KeyLock>> {
+    KeyLocks::new(store.root()).try_lock(&in_use(name))
 }
 
 /// The directory of a cache that is there and that no step has for itself now, which nobody gets while the lock is held.
-pub(crate) fn at_rest(store: &Store, id: &str) -> io::Result<Option<(PathBuf, KeyLock)>> {
+pub(crate) fn at_rest(store: &Store, id: &str) -> io::Result<Option<(PathBuf, [KeyLock; 2])>> {
     let key = key(id, 0);
     let data = path(store, &key).join("data");
-    if !data.is_dir() {
+    let Some(lock) = KeyLocks::new(store.root()).try_lock(&key)? else {
         return Ok(None);
-    }
-    let lock = KeyLocks::new(store.root()).try_lock(&key)?;
-    Ok(lock.map(|lock| (data, lock)))
+    };
+    // Neither is it removed meanwhile.
+    let in_use = lock_for_removal(store, &key.to_string())?;
+    Ok(in_use
+        .filter(|_| data.is_dir())
+        .map(|in_use| (data, [lock, in_use])))
 }
 
 fn key(id: &str, copy: usize) -> Key {

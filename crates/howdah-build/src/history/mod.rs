@@ -16,6 +16,7 @@ mod rows;
 mod why;
 
 use howdah_image::StoreError;
+use howdah_solver::Key;
 
 pub use cause::Cause;
 pub(crate) use describe::{Description, describe};
@@ -29,6 +30,24 @@ pub use report::{CountedBuild, Day, Part, Report, Selection, Tally, report};
 pub use rows::StepOutcome;
 pub(crate) use rows::{BuildRow, CACHE_NOT_ASKED, StepRow, milliseconds, save};
 pub use why::{Answer, BuildSummary, Question, StepCost, Why, why};
+
+/// The digests of contexts in the fields of a key as they are stored.
+pub(crate) fn content_digests(fields: &str) -> Vec<[u8; 32]> {
+    let fields: describe::KeptFields = serde_json::from_str(fields).unwrap_or_default();
+    let digests = cause::contents(&fields)
+        .into_iter()
+        .filter_map(|digest| digest.parse::<Key>().ok());
+    digests.map(|digest| *digest.as_bytes()).collect()
+}
+
+/// The digests of the files in a list as it is stored.
+pub(crate) fn text_digests(files: &[u8]) -> Vec<[u8; 8]> {
+    files::from_bytes(files)
+        .unwrap_or_default()
+        .into_iter()
+        .map(|file| file.digest)
+        .collect()
+}
 
 /// Why history could not be asked.
 #[derive(Debug, thiserror::Error)]

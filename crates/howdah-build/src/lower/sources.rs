@@ -82,13 +82,23 @@ impl<'a> Sources<'a> {
     }
 
     fn fetch(&self, name: &str) -> Result<Image, LowerError> {
-        match self.store.find_image(name)? {
-            Some(image) if !self.always => Ok(image),
-            local => match ((self.pull)(name), local) {
-                (Ok(image), _) => Ok(image),
+        let local = self.store.find_image(name)?;
+        // It stays whole until the build ends. One that has lost a layer is fetched anew.
+        let damage = match &local {
+            Some(image) => self.store.hold_image(image, name).err(),
+            None => None,
+        };
+        match local {
+            Some(image) if !self.always && damage.is_none() => Ok(image),
+            local => match ((self.pull)(name), local, damage) {
+                (Ok(image), _, _) => {
+                    self.store.hold_image(&image, name)?;
+                    Ok(image)
+                }
+                (Err(_), _, Some(damage)) => Err(damage.into()),
                 // An image that was made here has no registry to come from.
-                (Err(_), Some(image)) if is_local(name) => Ok(image),
-                (Err(source), _) => Err(LowerError::Image {
+                (Err(_), Some(image), None) if is_local(name) => Ok(image),
+                (Err(source), _, None) => Err(LowerError::Image {
                     name: name.to_owned(),
                     source,
                 }),

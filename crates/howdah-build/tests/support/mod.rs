@@ -110,6 +110,17 @@ impl Project {
         report(result, &events.into_inner().unwrap())
     }
 
+    /// A build by another process: with the store opened for itself.
+    pub(crate) fn build_in(&self, store: &Store, dockerfile: &str) -> Report {
+        let events = Mutex::new(Vec::new());
+        let observe = |event: Event| events.lock().unwrap().push(event);
+        let targets = [self.target(dockerfile)];
+        let result = self.with_store(store, &observe, |builder| {
+            builder.build(&targets, &self.options)
+        });
+        report(result, &events.into_inner().unwrap())
+    }
+
     /// What a build would do.
     pub(crate) fn predict(&self, dockerfile: &str) -> Vec<Forecast> {
         let targets = [self.target(dockerfile)];
@@ -123,8 +134,17 @@ impl Project {
         observe: &(dyn Fn(Event) + Sync),
         work: impl FnOnce(&Builder<'_>) -> T,
     ) -> T {
+        self.with_store(&self.store, observe, work)
+    }
+
+    fn with_store<T>(
+        &self,
+        store: &Store,
+        observe: &(dyn Fn(Event) + Sync),
+        work: impl FnOnce(&Builder<'_>) -> T,
+    ) -> T {
         work(&Builder {
-            store: &self.store,
+            store,
             runtime: &self.runtime,
             runtime_directory: &self.directory.path().join("run"),
             pull: &|name| Err(format!("`{name}` cannot be pulled in a test").into()),

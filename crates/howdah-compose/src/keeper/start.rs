@@ -23,6 +23,9 @@ pub(crate) enum StartError {
     /// Its image cannot be had.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// Its image cannot be kept.
+    #[error(transparent)]
+    Store(#[from] howdah_image::StoreError),
     /// It cannot be put together.
     #[error(transparent)]
     Spec(#[from] SpecError),
@@ -89,6 +92,8 @@ impl StartJob {
         let lowers = image.lowers(&self.store);
         self.make_directories()
             .map_err(|source| self.failed(source))?;
+        let directory = self.paths.container(&self.container.id);
+        self.store.pin_image(&image, &plan.image_name, &directory)?;
         self.make_volumes(&lowers)?;
         let mut files = BTreeMap::new();
         self.place(

@@ -40,7 +40,7 @@ pub(crate) fn document(
 /// The layer with this diff id, when it is in the store already.
 pub(crate) fn received(store: &Store, diff_id: Digest) -> Result<Option<Layer>, LayerError> {
     let id = SnapshotId::from(&diff_id);
-    if !store.has_snapshot(&id) {
+    if !store.hold([&id]).map_err(store_error)? {
         return Ok(None);
     }
     let layer = Layer {

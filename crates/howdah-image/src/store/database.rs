@@ -132,9 +132,12 @@ impl Database {
                 source,
             };
         }
-        StoreError::Database {
-            path: self.path.clone(),
-            source,
+        let path = self.path.clone();
+        match source.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                StoreError::DamagedDatabase { path, source }
+            }
+            _ => StoreError::Database { path, source },
         }
     }
 }

@@ -62,6 +62,22 @@ pub enum StoreError {
     /// An image names a tree that is not there.
     #[error("snapshot `{0}` is not in the store")]
     NoSnapshot(SnapshotId),
+    /// An image whose tree was lost.
+    #[error("image `{image}` is damaged: its snapshot `{snapshot}` is not in the store")]
+    DamagedImage {
+        /// As people know it.
+        image: String,
+        /// What is missing.
+        snapshot: SnapshotId,
+    },
+    /// Bytes of the database are not what `SQLite` wrote.
+    #[error("the database `{}` is damaged", path.display())]
+    DamagedDatabase {
+        /// The database's file.
+        path: PathBuf,
+        /// What was found.
+        source: rusqlite::Error,
+    },
     /// A blob's bytes are not what its name says.
     #[error("blob {expected} has the digest {found}")]
     DigestMismatch {

@@ -58,10 +58,9 @@ impl Store {
         layers: Vec<Layer>,
         origin: Origin,
     ) -> Result<Image, StoreError> {
-        if let Some(missing) = layers
-            .iter()
-            .flat_map(|layer| &layer.snapshots)
-            .find(|id| !self.has_snapshot(id))
+        let snapshots = || layers.iter().flat_map(|layer| &layer.snapshots);
+        if !self.hold(snapshots())?
+            && let Some(missing) = snapshots().find(|id| !self.has_snapshot(id))
         {
             return Err(StoreError::NoSnapshot(missing.clone()));
         }
@@ -239,8 +238,8 @@ impl Store {
             .sum()
     }
 
-    /// Counted on first use and remembered, because sealing must not walk the tree.
-    fn snapshot_size(&self, id: &SnapshotId) -> Result<u64, StoreError> {
+    /// The sum of the sizes of a snapshot's files. Counted on first use and remembered, because sealing must not walk the tree.
+    pub fn snapshot_size(&self, id: &SnapshotId) -> Result<u64, StoreError> {
         let known = self.database().with(|connection| {
             connection
                 .query_row(

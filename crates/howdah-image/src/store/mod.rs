@@ -7,26 +7,30 @@
 mod blobs;
 mod database;
 mod error;
+mod hold;
 mod ids;
 mod images;
 mod layers;
 mod partial;
 mod staging;
+mod sweep;
 mod temporary;
 
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::SnapshotId;
 
 pub use blobs::BlobWriter;
 pub use database::Database;
 pub use error::StoreError;
+pub use hold::Pin;
 pub use layers::{Compression, LayerBlob};
 pub(crate) use partial::PartialBlob;
 pub use staging::Staging;
+pub use sweep::Swept;
 pub(crate) use temporary::{Temporary, random_bytes};
 
 /// Snapshots keep set-user-id programs and every owner's files, so nobody but the store's owner may look inside.
@@ -41,6 +45,8 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     root: PathBuf,
     database: Database,
+    /// What this process holds, once it holds something.
+    holds: Mutex<Option<hold::Holds>>,
 }
 
 impl Store {
@@ -50,6 +56,7 @@ impl Store {
         let root = std::path::absolute(root).map_err(StoreError::io("find", root))?;
         let store = Self(Arc::new(Inner {
             database: Database::new(root.join("howdah.db")),
+            holds: Mutex::new(None),
             root,
         }));
         store.make_layout()?;

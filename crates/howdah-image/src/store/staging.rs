@@ -54,6 +54,8 @@ impl Staging {
     /// ids mean equal content.
     pub fn seal(self, id: &SnapshotId) -> Result<(), StoreError> {
         let target = self.store.snapshot_path(id);
+        // Nothing refers to it yet, so a sweep would take it away.
+        self.store.hold([id])?;
         // RENAME_NOREPLACE, because rename(2) would replace an empty directory.
         let renamed = rustix::fs::renameat_with(
             rustix::fs::CWD,

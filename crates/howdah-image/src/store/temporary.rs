@@ -84,6 +84,41 @@ pub(super) fn reap(parent: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Does some work while no sweep decides. The work is short.
+pub(super) fn through_gate<T>(
+    parent: &Path,
+    work: impl FnOnce() -> io::Result<T>,
+) -> io::Result<T> {
+    let gate = open_gate(parent)?;
+    flock(&gate, FlockOperation::LockShared)?;
+    work()
+}
+
+/// Keeps everybody else from going through the gate until the file is dropped.
+pub(super) fn close_gate(parent: &Path) -> Result<File, StoreError> {
+    let closed = open_gate(parent).and_then(|gate| {
+        flock(&gate, FlockOperation::LockExclusive)?;
+        Ok(gate)
+    });
+    closed.map_err(StoreError::io("lock", &parent.join(GATE)))
+}
+
+/// The entries whose owner is alive.
+pub(super) fn living(parent: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let entries = fs_err::read_dir(parent).map_err(StoreError::io("list", parent))?;
+    let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
+    let is_alive = |path: &PathBuf| {
+        let free = open_directory(path).is_ok_and(|directory| {
+            flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok()
+        });
+        !free
+    };
+    Ok(paths
+        .filter(|path| path.is_dir())
+        .filter(is_alive)
+        .collect())
+}
+
 /// Creates `path` when absent and waits for an exclusive lock on it.
 pub(super) fn lock_exclusively(path: &Path) -> io::Result<File> {
     let file = open_lock(path)?;

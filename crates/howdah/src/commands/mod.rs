@@ -4,6 +4,7 @@ pub(crate) mod build;
 pub(crate) mod cache;
 mod compression;
 pub(crate) mod config;
+mod confirm;
 pub(crate) mod display;
 pub(crate) mod down;
 pub(crate) mod exec;
@@ -26,6 +27,7 @@ mod stack;
 pub(crate) mod start;
 pub(crate) mod stop;
 pub(crate) mod supervise;
+pub(crate) mod system;
 mod transfer;
 pub(crate) mod up;
 mod up_attached;
@@ -34,6 +36,8 @@ pub(crate) mod why;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use howdah_image::StoreError;
 
 use howdah_runtime::rootless::Ids;
 
@@ -184,19 +188,36 @@ impl CommandError {
     }
 }
 
-impl<E: std::error::Error> From<E> for CommandError {
+impl<E: std::error::Error + 'static> From<E> for CommandError {
     fn from(error: E) -> Self {
         let mut causes = Vec::new();
+        let mut hint = store_hint(&error);
         let mut source = error.source();
         while let Some(cause) = source {
             causes.push(cause.to_string());
+            hint = hint.or_else(|| store_hint(cause));
             source = cause.source();
         }
         Self {
             message: error.to_string(),
             causes,
-            hint: None,
+            hint,
             code: 1,
         }
+    }
+}
+
+/// What to do about a store that lost something, whichever command found out.
+fn store_hint(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    match error.downcast_ref::<StoreError>()? {
+        StoreError::DamagedImage { image, .. } => Some(format!(
+            "get it again: howdah image rm --force {image}, then howdah pull, build or image bootstrap"
+        )),
+        StoreError::DamagedDatabase { path, .. } => Some(format!(
+            "move it away with its -wal and -shm: mv {0} {0}.damaged; images and cache begin anew, volumes stay, and \
+             `howdah cache prune` frees the layers that nobody knows then",
+            path.display()
+        )),
+        _ => None,
     }
 }

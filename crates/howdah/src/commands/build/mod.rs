@@ -12,6 +12,7 @@ mod live;
 mod outputs;
 mod plain;
 mod progress;
+pub(crate) mod quota;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -21,6 +22,7 @@ use howdah_build::{Builder, Built, CacheSource, CacheTarget, Options, Target};
 use howdah_image::{Reference, Registry, Store};
 use howdah_runtime::Runtime;
 
+use super::cache::filter;
 use super::transfer::{self, registry_options};
 use super::{CommandError, Context, rootless};
 use check::CheckArgs;
@@ -104,6 +106,10 @@ pub(crate) struct Args {
     checks: CheckArgs,
     #[command(flatten)]
     insight: InsightArgs,
+    /// Keep the build cache below this size [default: the variable `HOWDAH_CACHE_QUOTA`, else 80 % of the disk, at most 100 GB, and a
+    /// fifth of the disk free].
+    #[arg(long, value_name = "SIZE", value_parser = filter::size)]
+    cache_quota: Option<u64>,
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandError> {
@@ -140,6 +146,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
     })?;
     let before = began.elapsed();
     let built = build_targets(context, &store, &targets, &options, mode)?;
+    quota::keep(&store, &built, args.cache_quota);
     if args.insight.timing {
         anstream::eprint!("{}", insight::timing(before, &built.phases, &built.ran));
     }

@@ -7,7 +7,7 @@ use howdah_build::{Report, Selection, report};
 use howdah_image::Store;
 
 use super::chart::{self, Bars};
-use super::page;
+use super::{filter, page};
 use crate::commands::{CommandError, Context};
 
 /// Exit code when the hit rate is below `--min-hit-rate`.
@@ -121,17 +121,8 @@ fn hit_rate(text: &str) -> Result<f64, String> {
 }
 
 fn since(text: &str) -> Result<Since, String> {
-    if let Some(unit) = text.chars().last().filter(char::is_ascii_alphabetic) {
-        let seconds = match unit {
-            'h' => 3600,
-            'd' => 24 * 3600,
-            'w' => 7 * 24 * 3600,
-            _ => return Err("a time ends with h, d or w".to_owned()),
-        };
-        let number: u32 = text[..text.len() - 1]
-            .parse()
-            .map_err(|_| "not a whole number".to_owned())?;
-        return Ok(Since::Ago(i64::from(number) * seconds * 1000));
+    if text.ends_with(|character: char| character.is_ascii_alphabetic()) {
+        return filter::duration(text).map(Since::Ago);
     }
     let date: jiff::civil::Date = text
         .parse()

@@ -4,6 +4,7 @@ mod bootstrap;
 mod history;
 mod inspect;
 mod load;
+mod prune;
 mod rm;
 mod save;
 mod tag;
@@ -30,6 +31,7 @@ enum Command {
     Load(load::Args),
     #[command(visible_alias = "list")]
     Ls(super::images::Args),
+    Prune(prune::Args),
     Pull(super::pull::Args),
     Push(super::push::Args),
     #[command(visible_alias = "remove")]
@@ -45,6 +47,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandErro
         Command::Inspect(args) => inspect::run(context, &args),
         Command::Load(args) => load::run(context, &args),
         Command::Ls(args) => super::images::run(context, &args),
+        Command::Prune(args) => prune::run(context, &args),
         Command::Pull(args) => super::pull::run(context, args),
         Command::Push(args) => super::push::run(context, &args),
         Command::Rm(args) => rm::run(context, &args),

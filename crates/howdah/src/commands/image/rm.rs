@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use howdah_image::{Image, Reference, Store};
+use howdah_image::{Image, Pin, Reference, Store};
 
 use super::find;
 use crate::commands::{CommandError, Context};
 
-/// Take names away from images, and forget those without a name.
+/// Take names away from images, and remove those without a name, with all that only they need.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Names or ids of the images.
@@ -20,19 +20,27 @@ pub(super) struct Args {
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandError> {
     let store = Store::open(context.root())?;
+    let pins = store.pins()?;
     for name in &args.images {
         match find(&store, name) {
-            Ok(image) => remove(&store, &image, name, args.force)?,
+            Ok(image) => remove(&store, &image, name, args.force, &pins)?,
             Err(_) if args.force => {}
             Err(error) => return Err(error),
         }
     }
+    howdah_build::collect(&store)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// As Docker: a name is taken away, and the image goes with its last one; an id takes all names, if it is only one or with
-/// force.
-fn remove(store: &Store, image: &Image, name: &str, force: bool) -> Result<(), CommandError> {
+/// force. What a container is made of stays; with force it only loses its names.
+fn remove(
+    store: &Store,
+    image: &Image,
+    name: &str,
+    force: bool,
+    pins: &[Pin],
+) -> Result<(), CommandError> {
     let (names, _) = store.names(&image.id)?;
     let asked_for: Option<Reference> = name
         .parse()
@@ -51,11 +59,21 @@ fn remove(store: &Store, image: &Image, name: &str, force: bool) -> Result<(), C
         }
         None => (names.iter().collect(), Vec::new()),
     };
+    let container = pins.iter().find(|pin| pin.image == image.id);
+    if let Some(pin) = container.filter(|_| kept.is_empty() && !force) {
+        let error = CommandError::new(format!(
+            "image {name} is used by container {}",
+            &pin.container
+        ));
+        return Err(error.hint(
+            "`howdah down` removes a stack's containers; --force takes only the names away",
+        ));
+    }
     for reference in gone {
         store.untag(reference)?;
         anstream::println!("Untagged: {}", reference.familiar());
     }
-    if kept.is_empty() {
+    if kept.is_empty() && container.is_none() {
         store.remove_image(&image.id)?;
         anstream::println!("Deleted: {}", image.id);
     }

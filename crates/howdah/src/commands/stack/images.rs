@@ -6,7 +6,7 @@ use howdah_build::Options;
 use howdah_compose::{Project, PullPolicy, Service, ServiceImage};
 use howdah_image::{Image, Reference, Registry, Store};
 
-use super::super::build::{Mode, build_targets, cache, compose};
+use super::super::build::{Mode, build_targets, cache, compose, quota};
 use super::super::transfer::{Progress, registry_options, with_hint};
 use super::super::{CommandError, Context};
 
@@ -103,6 +103,7 @@ fn build(
     let targets = compose::targets(&store, &project, &mut options)?;
     let built = build_targets(context, &store, &targets, &options, Mode::Auto)?;
     cache::export(&store, &built, false)?;
+    quota::keep(&store, &built, None);
     for service in services {
         let name = project.image_name(service);
         let image = store.find_image(&name)?;
