@@ -96,6 +96,11 @@ fn a_code_change_elsewhere_runs_only_code_steps_and_fetches_only_what_they_use()
         (1_500_000..1_600_000).contains(&fetched.bytes),
         "{fetched:?}"
     );
+    // Seven results came from the cache, each with what it had taken.
+    assert_eq!(
+        there.query::<u32>("SELECT count(*) FROM build_elsewhere WHERE seconds > 0"),
+        7
+    );
     // What has arrived is there without the cache too.
     assert_eq!(there.build(DOCKERFILE).executed.len(), 0);
 }

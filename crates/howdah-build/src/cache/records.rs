@@ -48,8 +48,23 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// Keeps what caches gave and has arrived with all its files, so that the next build need not ask them.
+    /// Keeps what caches gave and has arrived with all its files, so that the next build need not ask them; and of all that
+    /// they gave what it took to make, for reports.
     pub(crate) fn keep_imported(&self) -> Result<(), StepError> {
+        let costs = self.imports.costs();
+        if costs.is_empty() {
+            return Ok(());
+        }
+        self.store.database().with(|connection| {
+            let transaction = connection.transaction()?;
+            for (key, seconds) in &costs {
+                let sql = "INSERT OR REPLACE INTO build_elsewhere (key, seconds) VALUES (?1, ?2)";
+                transaction
+                    .prepare_cached(sql)?
+                    .execute((key.as_bytes(), seconds))?;
+            }
+            transaction.commit()
+        })?;
         let arrived = self.imports.arrived();
         arrived
             .iter()

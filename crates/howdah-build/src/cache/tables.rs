@@ -45,6 +45,9 @@ const MIGRATIONS: &[&str] = &["
     CREATE TABLE build_texts (digest BLOB PRIMARY KEY, text BLOB NOT NULL) STRICT;
     -- Keys whose results a prune removed, and when: milliseconds since 1970.
     CREATE TABLE build_pruned (key BLOB PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+", "
+    -- What steps took where a cache was written that knows their results (`--cache-from`).
+    CREATE TABLE build_elsewhere (key BLOB PRIMARY KEY, seconds REAL NOT NULL) STRICT, WITHOUT ROWID;
 "];
 
 /// Makes the tables.

@@ -336,13 +336,19 @@ pub(super) fn last_seconds(store: &Store, identity: &Key) -> Result<Option<f64>,
     })
 }
 
-/// What executions cost; of several the newest counts.
+/// What executions cost, here before elsewhere; of several the newest counts.
 pub(super) fn costs(store: &Store) -> Result<Costs, StoreError> {
     store.database().with(|connection| {
         let mut statement = connection.prepare(
             "SELECT key, step, seconds, bytes FROM build_vertices WHERE outcome = 'executed' ORDER BY build",
         )?;
         let mut costs = Costs::default();
+        let mut elsewhere = connection.prepare("SELECT key, seconds FROM build_elsewhere")?;
+        let mut rows = elsewhere.query([])?;
+        while let Some(row) = rows.next()? {
+            let cost = (row.get(1)?, 0);
+            costs.by_key.insert(row.get::<_, [u8; 32]>(0)?.into(), cost);
+        }
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let cost = (row.get(2)?, row.get::<_, i64>(3)?.unsigned_abs());

@@ -130,6 +130,13 @@ impl<'a> Imports<'a> {
         served.contains_key(key)
     }
 
+    /// How long the steps took, in seconds, for which a cache answered.
+    pub(crate) fn costs(&self) -> Vec<(Key, f64)> {
+        let served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+        let cost = |key: &Key| Some((*key, self.asked()?.seconds(key)?));
+        served.keys().filter_map(cost).collect()
+    }
+
     /// What caches gave and is here now with all its files.
     pub(crate) fn arrived(&self) -> Vec<(Key, Arc<Root>)> {
         let served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
