@@ -1,6 +1,6 @@
 //! A target's image: its configuration with history, over its layers.
 
-use howdah_image::{History, Image, ImageConfig, Store, StoreError};
+use howdah_image::{History, Image, ImageConfig, Reference, Store, StoreError};
 use jiff::Timestamp;
 
 use crate::cache::Memory;
@@ -8,7 +8,7 @@ use crate::lower::LoweredTarget;
 use crate::request::Target;
 use crate::root::Root;
 
-/// Makes the image of a target and gives it its names.
+/// Makes the image of a target.
 ///
 /// Everything in it that is a time is that of the base image, or `SOURCE_DATE_EPOCH`: the same inputs make the same image
 /// whenever and wherever it is built (docs/decisions/0012).
@@ -31,6 +31,14 @@ pub(crate) fn assemble(
         created: None,
         ..base
     };
+    if let Some(platform) = &target.platform {
+        // What the image says is what was asked for; whether that is so is checked when it leaves.
+        let same = config.architecture == platform.architecture;
+        let inherited = config.variant.take().filter(|_| same);
+        config.variant = platform.variant.clone().or(inherited);
+        config.os.clone_from(&platform.os);
+        config.architecture.clone_from(&platform.architecture);
+    }
     config.config.labels.extend(target.labels.clone());
     let layers = root.image_layers();
     let epoch = lowered
@@ -49,10 +57,24 @@ pub(crate) fn assemble(
     }));
     let image = store.save_image(config, layers)?;
     Memory::new(store).save_image_layers(root)?;
-    for tag in &target.tags {
-        store.tag(&image.id, tag)?;
-    }
     Ok(image)
+}
+
+/// Gives the images of targets their names. Several that want the same one, each for another platform, get it together.
+pub(crate) fn name(store: &Store, targets: &[Target], images: &[Image]) -> Result<(), StoreError> {
+    let mut named: Vec<(&Reference, Vec<&Image>)> = Vec::new();
+    for (target, image) in targets.iter().zip(images) {
+        for tag in &target.tags {
+            match named.iter_mut().find(|(known, _)| *known == tag) {
+                Some((_, together)) if target.platform.is_some() => together.push(image),
+                Some((_, together)) => *together = vec![image],
+                None => named.push((tag, vec![image])),
+            }
+        }
+    }
+    named
+        .into_iter()
+        .try_for_each(|(tag, images)| store.tag_together(&images, tag))
 }
 
 fn rfc3339(seconds: i64) -> String {

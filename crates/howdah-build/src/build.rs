@@ -8,7 +8,7 @@ use howdah_image::{Image, Store};
 use howdah_runtime::Runtime;
 use howdah_solver::{Cancel, Graph, Hit, Limits, Resolution, SolveError, Solver, VertexId};
 
-use crate::assemble::assemble;
+use crate::assemble::{assemble, name};
 use crate::cache::{Memory, Records, migrate};
 use crate::error::{BuildError, StepError};
 use crate::event::{CacheHit, Event, StepInfo};
@@ -94,6 +94,10 @@ impl Builder<'_> {
         });
         let images = result.and_then(|roots| {
             timings.measure(Phase::Images, || self.images(targets, &lowered, &roots))
+        });
+        let images = images.and_then(|images| {
+            timings.measure(Phase::Images, || name(self.store, targets, &images))?;
+            Ok(images)
         });
         let endings = endings.into_inner();
         let outcome = match &images {

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use howdah_dockerfile::Fault;
 use howdah_dockerfile::ignore::IgnoreError;
-use howdah_image::StoreError;
 use howdah_image::archive::ArchiveError;
+use howdah_image::{ParsePlatformError, Platform, StoreError};
 
 use crate::copy::CopyError;
 use crate::exec::RunError;
@@ -72,13 +72,18 @@ pub enum LowerError {
     #[error(transparent)]
     Copy(#[from] CopyError),
     /// An image is for another machine.
-    #[error("platform `{platform}` cannot be built on this machine, which is `{host}`")]
+    #[error("`{name}` is for {found}, and the stage is for {platform}")]
     Platform {
+        /// As written.
+        name: String,
         /// As asked for.
-        platform: String,
-        /// This machine's.
-        host: String,
+        platform: Box<Platform>,
+        /// What it is for.
+        found: Box<Platform>,
     },
+    /// A platform cannot be read.
+    #[error(transparent)]
+    BadPlatform(#[from] ParsePlatformError),
     /// A base name is empty after expansion.
     #[error("`{text}` names no image: a variable in it is empty")]
     EmptyBase {

@@ -17,6 +17,7 @@ mod export;
 mod gc;
 mod history;
 mod lower;
+mod machine;
 mod op;
 mod pattern;
 mod remote;
@@ -46,6 +47,7 @@ pub use history::{
 pub use howdah_dockerfile::Network;
 pub use howdah_solver::{Cancel, Prediction};
 pub use lower::Pull;
+pub use machine::{MachineError, check_machine};
 pub use remote::{
     Fetched, GitReference, ParseGitReferenceError, Remote, RemoteContext, RemoteError,
 };

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use howdah_dockerfile::Network;
-use howdah_image::{Reference, RegistryOptions};
+use howdah_image::{Platform, Reference, RegistryOptions};
 
 use crate::error::BuildError;
 use crate::remote::Fetched;
@@ -23,6 +23,8 @@ pub struct Target {
     pub dockerfile: Text,
     /// Where `COPY` copies from.
     pub context: ContextSource,
+    /// What the image is for; this machine if absent (`--platform`).
+    pub platform: Option<Platform>,
     /// What of it stays out: the text of `.dockerignore` or of the Dockerfile's own ignore file.
     pub ignore: Option<Text>,
     /// The stage to build; the last one if absent (`--target`).
@@ -122,6 +124,7 @@ impl Target {
             name: String::new(),
             dockerfile,
             context: ContextSource::Directory(context.to_owned()),
+            platform: None,
             ignore: None,
             stage: None,
             build_args: BTreeMap::new(),

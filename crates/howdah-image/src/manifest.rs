@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, host_architecture};
+use crate::{Digest, ImageConfig, host_architecture};
 
 /// The media type of an OCI manifest.
 pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -104,7 +104,7 @@ impl Default for Index {
 }
 
 /// What a descriptor in an index runs on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Platform {
     /// `linux`.
     pub os: String,
@@ -162,6 +162,25 @@ impl std::fmt::Display for Platform {
 }
 
 impl Platform {
+    /// What the configuration of an image says that it runs on.
+    pub fn of(config: &ImageConfig) -> Self {
+        Self {
+            os: config.os.clone(),
+            architecture: config.architecture.clone(),
+            variant: config.variant.clone(),
+        }
+    }
+
+    /// Whether both name the same machine. A variant counts where both have one; for arm64 it never does, since there is
+    /// only v8 (containerd `platforms/defaults.go`).
+    pub fn is_like(&self, other: &Self) -> bool {
+        let variants = match (&self.variant, &other.variant) {
+            (Some(one), Some(other)) => self.architecture == "arm64" || one == other,
+            _ => true,
+        };
+        self.os == other.os && self.architecture == other.architecture && variants
+    }
+
     /// Whether an image for `other` runs where this platform is wanted. No variant wanted means any.
     fn accepts(&self, other: &Self) -> bool {
         self.os == other.os

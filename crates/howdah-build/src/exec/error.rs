@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use howdah_image::Platform;
 use howdah_runtime::RuntimeError;
 use howdah_runtime::network::NetworkError;
 use howdah_runtime::overlay::OverlayError;
@@ -25,6 +26,12 @@ pub enum RunError {
     /// The build was stopped.
     #[error("cancelled")]
     Cancelled,
+    /// The step's programs are for another machine, which nothing here emulates.
+    #[error("the step is for {platform}, and this machine has no emulator for it")]
+    NoEmulator {
+        /// The platform.
+        platform: Platform,
+    },
     /// A secret that must be there is not.
     #[error("no secret `{id}` was given")]
     NoSecret {

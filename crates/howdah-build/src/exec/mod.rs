@@ -4,6 +4,7 @@ mod bind;
 pub(crate) mod cache_mount;
 mod contents;
 mod copy;
+mod emulation;
 mod error;
 mod follow;
 mod mounts;

@@ -3,12 +3,12 @@
 use std::rc::Rc;
 
 use howdah_dockerfile::{Instruction, Names, Stage, parse_trigger};
-use howdah_image::ContainerConfig;
+use howdah_image::{ContainerConfig, Platform};
 use howdah_solver::VertexId;
 
 use super::contexts::Named;
 use super::files::from_scan;
-use super::scope::{Scope, host_platform};
+use super::scope::Scope;
 use super::stage::{FileLowering, HistoryStep, StageState, find_stage, instruction_error};
 use crate::copy::Pattern;
 use crate::error::{BuildError, LowerError, Place};
@@ -26,7 +26,7 @@ impl FileLowering<'_, '_> {
         written: &Stage,
     ) -> Result<(StageState, Vec<Instruction>), BuildError> {
         let place = self.place(written.lines.first, &written.original);
-        self.check_platform(written, &place)?;
+        let platform = self.stage_platform(written, &place)?;
         let variables = self.globals.variables();
         let name = self
             .globals
@@ -46,18 +46,20 @@ impl FileLowering<'_, '_> {
                 cmd_is_own: false,
                 ..(*self.stage(earlier)?).clone()
             };
+            state.platform = platform.unwrap_or(state.platform);
             let triggers = triggers(&mut state.config, &place)?;
             return Ok((state, triggers));
         }
         if let Some(context) = self.named_context(&name).cloned() {
-            return self.begin_on_context(index, place, &context);
+            return self.begin_on_context(index, place, &context, platform);
         }
+        let platform = platform.unwrap_or_else(|| self.target_platform());
         if name == "scratch" {
-            return self.begin_with(index, place, &Named::Nothing);
+            return self.begin_with(index, place, &Named::Nothing, platform);
         }
-        let image = self.lowering.sources.image(&name);
+        let image = self.lowering.sources.image(&name, &platform);
         let image = image.map_err(|error| instruction_error(place.clone(), error))?;
-        self.begin_with(index, place, &Named::Image(image))
+        self.begin_with(index, place, &Named::Image(image), platform)
     }
 
     pub(super) fn begin_on_context(
@@ -65,10 +67,16 @@ impl FileLowering<'_, '_> {
         index: usize,
         place: Place,
         context: &NamedContext,
+        platform: Option<Platform>,
     ) -> Result<(StageState, Vec<Instruction>), BuildError> {
-        let named = self.lowering.sources.named(context);
+        let platform = platform.unwrap_or_else(|| self.target_platform());
+        let named = self.lowering.sources.named(context, &platform);
         let named = named.map_err(|error| instruction_error(place.clone(), error))?;
-        self.begin_with(index, place, &named)
+        self.begin_with(index, place, &named, platform)
+    }
+
+    fn target_platform(&self) -> Platform {
+        self.target.platform.clone().unwrap_or_default()
     }
 
     fn begin_with(
@@ -76,6 +84,7 @@ impl FileLowering<'_, '_> {
         index: usize,
         place: Place,
         base: &Named,
+        platform: Platform,
     ) -> Result<(StageState, Vec<Instruction>), BuildError> {
         let image = match base {
             Named::Image(image) => Some(Rc::clone(image)),
@@ -94,6 +103,7 @@ impl FileLowering<'_, '_> {
         let mut state = StageState {
             root,
             depth,
+            platform,
             author: image.as_ref().and_then(|image| image.config.author.clone()),
             history: Vec::new(),
             scope: Scope::default(),
@@ -151,33 +161,28 @@ impl FileLowering<'_, '_> {
         })
     }
 
-    fn check_platform(&self, stage: &Stage, place: &Place) -> Result<(), BuildError> {
+    /// The platform that `FROM --platform` names.
+    pub(super) fn stage_platform(
+        &self,
+        stage: &Stage,
+        place: &Place,
+    ) -> Result<Option<Platform>, BuildError> {
         let Some(platform) = &stage.platform else {
-            return Ok(());
+            return Ok(None);
         };
-        let asked = self.globals.lexer.word(
-            &platform.text,
-            self.globals.variables(),
-            &mut Names::default(),
-        );
+        let variables = self.globals.variables();
+        let asked = self
+            .globals
+            .lexer
+            .word(&platform.text, variables, &mut Names::default());
         let asked = asked.map_err(|error| self.fault(platform.span, &error))?;
-        let host = host_platform();
-        let same = asked.is_empty()
-            || asked == host
-            || asked
-                .strip_prefix(&host)
-                .is_some_and(|rest| rest.starts_with('/'));
-        if same {
-            Ok(())
-        } else {
-            Err(instruction_error(
-                place.clone(),
-                LowerError::Platform {
-                    platform: asked,
-                    host,
-                },
-            ))
+        if asked.is_empty() {
+            return Ok(None);
         }
+        let parsed = asked.parse::<Platform>();
+        parsed
+            .map(Some)
+            .map_err(|source| instruction_error(place.clone(), LowerError::BadPlatform(source)))
     }
 }
 

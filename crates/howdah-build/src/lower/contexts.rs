@@ -60,8 +60,17 @@ impl FileLowering<'_, '_> {
             return self.stage(stage).map(|state| From::Root(state.root));
         }
         let named = match self.named_context(name).cloned() {
-            Some(context) => self.lowering.sources.named(&context).map_err(error)?,
-            None => Named::Image(self.lowering.sources.image(name).map_err(error)?),
+            Some(context) => self
+                .lowering
+                .sources
+                .named(&context, &site.platform)
+                .map_err(error)?,
+            None => Named::Image(
+                self.lowering
+                    .sources
+                    .image(name, &site.platform)
+                    .map_err(error)?,
+            ),
         };
         let step = self.source_step(site, format!("FROM {name}"));
         Ok(match named {

@@ -149,7 +149,12 @@ impl Lowering<'_> {
         let lexer = Lexer::new(file.directives.escape);
         let wanted = stage::find_target(&file, target)?;
         let stage_name = target.stage.as_deref().unwrap_or("default");
-        let mut globals = scope::Globals::new(&target.build_args, lexer, stage_name);
+        let mut globals = scope::Globals::new(
+            &target.build_args,
+            lexer,
+            stage_name,
+            &target.platform.clone().unwrap_or_default(),
+        );
         for instruction in &file.global_args {
             if let howdah_dockerfile::Command::Arg(arg) = &instruction.command {
                 let expanded = globals.declare(arg);

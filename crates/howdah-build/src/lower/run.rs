@@ -73,6 +73,7 @@ impl FileLowering<'_, '_> {
             mounts,
             script,
             proxies: self.globals.proxies(),
+            platform: state.platform.clone(),
         };
         self.step_onto(site, state, Op::Run(Box::new(op)), others, history);
         Ok(())

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use howdah_dockerfile::{Arg, Lexer, Names, Variables};
-use howdah_image::host_architecture;
+use howdah_image::Platform;
 
 /// Arguments that need no `ARG` (docs.docker.com/reference/dockerfile, "Predefined ARGs"). They reach `RUN` but neither
 /// keys nor history.
@@ -20,19 +20,15 @@ const PROXIES: [&str; 10] = [
     "all_proxy",
 ];
 
-/// Operating system and architecture of everything built here.
-pub(crate) fn host_platform() -> String {
-    format!("linux/{}", host_architecture())
-}
-
 /// The arguments of the platform in the global scope (docs, "Automatic platform ARGs in the global scope").
-fn platform_args(stage: &str) -> BTreeMap<String, String> {
+fn platform_args(stage: &str, target: &Platform) -> BTreeMap<String, String> {
     let mut args = BTreeMap::new();
-    for prefix in ["BUILD", "TARGET"] {
-        args.insert(format!("{prefix}PLATFORM"), host_platform());
-        args.insert(format!("{prefix}OS"), "linux".to_owned());
-        args.insert(format!("{prefix}ARCH"), host_architecture().to_owned());
-        args.insert(format!("{prefix}VARIANT"), String::new());
+    for (prefix, platform) in [("BUILD", &Platform::default()), ("TARGET", target)] {
+        let variant = platform.variant.clone().unwrap_or_default();
+        args.insert(format!("{prefix}PLATFORM"), platform.to_string());
+        args.insert(format!("{prefix}OS"), platform.os.clone());
+        args.insert(format!("{prefix}ARCH"), platform.architecture.clone());
+        args.insert(format!("{prefix}VARIANT"), variant);
     }
     args.insert("TARGETSTAGE".to_owned(), stage.to_owned());
     args
@@ -48,10 +44,15 @@ pub(crate) struct Globals {
 }
 
 impl Globals {
-    /// `stage` is the value of `TARGETSTAGE`.
-    pub(crate) fn new(build_args: &BTreeMap<String, String>, lexer: Lexer, stage: &str) -> Globals {
+    /// `stage` is the value of `TARGETSTAGE`, `platform` what the image is for.
+    pub(crate) fn new(
+        build_args: &BTreeMap<String, String>,
+        lexer: Lexer,
+        stage: &str,
+        platform: &Platform,
+    ) -> Globals {
         Globals {
-            values: platform_args(stage),
+            values: platform_args(stage, platform),
             build_args: build_args.clone(),
             lexer,
         }

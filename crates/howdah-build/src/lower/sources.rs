@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use howdah_dockerfile::ignore::Ignore;
 use howdah_image::archive::load_layout;
-use howdah_image::{Digest, Image, Store, StoreError};
+use howdah_image::{Digest, Image, Platform, Store, StoreError};
 
 use super::contexts::Named;
 use crate::cache::Memory;
@@ -20,8 +20,9 @@ use crate::request::{NamedContext, Target, Text};
 use crate::root::Root;
 use crate::timing::{Phase, Timings};
 
-/// Gets an image from a registry into the store.
-pub type Pull<'a> = &'a (dyn Fn(&str) -> Result<Image, Box<dyn Error + Send + Sync>> + Sync);
+/// Gets an image for a platform from a registry into the store.
+pub type Pull<'a> =
+    &'a (dyn Fn(&str, &Platform) -> Result<Image, Box<dyn Error + Send + Sync>> + Sync);
 
 /// Images and contexts by name.
 pub(crate) struct Sources<'a> {
@@ -31,8 +32,8 @@ pub(crate) struct Sources<'a> {
     /// Ask the registry although an image is here.
     always: bool,
     pub(super) timings: &'a Timings,
-    images: HashMap<String, Rc<Image>>,
-    named: HashMap<NamedContext, Named>,
+    images: HashMap<(String, Platform), Rc<Image>>,
+    named: HashMap<(NamedContext, Platform), Named>,
     downloads: HashMap<String, Digest>,
     commits: HashMap<(GitReference, bool), FetchOp>,
     scans: HashMap<(PathBuf, Option<String>), Arc<Scan>>,
@@ -60,14 +61,21 @@ impl<'a> Sources<'a> {
         }
     }
 
-    /// An image of the store, or else of a registry.
-    pub(crate) fn image(&mut self, name: &str) -> Result<Rc<Image>, LowerError> {
-        if let Some(image) = self.images.get(name) {
+    /// An image of the store for this platform, or else of a registry.
+    pub(crate) fn image(
+        &mut self,
+        name: &str,
+        platform: &Platform,
+    ) -> Result<Rc<Image>, LowerError> {
+        let key = (name.to_owned(), platform.clone());
+        if let Some(image) = self.images.get(&key) {
             return Ok(Rc::clone(image));
         }
-        let image = self.timings.measure(Phase::Bases, || self.fetch(name))?;
+        let image = self
+            .timings
+            .measure(Phase::Bases, || self.fetch(name, platform))?;
         let image = Rc::new(image);
-        self.images.insert(name.to_owned(), Rc::clone(&image));
+        self.images.insert(key, Rc::clone(&image));
         Ok(image)
     }
 
@@ -75,14 +83,14 @@ impl<'a> Sources<'a> {
     pub(crate) fn into_images(self) -> Vec<(String, Image)> {
         let images = self.images.into_iter();
         let mut images: Vec<_> = images
-            .map(|(name, image)| (name, Rc::unwrap_or_clone(image)))
+            .map(|((name, _), image)| (name, Rc::unwrap_or_clone(image)))
             .collect();
         images.sort_by(|a, b| a.0.cmp(&b.0));
         images
     }
 
-    fn fetch(&self, name: &str) -> Result<Image, LowerError> {
-        let local = self.store.find_image(name)?;
+    fn fetch(&self, name: &str, platform: &Platform) -> Result<Image, LowerError> {
+        let local = self.store.find_image_for(name, platform)?;
         // It stays whole until the build ends. One that has lost a layer is fetched anew.
         let damage = match &local {
             Some(image) => self.store.hold_image(image, name).err(),
@@ -90,7 +98,15 @@ impl<'a> Sources<'a> {
         };
         match local {
             Some(image) if !self.always && damage.is_none() => Ok(image),
-            local => match ((self.pull)(name), local, damage) {
+            local => match ((self.pull)(name, platform), local, damage) {
+                // A registry that has one image for a name may have it for another platform.
+                (Ok(image), _, _) if !platform.is_like(&Platform::of(&image.config)) => {
+                    Err(LowerError::Platform {
+                        name: name.to_owned(),
+                        platform: Box::new(platform.clone()),
+                        found: Box::new(Platform::of(&image.config)),
+                    })
+                }
                 (Ok(image), _, _) => {
                     self.store.hold_image(&image, name)?;
                     Ok(image)
@@ -107,13 +123,18 @@ impl<'a> Sources<'a> {
     }
 
     /// What a named context is.
-    pub(super) fn named(&mut self, context: &NamedContext) -> Result<Named, LowerError> {
-        if let Some(named) = self.named.get(context) {
+    pub(super) fn named(
+        &mut self,
+        context: &NamedContext,
+        platform: &Platform,
+    ) -> Result<Named, LowerError> {
+        let key = (context.clone(), platform.clone());
+        if let Some(named) = self.named.get(&key) {
             return Ok(named.clone());
         }
         let named = match context {
             NamedContext::Image(name) if name == "scratch" => Named::Nothing,
-            NamedContext::Image(name) => Named::Image(self.image(name)?),
+            NamedContext::Image(name) => Named::Image(self.image(name, platform)?),
             NamedContext::Layout { directory, name } => {
                 let image = load_layout(self.store, directory, name.as_deref());
                 let image = image.map_err(|source| LowerError::Layout {
@@ -132,7 +153,7 @@ impl<'a> Sources<'a> {
             }
             NamedContext::Remote(address) => Named::Tree(self.remote.look_up(address, false)?.0),
         };
-        self.named.insert(context.clone(), named.clone());
+        self.named.insert(key, named.clone());
         Ok(named)
     }
 

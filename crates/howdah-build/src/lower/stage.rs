@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use howdah_dockerfile::{Command, Dockerfile, ExpandError, Fault, Instruction, Span};
-use howdah_image::{ContainerConfig, Image};
+use howdah_image::{ContainerConfig, Image, Platform};
 use howdah_solver::VertexId;
 
 use super::scope::{Globals, Scope};
@@ -19,6 +19,8 @@ pub(crate) struct StageState {
     pub(crate) root: VertexId,
     /// How many layers `root` has, empty ones included.
     pub(crate) depth: usize,
+    /// What its programs are for.
+    pub(crate) platform: Platform,
     /// The image it is based on in the end; `None` for scratch.
     pub(crate) base: Option<Rc<Image>>,
     pub(crate) config: ContainerConfig,
@@ -58,6 +60,8 @@ pub(super) struct FileLowering<'l, 'a> {
 /// Where an instruction stands.
 pub(super) struct Site<'i> {
     pub(super) stage: usize,
+    /// The stage's.
+    pub(super) platform: Platform,
     pub(super) instruction: &'i Instruction,
     pub(super) place: Place,
     /// Its number among the steps of the stage.
@@ -134,7 +138,8 @@ impl<'l, 'a> FileLowering<'l, 'a> {
         // The context stands for all of the stage (moby/buildkit `dockerfile2llb/convert.go`, `namedContext`).
         let (mut state, triggers, instructions) = if let Some(context) = replacement {
             let place = self.place(written.lines.first, &written.original);
-            let (state, _) = self.begin_on_context(index, place, &context)?;
+            let platform = self.stage_platform(written, &place)?;
+            let (state, _) = self.begin_on_context(index, place, &context, platform)?;
             (state, Vec::new(), &[][..])
         } else {
             let (state, triggers) = self.begin(index, written)?;
@@ -146,6 +151,7 @@ impl<'l, 'a> FileLowering<'l, 'a> {
             let place = self.place(instruction.lines.first, &instruction.original);
             let site = Site {
                 stage: index,
+                platform: state.platform.clone(),
                 instruction,
                 place,
                 number,

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use howdah_dockerfile::{Network, Security};
-use howdah_image::Digest;
+use howdah_image::{Digest, Platform};
 use howdah_solver::{Key, Recipe};
 
 use crate::copy::{Pattern, Selection};
@@ -106,6 +106,8 @@ pub(crate) struct RunOp {
     // Not in the key:
     /// Values of the proxy arguments, which Docker keeps out of keys and history.
     pub(crate) proxies: Vec<String>,
+    /// Which machine its programs are for; they are input, and say it themselves.
+    pub(crate) platform: Platform,
 }
 
 impl Op {
@@ -365,6 +367,7 @@ mod tests {
             ],
             script: None,
             proxies: Vec::new(),
+            platform: Platform::default(),
         }
     }
 

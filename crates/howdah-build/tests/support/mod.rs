@@ -147,7 +147,7 @@ impl Project {
             store,
             runtime: &self.runtime,
             runtime_directory: &self.directory.path().join("run"),
-            pull: &|name| Err(format!("`{name}` cannot be pulled in a test").into()),
+            pull: &|name, _| Err(format!("`{name}` cannot be pulled in a test").into()),
             observe,
             cancel: self.cancel.clone(),
         })

@@ -65,7 +65,7 @@ pub(super) async fn pull(
         store.settle()?;
         store.record_manifest(&image.id, &reference.with_digest(digest))?;
         if reference.digest().is_none() {
-            store.tag(&image.id, reference)?;
+            store.tag_beside(&image, reference)?;
         }
         Ok(image)
     };

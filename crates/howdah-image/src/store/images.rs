@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{Store, StoreError};
-use crate::{Image, ImageConfig, ImageId, ImageSummary, Layer, Reference, SnapshotId};
+use crate::{Image, ImageConfig, ImageId, ImageSummary, Layer, Platform, Reference, SnapshotId};
 
 pub(super) const MIGRATIONS: &[&str] = &["
     -- config: the document as received, or as we first wrote it. layers: JSON, lists of snapshot ids.
@@ -26,6 +26,12 @@ pub(super) const MIGRATIONS: &[&str] = &["
     // When an image was first made here, in seconds since 1970; NULL for those that came from elsewhere. Its configuration does
     // not say: it is the same whenever it is made.
     "ALTER TABLE images ADD COLUMN made INTEGER;",
+    // A name that stands for several platforms: all its images. `tags` has the one for this machine, else the first.
+    "CREATE TABLE tag_platforms (
+        reference TEXT NOT NULL, platform TEXT NOT NULL, image TEXT NOT NULL REFERENCES images ON DELETE CASCADE,
+        PRIMARY KEY (reference, platform)
+    ) STRICT;
+    CREATE INDEX tag_platforms_image ON tag_platforms (image);",
 ];
 
 /// Shorter prefixes of an image id are not looked up.
@@ -87,24 +93,94 @@ impl Store {
         Ok(Image { id, config, layers })
     }
 
-    /// Names an image; another image that had the name loses it.
+    /// Names an image; others that had the name lose it.
     pub fn tag(&self, id: &ImageId, reference: &Reference) -> Result<(), StoreError> {
         self.database().with(|connection| {
-            connection.execute(
-                "INSERT OR REPLACE INTO tags (reference, image) VALUES (?1, ?2)",
-                params![reference.to_string(), id.to_string()],
-            )
+            let transaction = connection.transaction()?;
+            set_tag(&transaction, id, reference)?;
+            transaction.commit()
+        })
+    }
+
+    /// Gives several images, each for another platform, one name together; others that had it lose it.
+    pub fn tag_together(&self, images: &[&Image], reference: &Reference) -> Result<(), StoreError> {
+        let host = Platform::default();
+        let is_native = |image: &&&Image| host.is_like(&Platform::of(&image.config));
+        let Some(main) = images.iter().find(is_native).or(images.first()) else {
+            return Ok(());
+        };
+        self.database().with(|connection| {
+            let transaction = connection.transaction()?;
+            set_tag(&transaction, &main.id, reference)?;
+            for image in images.iter().filter(|_| images.len() > 1) {
+                transaction.execute(
+                    "INSERT OR REPLACE INTO tag_platforms (reference, platform, image) VALUES (?1, ?2, ?3)",
+                    params![
+                        reference.to_string(),
+                        Platform::of(&image.config).to_string(),
+                        image.id.to_string()
+                    ],
+                )?;
+            }
+            transaction.commit()
+        })
+    }
+
+    /// Names an image and leaves the name to images for other platforms too.
+    pub(crate) fn tag_beside(
+        &self,
+        image: &Image,
+        reference: &Reference,
+    ) -> Result<(), StoreError> {
+        let platform = Platform::of(&image.config);
+        let mut images = self.images_of(reference)?;
+        images.retain(|other| !platform.is_like(&Platform::of(&other.config)));
+        let together: Vec<&Image> = images.iter().chain([image]).collect();
+        self.tag_together(&together, reference)
+    }
+
+    /// All images of a name, one for each platform.
+    pub fn images_of(&self, reference: &Reference) -> Result<Vec<Image>, StoreError> {
+        let several = self.database().with(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT id, config, layers FROM images JOIN tag_platforms ON image = id WHERE reference = ?1
+                 ORDER BY platform",
+            )?;
+            let rows = statement.query_map([reference.to_string()], ImageRow::read)?;
+            rows.collect::<Result<Vec<_>, _>>()
         })?;
-        Ok(())
+        if several.is_empty() {
+            return Ok(self
+                .find_image(&reference.to_string())?
+                .into_iter()
+                .collect());
+        }
+        several.into_iter().map(ImageRow::into_image).collect()
+    }
+
+    /// As [`Store::find_image`], for a platform.
+    pub fn find_image_for(
+        &self,
+        name: &str,
+        platform: &Platform,
+    ) -> Result<Option<Image>, StoreError> {
+        let images = match name.parse::<Reference>() {
+            Ok(reference) => self.images_of(&reference)?,
+            Err(_) => Vec::new(),
+        };
+        let fits = |image: &Image| platform.is_like(&Platform::of(&image.config));
+        match images.into_iter().find(fits) {
+            Some(image) => Ok(Some(image)),
+            None => Ok(self.find_image(name)?.filter(fits)),
+        }
     }
 
     /// Takes a name away. Says whether there was one.
     pub fn untag(&self, reference: &Reference) -> Result<bool, StoreError> {
         let removed = self.database().with(|connection| {
-            connection.execute(
-                "DELETE FROM tags WHERE reference = ?1",
-                [reference.to_string()],
-            )
+            let name = reference.to_string();
+            connection.execute("DELETE FROM tag_platforms WHERE reference = ?1", [&name])?;
+            connection.execute("DELETE FROM tags WHERE reference = ?1", [&name])
         })?;
         Ok(removed > 0)
     }
@@ -302,6 +378,16 @@ impl ImageRow {
             layers: serde_json::from_str(&self.layers).map_err(error)?,
         })
     }
+}
+
+fn set_tag(connection: &Connection, id: &ImageId, reference: &Reference) -> rusqlite::Result<()> {
+    let name = reference.to_string();
+    connection.execute("DELETE FROM tag_platforms WHERE reference = ?1", [&name])?;
+    connection.execute(
+        "INSERT OR REPLACE INTO tags (reference, image) VALUES (?1, ?2)",
+        params![name, id.to_string()],
+    )?;
+    Ok(())
 }
 
 fn find_by_reference(

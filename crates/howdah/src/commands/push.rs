@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use howdah_image::export::Export;
+use howdah_image::export::{Export, Variant};
 use howdah_image::{Reference, Registry, Store};
 
 use super::compression::LayerArgs;
-use super::transfer::{Progress, registry_options, with_hint};
+use super::transfer::{Progress, checked, registry_options, with_hint};
 use super::{CommandError, Context, image};
 
 /// Send an image to the registry that its name says.
@@ -23,9 +23,13 @@ pub(crate) struct Args {
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandError> {
     let store = Store::open(context.root())?;
-    let image = image::find(&store, &args.image.familiar())?;
+    let images = image::find_all(&store, &args.image.familiar())?;
+    for image in &images {
+        checked(&store, image)?;
+    }
+    let variants: Vec<Variant<'_>> = images.iter().map(Variant::from).collect();
     let export = Export {
-        variants: &[(&image).into()],
+        variants: &variants,
         names: std::slice::from_ref(&args.image),
         options: &args.layers.options()?,
     };

@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
+use howdah_build::{MachineError, check_machine};
 use howdah_image::registry::{ConfigFiles, TransportError};
-use howdah_image::{Digest, Notice, RegistryError, RegistryOptions, Transfer, TransferState};
+use howdah_image::{
+    Digest, Image, Notice, RegistryError, RegistryOptions, Store, Transfer, TransferState,
+};
 
 use super::CommandError;
 use super::display::human_size;
@@ -131,6 +134,17 @@ fn words(transfer: &Transfer) -> String {
         TransferState::Unpacking => "unpacking".to_owned(),
         TransferState::Done => "done".to_owned(),
     }
+}
+
+/// Refuses to let out an image whose programs are for another machine than it says.
+pub(super) fn checked(store: &Store, image: &Image) -> Result<(), CommandError> {
+    check_machine(store, image).map_err(|error| match error {
+        MachineError::Differs { .. } => CommandError::from(error).hint(
+            "keep --platform=$BUILDPLATFORM for stages that only make files, take it off the last FROM, and let \
+             compilers make programs for $TARGETARCH",
+        ),
+        error @ MachineError::Read { .. } => CommandError::from(error),
+    })
 }
 
 /// What to do about a registry's failure.

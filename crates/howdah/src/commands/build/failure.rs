@@ -110,6 +110,11 @@ fn step_hint(error: &StepError) -> Option<String> {
         StepError::Run(RunError::Exit { code: 137, .. }) => {
             Some("137: it was killed, often because the memory was used up".to_owned())
         }
+        StepError::Run(RunError::NoEmulator { .. }) => Some(
+            "install one, for example: apt-get install qemu-user-static binfmt-support; or do the work in a stage FROM \
+             --platform=$BUILDPLATFORM"
+                .to_owned(),
+        ),
         StepError::Copy(error) => copy_hint(error),
         StepError::Remote(error) => remote_hint(error),
         _ => None,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use howdah_build::{Network, Options, SOURCE_DATE_EPOCH, Secret, Target};
-use howdah_image::Store;
+use howdah_image::{Platform, Store};
 
 use super::Args;
 use super::contexts::{self, Place};
@@ -61,6 +61,35 @@ pub(super) fn target(
     target.stage.clone_from(&args.target);
     common(&mut target, args)?;
     Ok(target)
+}
+
+/// Each target once for each platform; the images of one target get its names together.
+pub(super) fn for_platforms(targets: Vec<Target>, platforms: &[Platform]) -> Vec<Target> {
+    if platforms.is_empty() {
+        return targets;
+    }
+    let mut all = Vec::new();
+    for target in targets {
+        for platform in platforms {
+            let mut copy = target.clone();
+            if platforms.len() > 1 {
+                let name = format!("{} {platform}", target.name);
+                name.trim().clone_into(&mut copy.name);
+            }
+            copy.platform = Some(platform.clone());
+            all.push(copy);
+        }
+    }
+    all
+}
+
+/// Whether two targets are one image for two platforms.
+pub(super) fn are_one(left: &Target, right: &Target) -> bool {
+    left.platform.is_some()
+        && left.platform != right.platform
+        && left.dockerfile == right.dockerfile
+        && left.stage == right.stage
+        && left.tags == right.tags
 }
 
 /// The options that hold for every target of the call.

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use howdah_build::{Builder, Built, CacheSource, CacheTarget, Options, Target};
-use howdah_image::{Reference, Registry, Store};
+use howdah_image::{Platform, Reference, Registry, RegistryOptions, Store};
 use howdah_runtime::Runtime;
 
 use super::cache::filter;
@@ -48,6 +48,9 @@ pub(crate) struct Args {
     /// The stage to build instead of the last one.
     #[arg(long, value_name = "STAGE")]
     target: Option<String>,
+    /// What the image is for, such as linux/arm64; several make one image of several platforms.
+    #[arg(long = "platform", value_name = "PLATFORM", value_delimiter = ',')]
+    platforms: Vec<Platform>,
     /// A value for ARG; without one it is taken from the environment.
     #[arg(long = "build-arg", value_name = "NAME[=VALUE]")]
     arguments: Vec<String>,
@@ -125,6 +128,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
         }
         Subject::Context(operand) => vec![inputs::target(&store, &options, &operand, args)?],
     };
+    let targets = inputs::for_platforms(targets, &args.platforms);
     args.outputs.check(&targets)?;
     if args.insight.dry_run {
         let quiet = Progress::start(Mode::Quiet);
@@ -142,7 +146,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
         rootless::tell(ids);
     }
     check::before_build(&store, &targets, &|name| {
-        pull(&store, &context.executable().ok()?, name, mode).ok()
+        let platform = Platform::default();
+        pull(&store, &context.executable().ok()?, (name, &platform), mode).ok()
     })?;
     let before = began.elapsed();
     let built = build_targets(context, &store, &targets, &options, mode)?;
@@ -195,7 +200,9 @@ fn with_builder<T>(
     let (cancel, _watch) = interrupt::cancel_on_signal()?;
     let executable = context.executable()?;
     let runtime = Runtime::new(context.runtime_directory(), &executable)?;
-    let pull = |name: &str| pull(store, &executable, name, progress.mode());
+    let pull = |name: &str, platform: &Platform| {
+        pull(store, &executable, (name, platform), progress.mode())
+    };
     Ok(work(&Builder {
         store,
         runtime: &runtime,
@@ -210,7 +217,7 @@ fn with_builder<T>(
 fn pull(
     store: &Store,
     executable: &Path,
-    name: &str,
+    (name, platform): (&str, &Platform),
     mode: Mode,
 ) -> Result<howdah_image::Image, Box<dyn std::error::Error + Send + Sync>> {
     let reference: Reference = name.parse()?;
@@ -222,7 +229,10 @@ fn pull(
     // Bases are fetched before the steps are known, so no display of them is on the screen yet.
     let what = format!("pulling {}", reference.familiar());
     let progress = transfer::Progress::new(what, mode == Mode::Quiet);
-    let registry = Registry::new(registry_options())?;
+    let registry = Registry::new(RegistryOptions {
+        platform: Some(platform.clone()),
+        ..registry_options()
+    })?;
     let pulled = registry.pull(store, &reference, &|notice| progress.tell(notice));
     progress.finish();
     Ok(pulled?)

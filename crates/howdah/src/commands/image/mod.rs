@@ -12,7 +12,7 @@ mod tag;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use howdah_image::{Image, Store};
+use howdah_image::{Image, Reference, Store};
 
 use super::{CommandError, Context};
 
@@ -54,6 +54,18 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandErro
         Command::Save(args) => save::run(context, &args),
         Command::Tag(args) => tag::run(context, &args),
     }
+}
+
+/// The images of a name, one for each platform, or the one of an id.
+pub(super) fn find_all(store: &Store, name: &str) -> Result<Vec<Image>, CommandError> {
+    let images = match name.parse::<Reference>() {
+        Ok(reference) => store.images_of(&reference)?,
+        Err(_) => Vec::new(),
+    };
+    if images.is_empty() {
+        return find(store, name).map(|image| vec![image]);
+    }
+    Ok(images)
 }
 
 /// The image that a person names, or an error that says what there is to do.

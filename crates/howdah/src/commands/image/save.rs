@@ -1,15 +1,16 @@
 //! `howdah image save`.
 
-use std::io::{self, BufWriter, IsTerminal as _, Write as _};
+use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use howdah_image::archive::{self, NamedImage};
-use howdah_image::export::ExportOptions;
-use howdah_image::{Reference, Store};
+use howdah_image::export::{Export, Variant};
+use howdah_image::{Image, Reference, Store};
 
-use super::find;
+use super::{find, find_all};
 use crate::commands::compression::LayerArgs;
+use crate::commands::transfer::checked;
 use crate::commands::{CommandError, Context};
 
 /// Write images to an archive that Docker, Podman and skopeo read.
@@ -27,21 +28,58 @@ pub(super) struct Args {
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandError> {
     let store = Store::open(context.root())?;
-    let images = named(&store, &args.images)?;
     let options = args.layers.options()?;
+    if let [name] = args.images.as_slice() {
+        let images = find_all(&store, name)?;
+        if images.len() > 1 {
+            return save_together(&store, name, &images, args);
+        }
+    }
+    let images = named(&store, &args.images)?;
+    for named in &images {
+        checked(&store, &named.image)?;
+    }
+    write(args, |writer| {
+        Ok(archive::save(&store, &images, writer, &options)?)
+    })
+}
+
+/// One name with its images for several platforms, as an OCI layout with an index.
+fn save_together(
+    store: &Store,
+    name: &str,
+    images: &[Image],
+    args: &Args,
+) -> Result<ExitCode, CommandError> {
+    for image in images {
+        checked(store, image)?;
+    }
+    let variants: Vec<Variant<'_>> = images.iter().map(Variant::from).collect();
+    let names = [name.parse::<Reference>()?];
+    let export = Export {
+        variants: &variants,
+        names: &names,
+        options: &args.layers.options()?,
+    };
+    let bundle = export.bundle(store)?;
+    write(args, |writer| {
+        Ok(archive::save_bundle(store, &bundle, &names, writer, false)?)
+    })
+}
+
+/// To the file that was named, else to the standard output.
+fn write(
+    args: &Args,
+    save: impl FnOnce(&mut dyn Write) -> Result<(), CommandError>,
+) -> Result<ExitCode, CommandError> {
     match &args.output {
-        Some(path) => save_to(&store, &images, path, &options)?,
+        Some(path) => save_to(path, save)?,
         None if io::stdout().is_terminal() => {
             return Err(CommandError::new("an archive is not written to a terminal")
                 .hint("name a file with -o, or redirect the output")
                 .code(2));
         }
-        None => archive::save(
-            &store,
-            &images,
-            BufWriter::new(io::stdout().lock()),
-            &options,
-        )?,
+        None => save(&mut BufWriter::new(io::stdout().lock()))?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -70,10 +108,8 @@ fn named(store: &Store, names: &[String]) -> Result<Vec<NamedImage>, CommandErro
 
 /// The file appears when it is complete.
 fn save_to(
-    store: &Store,
-    images: &[NamedImage],
     path: &Path,
-    options: &ExportOptions,
+    save: impl FnOnce(&mut dyn Write) -> Result<(), CommandError>,
 ) -> Result<(), CommandError> {
     let mut name = path
         .file_name()
@@ -81,12 +117,12 @@ fn save_to(
         .to_owned();
     name.push(format!(".part{}", std::process::id()));
     let part = path.with_file_name(name);
-    let write = || -> Result<(), CommandError> {
+    let written = || -> Result<(), CommandError> {
         let mut file = BufWriter::with_capacity(256 * 1024, fs_err::File::create(&part)?);
-        archive::save(store, images, &mut file, options)?;
+        save(&mut file)?;
         file.flush()?;
         file.get_ref().sync_all()?;
         Ok(fs_err::rename(&part, path)?)
     };
-    write().inspect_err(|_| drop(fs_err::remove_file(&part)))
+    written().inspect_err(|_| drop(fs_err::remove_file(&part)))
 }

@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use howdah_image::{Reference, Store};
+use howdah_image::{Image, Reference, Store};
 
-use super::find;
+use super::find_all;
 use crate::commands::{CommandError, Context};
 
 /// Give an image another name.
@@ -25,7 +25,8 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
         .code(2));
     }
     let store = Store::open(context.root())?;
-    let image = find(&store, &args.source)?;
-    store.tag(&image.id, &args.target)?;
+    let images = find_all(&store, &args.source)?;
+    let together: Vec<&Image> = images.iter().collect();
+    store.tag_together(&together, &args.target)?;
     Ok(ExitCode::SUCCESS)
 }

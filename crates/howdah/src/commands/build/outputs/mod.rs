@@ -11,7 +11,9 @@ use howdah_build::{Built, Options, Target};
 use howdah_image::export::{Annotations, Attestation, Export, Variant};
 use howdah_image::{Image, Reference, Store};
 
+use super::inputs::are_one;
 use crate::commands::CommandError;
+use crate::commands::transfer::checked;
 use attest::AttestArgs;
 use spec::Output;
 
@@ -45,6 +47,8 @@ pub(super) struct OutputArgs {
 struct Delivery<'a> {
     store: &'a Store,
     image: &'a Image,
+    /// The same for other platforms.
+    others: &'a [(&'a Image, Vec<Attestation>)],
     attestations: &'a [Attestation],
     /// Its names from `--tag` or the compose.yaml.
     tags: &'a [Reference],
@@ -62,7 +66,7 @@ impl OutputArgs {
         self.attest.wanted()?;
         let outputs = self.outputs()?;
         let has_place = outputs.iter().any(|output| output.destination.is_some());
-        if targets.len() > 1 && (has_place || self.iidfile.is_some()) {
+        if targets.chunk_by(are_one).count() > 1 && (has_place || self.iidfile.is_some()) {
             let message =
                 "--output and --iidfile take one image, and the compose.yaml names several";
             return Err(CommandError::new(message).hint("name one with -f").code(2));
@@ -90,16 +94,29 @@ impl OutputArgs {
         let outputs = self.outputs()?;
         let wanted = self.attest.wanted()?;
         let mut told = Vec::new();
-        for (target, image) in targets.iter().zip(&built.images) {
-            let attestations = if outputs.iter().any(Output::is_image) {
-                wanted.make(store, (target, image), built, options)?
-            } else {
-                Vec::new()
+        let is_image = outputs.iter().any(Output::is_image);
+        let mut rest = built.images.as_slice();
+        for same in targets.chunk_by(are_one) {
+            let (these, others) = rest.split_at(same.len().min(rest.len()));
+            rest = others;
+            let made = same.iter().zip(these).map(|(target, image)| {
+                let attestations = if is_image {
+                    wanted.make(store, (target, image), built, options)?
+                } else {
+                    Vec::new()
+                };
+                Ok((image, attestations))
+            });
+            let made = made.collect::<Result<Vec<_>, CommandError>>()?;
+            let ([target, ..], [(image, attestations), others @ ..]) = (same, made.as_slice())
+            else {
+                break;
             };
             let delivery = Delivery {
                 store,
                 image,
-                attestations: &attestations,
+                others,
+                attestations,
                 tags: &target.tags,
                 quiet,
             };
@@ -153,15 +170,21 @@ impl Delivery<'_> {
         output: &Output,
         work: impl FnOnce(&Export<'_>) -> Result<T, CommandError>,
     ) -> Result<T, CommandError> {
-        let attestations = match output.kind {
-            // A Docker archive has no index for them.
-            spec::Kind::Docker => &[],
-            _ => self.attestations,
-        };
-        let variants = [Variant {
-            image: self.image,
-            attestations,
-        }];
+        // A Docker archive has no index for them.
+        let has_attestations = output.kind != spec::Kind::Docker;
+        let all = std::iter::once((self.image, self.attestations)).chain(
+            self.others
+                .iter()
+                .map(|(image, made)| (*image, made.as_slice())),
+        );
+        let variants = all.map(|(image, attestations)| Variant {
+            image,
+            attestations: if has_attestations { attestations } else { &[] },
+        });
+        let variants: Vec<Variant<'_>> = variants.collect();
+        for variant in &variants {
+            checked(self.store, variant.image)?;
+        }
         work(&Export {
             variants: &variants,
             names,

@@ -7,7 +7,7 @@ use howdah_build::export_tree;
 use howdah_image::archive::{save_bundle, save_directory};
 use howdah_image::export::Bundle;
 use howdah_image::layer::pack_merged;
-use howdah_image::{Reference, Registry};
+use howdah_image::{Image, Reference, Registry};
 
 use super::Delivery;
 use super::spec::{Kind, Output};
@@ -18,6 +18,10 @@ impl Delivery<'_> {
     /// Writes the image to where the output says.
     pub(super) fn write(&self, output: &Output) -> Result<(), CommandError> {
         let names = self.names(output);
+        if matches!(output.kind, Kind::Local | Kind::Tar) && !self.others.is_empty() {
+            let error = CommandError::new("one directory or archive cannot hold several platforms");
+            return Err(error.hint("give one --platform, or type=oci").code(2));
+        }
         match (output.kind, output.destination.as_deref()) {
             (Kind::Image, _) => self.image(output),
             (Kind::Local, Some(directory)) => {
@@ -43,8 +47,11 @@ impl Delivery<'_> {
 
     /// Names the image, and sends it if the output says so.
     fn image(&self, output: &Output) -> Result<(), CommandError> {
+        let together: Vec<&Image> = std::iter::once(self.image)
+            .chain(self.others.iter().map(|(image, _)| *image))
+            .collect();
         for name in &output.names {
-            self.store.tag(&self.image.id, name)?;
+            self.store.tag_together(&together, name)?;
         }
         let names = self.names(output);
         if !output.push {
