@@ -151,7 +151,6 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
     })?;
     let before = began.elapsed();
     let built = build_targets(context, &store, &targets, &options, mode)?;
-    quota::keep(&store, &built, args.cache_quota);
     if args.insight.timing {
         anstream::eprint!("{}", insight::timing(before, &built.phases, &built.ran));
     }
@@ -167,6 +166,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
     }
     // Last: the result is usable already.
     cache::export(&store, &built, args.quiet)?;
+    // What leaves may need stages that no image keeps, so room is made only now.
+    quota::keep(&store, &built, args.cache_quota);
     Ok(ExitCode::SUCCESS)
 }
 
