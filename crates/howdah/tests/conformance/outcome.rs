@@ -63,6 +63,12 @@ impl Difference {
 }
 
 impl Outcome {
+    /// Whether a device node came of it.
+    pub(crate) fn has_devices(&self) -> bool {
+        let is_device = |line: &String| line.contains(" char ") || line.contains(" block ");
+        self.tree.iter().any(is_device)
+    }
+
     pub(crate) fn failed(message: &str) -> Outcome {
         Outcome {
             failure: Some(message.trim().to_owned()),
