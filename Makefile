@@ -16,7 +16,7 @@ PACKAGES := build-essential pkg-config libseccomp-dev ca-certificates nftables m
 # What only the tests drive: a small root filesystem, a registry, an independent reader of images, Docker, HTTP clients.
 TEST_PACKAGES := busybox-static docker-registry skopeo docker.io curl jq uidmap slirp4netns
 
-.PHONY: help deps deps-test build install up down test check buildkit conformance-record bench clean
+.PHONY: help deps deps-test build install up down test check buildkit conformance-record fuzz bench clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -58,6 +58,11 @@ buildkit: ## Build the pinned BuildKit into target/buildkit (needs Go)
 conformance-record: deps-test buildkit ## Ask BuildKit for the outcomes of the conformance cases; CASES=group::name for some
 	@.ci/packages runc
 	$(SUDO) cargo test --locked -p howdah --test conformance -- record $(CURDIR)/target/buildkit $(CASES)
+
+FUZZ_SECONDS ?= 600
+
+fuzz: deps ## Feed every parser with mutated inputs, each for FUZZ_SECONDS
+	HOWDAH_FUZZ_SECONDS=$(FUZZ_SECONDS) cargo test --locked -p howdah-dockerfile -p howdah-image -p howdah-compose --test fuzz -- --nocapture
 
 bench: deps-test buildkit ## Time builds beside BuildKit and buildah, in one run
 	@.ci/packages runc buildah time
