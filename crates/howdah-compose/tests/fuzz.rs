@@ -1,7 +1,6 @@
 //! Mutated Compose files: none may panic or hang, and every project that loads can be written out.
 #![expect(
     clippy::tests_outside_test_module,
-    clippy::unwrap_used,
     reason = "the whole program is a test"
 )]
 

@@ -1,7 +1,6 @@
 //! Mutated Dockerfiles and ignore files: none may panic or hang, and every fault must render.
 #![expect(
     clippy::tests_outside_test_module,
-    clippy::unwrap_used,
     reason = "the whole program is a test"
 )]
 

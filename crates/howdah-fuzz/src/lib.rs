@@ -56,7 +56,7 @@ impl Budget {
                 time: Duration::from_secs(seconds),
                 seed: SystemTime::now()
                     .duration_since(SystemTime::UNIX_EPOCH)
-                    .map_or(1, |now| now.as_nanos() as u64),
+                    .map_or(1, |now| now.as_secs() ^ u64::from(now.subsec_nanos())),
             },
             None => Budget {
                 inputs: INPUTS,

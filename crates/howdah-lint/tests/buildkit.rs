@@ -131,7 +131,7 @@ impl Daemon {
             buildctl: programs.join("buildctl"),
             address,
         };
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while !daemon
             .command()
             .args(["debug", "workers"])

@@ -183,7 +183,7 @@ fn start_scripts_and_supervisors() {
 fn hiding_mounts() {
     let dockerfile = (
         "Dockerfile",
-        "FROM php AS c\nFROM php\nWORKDIR /app\nCOPY --from=c /app/vendor ./vendor\nUSER app\n",
+        "FROM php AS c\nFROM php\nENV HOME_OF=/app\nWORKDIR ${HOME_OF}\nCOPY --from=c /app/vendor ./vendor\nUSER app\n",
     );
     let mounts = |volumes: &str| {
         let text = format!("services:\n  a:\n    build: .\n    volumes:\n{volumes}");

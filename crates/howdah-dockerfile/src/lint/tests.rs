@@ -331,11 +331,18 @@ fn what_cannot_be_built_is_told_beside_the_findings() {
 
 #[test]
 fn final_stage_and_build_arguments() {
-    check_cases(&[(
-        "FROM --platform=$BUILDPLATFORM a AS b\nFROM b",
-        "FinalStageOnBuildPlatform:1",
-        "FROM --platform=$BUILDPLATFORM a AS b\nFROM a\nCOPY --from=b / /",
-    )]);
+    check_cases(&[
+        (
+            "FROM --platform=$BUILDPLATFORM a AS b\nFROM b",
+            "FinalStageOnBuildPlatform:1",
+            "FROM --platform=$BUILDPLATFORM a AS b\nFROM a\nCOPY --from=b / /",
+        ),
+        (
+            "FROM a AS b\nFROM --platform=$BUILDPLATFORM b AS app\nCMD [\"x\"]\nFROM a",
+            "FinalStageOnBuildPlatform:2",
+            "FROM a AS b\nFROM --platform=$BUILDPLATFORM b AS lint\nRUN x\nFROM a",
+        ),
+    ]);
     let text = "ARG A\nFROM a\nARG B";
     let given = [
         ("A", "1"),
@@ -384,8 +391,8 @@ fn layers() {
             "FROM a\nWORKDIR /app\nCOPY --chown=www-data . .\nRUN mkdir /data && chown -R www-data /data",
         ),
         (
-            "FROM a\nCOPY x /app/x\nRUN [\"chmod\", \"-R\", \"755\", \"/app\"]",
-            "CopiedFilesChangedInLaterLayer:3",
+            "FROM a\nENV D=/app\nCOPY x /app/x\nRUN [\"chmod\", \"-R\", \"755\", \"$D\"]",
+            "CopiedFilesChangedInLaterLayer:4",
             "FROM a\nCOPY x /app/x\nRUN chmod 755 /app/x && chown -R a /apple",
         ),
         (

@@ -1,5 +1,6 @@
 //! compose.yaml, read without its variables: a check must not need the `.env` of a machine.
 
+use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use howdah_compose::tree::{Node, Value};
@@ -7,7 +8,7 @@ use howdah_dockerfile::lint::commands::{
     Call, artisan, calls, calls_of_words, migrates, side_effect,
 };
 use howdah_dockerfile::lint::rule::{HEALTHCHECK_SIDE_EFFECTS, MIGRATIONS_AT_START};
-use howdah_dockerfile::{Command, Stage};
+use howdah_dockerfile::{Command, Lexer, Stage};
 
 use super::artisan::Commands;
 use super::files::{ProjectFile, read};
@@ -283,25 +284,37 @@ fn installed(recipe: &Recipe, target: Option<&str>) -> Vec<String> {
         next = named(&stages[index].base.text).filter(|base| *base < index);
     }
     let mut workdir = String::new();
+    let mut values = BTreeMap::new();
     let mut found = Vec::new();
     for instruction in lineage.iter().rev().flat_map(|stage| &stage.instructions) {
-        match &instruction.command {
+        // What cannot be expanded is told by the checks of the Dockerfile.
+        let lexer = Lexer::new(recipe.file.directives.escape);
+        let Ok((command, _)) = instruction.command.expand(&lexer, &values) else {
+            continue;
+        };
+        match command {
+            Command::Env(pairs) => {
+                values.extend(
+                    pairs
+                        .into_iter()
+                        .map(|pair| (pair.name.text, pair.value.text)),
+                );
+            }
+            Command::Arg(arg) => values.extend(
+                arg.values
+                    .into_iter()
+                    .filter_map(|value| Some((value.name.text, value.default?.text))),
+            ),
             Command::Workdir(path) => workdir = join(&workdir, &path.text),
             Command::Copy(copy) if copy.from.is_some() => {
                 let into = join(&workdir, &copy.files.destination.text);
-                found.extend(
-                    Some(into).filter(|into| {
-                        into.ends_with("/vendor") || into.ends_with("/node_modules")
-                    }),
-                );
+                let installed = into.ends_with("/vendor") || into.ends_with("/node_modules");
+                found.extend(Some(into).filter(|_| installed));
             }
             Command::Run(run) => {
-                found.extend(
-                    run.calls()
-                        .iter()
-                        .filter_map(|call| installs(call))
-                        .map(|into| join(&workdir, into)),
-                );
+                let calls = run.calls();
+                let directories = calls.iter().filter_map(installs);
+                found.extend(directories.map(|into| join(&workdir, into)));
             }
             _ => {}
         }

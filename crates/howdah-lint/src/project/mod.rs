@@ -30,7 +30,6 @@ pub(crate) struct Recipe {
     place: Place,
     file: Dockerfile,
     context: PathBuf,
-    stage: Option<String>,
 }
 
 /// A text, and where in which file it begins: texts may stand in others.
@@ -116,7 +115,7 @@ pub(crate) fn check(
     ci::check(directory, &recipes, &mut saying);
 }
 
-/// The targets of a Compose file, one for each way an image is built.
+/// The targets of a Compose file, one for each way an image is built. All stages are looked at, whichever a service takes.
 pub(crate) fn targets(
     directory: &Path,
     services: &[String],
@@ -128,20 +127,17 @@ pub(crate) fn targets(
     builds.retain(|build| services.is_empty() || services.contains(&build.service));
     let targets = builds.into_iter().map(|build| {
         let mut target = Target::load(&build.dockerfile, &build.context)?;
-        target.stage = build.stage;
         target.build_args = build.args.into_iter().collect();
         Ok(target)
     });
     targets.collect::<Result<_, _>>().map(Some)
 }
 
-/// One for each Dockerfile and stage that is built.
+/// One for each Dockerfile that is built.
 fn recipes_of(targets: &[Target]) -> Vec<Recipe> {
     let mut recipes: Vec<Recipe> = Vec::new();
     for target in targets {
-        let same = |known: &Recipe| {
-            known.place.name == target.dockerfile.name && known.stage == target.stage
-        };
+        let same = |known: &Recipe| known.place.name == target.dockerfile.name;
         let Ok(file) = parse(&target.dockerfile.text) else {
             continue;
         };
@@ -158,7 +154,6 @@ fn recipes_of(targets: &[Target]) -> Vec<Recipe> {
                 },
                 file,
                 context: context.clone(),
-                stage: target.stage.clone(),
             });
         }
     }
@@ -188,7 +183,6 @@ fn other_recipes(paths: &[PathBuf], recipes: &[Recipe]) -> Vec<Recipe> {
                 place: Place::of_file(&file),
                 file: parse(&file.text).ok()?,
                 context: path.parent()?.to_owned(),
-                stage: None,
             })
         })
         .collect()

@@ -65,15 +65,20 @@ fn target_platform<'a>(subject: &Subject<'a>) -> &'a str {
     given.map_or(subject.platform, String::as_str)
 }
 
-/// The stage that becomes the image must be for the target platform. Only the `--platform` of the stage that begins with
-/// an image counts; those on top of it inherit.
+/// A stage that becomes an image must be for the target platform, and so must all that it is based on.
 pub(super) fn final_stage(lineage: &Lineage, sink: &mut Sink) {
-    let Some(first) = lineage.stages.first().filter(|_| lineage.is_target) else {
+    if !lineage.is_image() {
         return;
-    };
-    let platform = first.stage.platform.as_ref();
-    if platform.is_some_and(|platform| platform.text.contains("BUILD")) {
-        let message = "the image is made of a stage on `$BUILDPLATFORM`";
-        sink.report(&first.stage.into(), &FINAL_STAGE_ON_BUILD_PLATFORM, message);
+    }
+    for walked in &lineage.stages {
+        let platform = walked.stage.platform.as_ref();
+        if platform.is_some_and(|platform| platform.text.contains("BUILD")) {
+            let message = "the image is made of a stage on `$BUILDPLATFORM`";
+            sink.report(
+                &walked.stage.into(),
+                &FINAL_STAGE_ON_BUILD_PLATFORM,
+                message,
+            );
+        }
     }
 }

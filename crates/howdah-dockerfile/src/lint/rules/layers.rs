@@ -15,30 +15,38 @@ pub(super) fn changed_copies(lineage: &Lineage, sink: &mut Sink) {
         match &step.command {
             Command::Copy(copy) => copied.push(destination(step, &copy.files)),
             Command::Add(add) => copied.push(destination(step, &add.files)),
-            Command::Run(run) => {
-                let calls = run.calls();
-                let new = made_here(step, &calls);
-                for call in &calls {
-                    for path in recursive_change(call) {
-                        let path = join(&step.workdir, path);
-                        let overlaps =
-                            |known: &&String| is_below(known, &path) || is_below(&path, known);
-                        let Some(known) = copied
-                            .iter()
-                            .find(overlaps)
-                            .filter(|_| !new.contains(&path))
-                        else {
-                            continue;
-                        };
-                        let name = program(call);
-                        let message = format!(
-                            "`{name}` of `{path}` stores again what was copied to `{known}`"
-                        );
-                        sink.report(&step.site, &COPIED_FILES_CHANGED_IN_LATER_LAYER, message);
-                    }
-                }
-            }
+            Command::Run(run) => changed_by(&run.calls(), step, (lineage, &copied), sink),
             _ => {}
+        }
+    }
+}
+
+fn changed_by(
+    calls: &[Call],
+    step: &Step,
+    (lineage, copied): (&Lineage, &[String]),
+    sink: &mut Sink,
+) {
+    let new = made_here(step, calls);
+    for call in calls {
+        for path in recursive_change(call) {
+            let path = lineage.path(path);
+            let path = literal_part(&path);
+            if path.is_empty() {
+                continue;
+            }
+            let path = join(&step.workdir, path);
+            let overlaps = |known: &&String| is_below(known, &path) || is_below(&path, known);
+            if let Some(known) = copied
+                .iter()
+                .find(overlaps)
+                .filter(|_| !new.contains(&path))
+            {
+                let name = program(call);
+                let message =
+                    format!("`{name}` of `{path}` stores again what was copied to `{known}`");
+                sink.report(&step.site, &COPIED_FILES_CHANGED_IN_LATER_LAYER, message);
+            }
         }
     }
 }
@@ -55,34 +63,28 @@ fn made_here(step: &Step, calls: &[Call]) -> Vec<String> {
         .collect()
 }
 
-/// The paths that a call changes with all that is in them. Where a variable or a wildcard begins, nothing is known.
+/// The paths that a call changes with all that is in them.
 fn recursive_change(call: &Call) -> Vec<&str> {
-    let known = |path: &&str| !path.starts_with(['$', '*']);
     let recursive = |word: &String| {
         word == "--recursive"
             || (word.starts_with('-') && !word.starts_with("--") && word.contains('R'))
     };
     match program(call) {
-        "chown" | "chmod" | "chgrp" if call.iter().any(recursive) => operands(call)
-            .skip(1)
-            .filter(known)
-            .map(literal_part)
-            .collect(),
+        "chown" | "chmod" | "chgrp" if call.iter().any(recursive) => {
+            operands(call).skip(1).collect()
+        }
         "find"
             if call
                 .iter()
                 .any(|word| matches!(word.as_str(), "chown" | "chmod")) =>
         {
-            operands(call)
-                .take(1)
-                .filter(known)
-                .map(literal_part)
-                .collect()
+            operands(call).take(1).collect()
         }
         _ => Vec::new(),
     }
 }
 
+/// Where a variable or a wildcard begins, nothing is known.
 fn literal_part(path: &str) -> &str {
     let end = path.find(['$', '*', '?', '[']).unwrap_or(path.len());
     &path[..end]
@@ -110,11 +112,11 @@ pub(super) fn overwritten(subject: &Subject, lineage: &Lineage, sink: &mut Sink)
         let into = destination(step, files);
         for source in &files.sources {
             let source = join("", &source.text);
-            let hit = built.iter().find(|(built, _)| {
+            let hits = built.iter().filter(|(built, _)| {
                 let inside = is_below(built, &into) && (source == "/" || *built != into);
                 inside && !ignored(subject, &format!("{source}/{}", &built[into.len()..]))
             });
-            if let Some((built, from)) = hit {
+            for (built, from) in hits {
                 let message =
                     format!("the context may overwrite `{built}`, which came from `{from}`");
                 sink.report(&step.site, &LATE_COPY_OVERWRITES_BUILT_FILES, message);

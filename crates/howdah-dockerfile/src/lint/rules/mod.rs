@@ -16,7 +16,7 @@ pub use arguments::undeclared_arguments;
 use super::Subject;
 use super::sink::Sink;
 use super::walk::{Step, WalkedStage};
-use crate::Command;
+use crate::{Command, Lexer, Names};
 
 /// The stages and images that an instruction takes files from.
 pub(super) fn sources(command: &Command) -> Vec<&str> {
@@ -43,6 +43,27 @@ struct Lineage<'w> {
 }
 
 impl<'w> Lineage<'w> {
+    /// Whether it is meant to run: the target, or a leaf that says what it starts.
+    fn is_image(&self) -> bool {
+        let starts = |step: &Step| {
+            matches!(
+                step.command,
+                Command::Cmd(_) | Command::Entrypoint(_) | Command::Healthcheck(_)
+            )
+        };
+        self.is_target || (self.is_leaf && self.steps().any(starts))
+    }
+
+    /// A path as the shell of a `RUN` sees it, with the variables of the stage; what has other variables stays as it is.
+    fn path(&self, text: &str) -> String {
+        let scope = self.stages.last().map(|stage| &stage.end);
+        let mut names = Names::default();
+        let expanded = scope.and_then(|scope| Lexer::new('\\').word(text, scope, &mut names).ok());
+        expanded
+            .filter(|_| names.unmatched.is_empty())
+            .unwrap_or_else(|| text.to_owned())
+    }
+
     fn steps(&self) -> impl DoubleEndedIterator<Item = &'w Step> {
         self.stages.iter().flat_map(|stage| &stage.steps)
     }
