@@ -47,6 +47,10 @@ fn the_example_has_the_same_digests_everywhere() {
         "e2e-digests-elsewhere",
         Some("2019-03-04 05:06:07"),
     );
-    assert_eq!(here.len(), 5, "{here:?}");
+    assert_eq!(here.len(), 6, "{here:?}");
+    assert_eq!(
+        here["web"], here["migrate"],
+        "the same image under two names"
+    );
     assert_eq!(here, there);
 }
