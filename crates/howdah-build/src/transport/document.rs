@@ -246,6 +246,44 @@ fn read_record(record: RecordEntry, layers: &[Arc<CachedLayer>]) -> Result<Recor
 mod tests {
     use super::*;
 
+    /// Mutated documents are read or refused; what is read can be written, and is read the same again.
+    #[test]
+    fn fuzz_documents() {
+        let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/cache");
+        let real = fs_err::read(corpus.join("document")).unwrap();
+        assert_eq!(read(&real).unwrap().records.len(), 2);
+        let words = [
+            "{",
+            "}",
+            "[",
+            "]",
+            "\"",
+            ",",
+            ":",
+            "null",
+            "-1",
+            "1e999",
+            "NaN",
+            "keys",
+            "layers",
+            "\"base\"",
+            "sha256:",
+            "{\"version\":1,",
+            "\"records\":[",
+            "4294967296",
+        ];
+        let campaign = howdah_fuzz::Campaign {
+            corpus: &corpus,
+            words: &words,
+        };
+        howdah_fuzz::run(&campaign, |input| {
+            if let Ok(contents) = read(input) {
+                let written = write(&contents).unwrap();
+                assert_eq!(write(&read(&written).unwrap()).unwrap(), written);
+            }
+        });
+    }
+
     fn contents() -> Contents {
         let layer = |name: &str, files| {
             Arc::new(CachedLayer {
