@@ -12,6 +12,7 @@ use howdah_image::{ParsePlatformError, Platform, StoreError};
 use crate::copy::CopyError;
 use crate::exec::RunError;
 use crate::remote::RemoteError;
+use crate::request::Entitlement;
 
 /// Why one step failed.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +85,21 @@ pub enum LowerError {
     /// A platform cannot be read.
     #[error(transparent)]
     BadPlatform(#[from] ParsePlatformError),
+    /// Files of a stage that comes later.
+    #[error("the stage `{stage}` comes after the one that takes files from it")]
+    LaterStage {
+        /// As written.
+        stage: String,
+    },
+    /// A mount takes a stage by its name only.
+    #[error("`from={number}` of a mount is no stage's name")]
+    MountNumber {
+        /// As written.
+        number: String,
+    },
+    /// A step asks for what the caller does not allow.
+    #[error("`{}` is not allowed in this build", .0.name())]
+    NotAllowed(Entitlement),
     /// A base name is empty after expansion.
     #[error("`{text}` names no image: a variable in it is empty")]
     EmptyBase {

@@ -51,7 +51,9 @@ pub use machine::{MachineError, check_machine};
 pub use remote::{
     Fetched, GitReference, ParseGitReferenceError, Remote, RemoteContext, RemoteError,
 };
-pub use request::{ContextSource, NamedContext, Options, SOURCE_DATE_EPOCH, Secret, Target, Text};
+pub use request::{
+    ContextSource, Entitlement, NamedContext, Options, SOURCE_DATE_EPOCH, Secret, Target, Text,
+};
 pub use timing::Phase;
 pub use transport::{
     CacheError, CacheExport, CacheMode, CachePlace, CacheSource, CacheTarget, DocumentError,

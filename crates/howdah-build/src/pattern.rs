@@ -10,6 +10,12 @@ pub(crate) fn has_wildcard(text: &str) -> bool {
     Glob::has_wildcards(text)
 }
 
+/// Refuses a malformed pattern.
+pub(crate) fn check(pattern: &str) -> std::io::Result<()> {
+    let malformed = |error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error);
+    Glob::new(pattern).map(drop).map_err(malformed)
+}
+
 /// Whether one component of a pattern matches a file name. A malformed one matches nothing.
 pub(crate) fn matches_name(pattern: &str, name: &[u8]) -> bool {
     Glob::new(pattern).is_ok_and(|glob| glob.matches(&String::from_utf8_lossy(name)))

@@ -1,6 +1,6 @@
 //! What to build.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -199,6 +199,25 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+/// What a step can only have when the caller allows it (`--allow`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Entitlement {
+    /// `RUN --network=host`
+    HostNetwork,
+    /// `RUN --security=insecure`
+    Insecure,
+}
+
+impl Entitlement {
+    /// BuildKit's name of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Entitlement::HostNetwork => "network.host",
+            Entitlement::Insecure => "security.insecure",
+        }
+    }
+}
+
 /// What a whole build is given besides its targets.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -210,4 +229,6 @@ pub struct Options {
     pub pull: bool,
     /// How caches in registries are reached.
     pub registry: RegistryOptions,
+    /// What steps may have that is dangerous (`--allow`).
+    pub allowed: BTreeSet<Entitlement>,
 }

@@ -300,7 +300,11 @@ fn faults_say_what_and_where() {
         told(
             "FROM busybox:test AS a\nCOPY --from=b /x /x\nFROM busybox:test AS b\nCOPY --from=a /x /x\n"
         ),
-        "Dockerfile:3 cannot be built: stage `b` needs itself: b -> a -> b"
+        "Dockerfile:2 cannot be built: the stage `b` comes after the one that takes files from it"
+    );
+    assert_eq!(
+        told("FROM busybox:test AS a\nCOPY --from=a /x /x\n"),
+        "Dockerfile:1 cannot be built: stage `a` needs itself: a -> a"
     );
     assert!(
         matches!(project.build("FROM busybox:test\nCOPPY a b\n").error(), BuildError::Faults { faults, .. } if faults.len() == 1)

@@ -19,6 +19,7 @@ pub mod lint;
 mod mount;
 mod parse;
 mod ports;
+mod signals;
 mod span;
 mod suggest;
 mod tree;
@@ -27,6 +28,7 @@ mod units;
 pub use expand::{ExpandError, Lexer, Names, Variables};
 pub use fault::{Fault, Severity};
 pub use parse::{parse, parse_trigger};
+pub use signals::is_signal;
 pub use span::{Lines, Span};
 pub use tree::{
     Add, Arg, ArgValue, Bind, Cache, Command, CommandLine, Copy, Directives, Dockerfile, Expose,

@@ -42,6 +42,14 @@ impl Chmod {
             .map(|clauses| Chmod::Symbolic(clauses.concat()))
     }
 
+    /// The mode of a directory that is made because something goes below it. Changes have nothing to change there.
+    pub(crate) fn of_new_directory(&self) -> Option<u32> {
+        match self {
+            Chmod::Octal(mode) => Some(mode & 0o777),
+            Chmod::Symbolic(_) => None,
+        }
+    }
+
     /// The mode of a file that has `mode` at its source.
     pub(crate) fn apply(&self, mode: u32, is_directory: bool) -> u32 {
         match self {
@@ -61,7 +69,7 @@ fn parse_clause(clause: &str) -> Option<Vec<Change>> {
             who | match class {
                 'u' => 0o4700,
                 'g' => 0o2070,
-                'o' => 0o1007,
+                'o' => 0o0007,
                 'a' => 0o7777,
                 _ => return None,
             },
@@ -76,7 +84,7 @@ fn parse_clause(clause: &str) -> Option<Vec<Change>> {
                 action: character,
                 permissions: String::new(),
             });
-        } else if "rwxXst".contains(character) {
+        } else if "rwxXstugo".contains(character) {
             changes.last_mut()?.permissions.push(character);
         } else {
             return None;
@@ -94,6 +102,9 @@ impl Change {
                 'X' if !is_directory && mode & 0o111 == 0 => 0,
                 'x' | 'X' => 0o111,
                 's' => 0o6000,
+                'u' => copied(mode >> 6),
+                'g' => copied(mode >> 3),
+                'o' => copied(mode),
                 _ => 0o1000,
             }
         }) & self.who;
@@ -104,6 +115,11 @@ impl Change {
             _ => (mode & !(self.who & if is_directory { 0o777 } else { 0o7777 })) | bits,
         }
     }
+}
+
+/// The lowest three bits for user, group and others alike.
+fn copied(bits: u32) -> u32 {
+    (bits & 0o7) * 0o111
 }
 
 #[cfg(test)]
@@ -123,6 +139,7 @@ mod tests {
             ("+t", 0o777, true, 0o1777),
             ("u+s", 0o755, false, 0o4755),
             ("u+r-w", 0o200, false, 0o400),
+            ("g=u,o=g", 0o740, false, 0o777),
         ] {
             assert_eq!(
                 Chmod::parse(text).unwrap().apply(before, directory),

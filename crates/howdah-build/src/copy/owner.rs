@@ -30,8 +30,10 @@ pub(crate) fn resolve_owner(text: &str, root: &View) -> Result<Owner, CopyError>
             Owner { uid, gid }
         }
     };
-    if let Some(group) = group.filter(|group| !group.is_empty()) {
+    if let Some(group) = group {
         owner.gid = match group.parse() {
+            // BuildKit's reading of `user:`, and not chown(1)'s.
+            _ if group.is_empty() => 0,
             Ok(number) => number,
             Err(_) => account(root, group, "/etc/group", [2, 2])?[0],
         };
@@ -86,6 +88,7 @@ mod tests {
         let owner = |text| resolve_owner(text, &view).map(|owner| (owner.uid, owner.gid));
         assert_eq!(owner("app").unwrap(), (1000, 1001));
         assert_eq!(owner("app:web").unwrap(), (1000, 33));
+        assert_eq!(owner("app:").unwrap(), (1000, 0));
         assert_eq!(owner("1234").unwrap(), (1234, 1234));
         assert_eq!(owner("1234:web").unwrap(), (1234, 33));
         assert_eq!(owner(":web").unwrap(), (0, 33));

@@ -36,6 +36,8 @@ pub(crate) enum Source<'a> {
         keep_owner: bool,
         /// Another time than that of the file, in seconds since 1970.
         modified: Option<i64>,
+        /// What an archive had in it: modes are its own, and it replaces what is in its way, as tar(1) does.
+        unpacked: bool,
     },
     /// A heredoc.
     Inline { name: &'a str, content: &'a str },
@@ -51,6 +53,8 @@ pub(crate) enum Content {
         path: PathBuf,
         size: u64,
         mtime: (i64, u32),
+        /// Whether its extended attributes come along. Those of a build context do not: BuildKit's clients send none.
+        attributes: bool,
     },
     /// These bytes.
     Inline(Arc<[u8]>),
@@ -77,6 +81,7 @@ impl Placed {
                 path: entry.real(),
                 size: entry.size,
                 mtime: entry.mtime,
+                attributes: true,
             },
             _ => Content::None,
         };
@@ -121,10 +126,11 @@ impl Plan {
             .in_image(&target)?
             .is_some_and(|entry| entry.is_directory());
         // Wildcards that match nothing make nothing.
-        if destination.into_directory && !sources.is_empty() {
-            planner.make_directory(&target)?;
-        }
         for source in sources {
+            planner.begin(source);
+            if destination.into_directory {
+                planner.make_directory(&target)?;
+            }
             match source {
                 Source::Inline { name, content } => {
                     let inside = destination.into_directory || is_directory;
@@ -135,13 +141,7 @@ impl Plan {
                     };
                     planner.inline(&path, content)?;
                 }
-                Source::Selected {
-                    selected,
-                    keep_owner,
-                    modified,
-                } => {
-                    planner.keep_owner = *keep_owner;
-                    planner.modified = modified.map(|seconds| (seconds, 0));
+                Source::Selected { selected, .. } => {
                     planner.selected(selected, &target, is_directory)?;
                 }
             }
@@ -183,6 +183,7 @@ struct Planner<'a> {
     image: &'a View,
     keep_owner: bool,
     modified: Option<(i64, u32)>,
+    unpacked: bool,
     /// What the image has in the directories that were asked for.
     listed: BTreeMap<TreePath, BTreeSet<Vec<u8>>>,
 }
@@ -201,9 +202,32 @@ impl<'a> Planner<'a> {
             image,
             keep_owner: false,
             modified: None,
+            unpacked: false,
             listed: BTreeMap::new(),
         };
         Ok((planner, target))
+    }
+
+    /// Takes over how the files of a source are placed.
+    fn begin(&mut self, source: &Source<'_>) {
+        let (keep_owner, modified, unpacked) = match source {
+            Source::Inline { .. } => (false, None, false),
+            Source::Selected {
+                keep_owner,
+                modified,
+                unpacked,
+                ..
+            } => (*keep_owner, *modified, *unpacked),
+        };
+        self.keep_owner = keep_owner;
+        self.modified = modified.map(|seconds| (seconds, 0));
+        self.unpacked = unpacked;
+    }
+
+    /// `--chmod`, where it counts.
+    fn chmod(&self) -> Option<&'a Chmod> {
+        let chmod = self.destination.chmod.as_ref();
+        chmod.filter(|_| !self.unpacked)
     }
 
     fn selected(
@@ -280,7 +304,7 @@ impl<'a> Planner<'a> {
             Owner::default()
         };
         let owner = self.destination.owner.unwrap_or(default);
-        let mode = match (&self.destination.chmod, &entry.kind) {
+        let mode = match (self.chmod(), &entry.kind) {
             (Some(chmod), Kind::Directory | Kind::File | Kind::Special { .. }) => {
                 chmod.apply(entry.mode, entry.is_directory())
             }
@@ -292,16 +316,17 @@ impl<'a> Planner<'a> {
             Some((owner.uid, owner.gid)),
             entry.digest.as_ref(),
         );
-        self.place(
-            path,
-            Placed {
-                mode,
-                owner,
-                mtime: self.modified.or(Some(entry.mtime)),
-                attributes,
-                ..Placed::of(entry)
-            },
-        )
+        let mut placed = Placed {
+            mode,
+            owner,
+            mtime: self.modified.or(Some(entry.mtime)),
+            attributes,
+            ..Placed::of(entry)
+        };
+        if let Content::File { attributes, .. } = &mut placed.content {
+            *attributes = self.keep_owner;
+        }
+        self.place(path, placed)
     }
 
     /// A directory that is there, or is made because something goes below it. An existing one keeps its attributes.
@@ -330,11 +355,11 @@ impl<'a> Planner<'a> {
             Some(_) => return Err(not_a_directory()),
             // The root of an image from scratch is root's; elsewhere `--chown` counts.
             None if path.is_empty() => directory(NEW_DIRECTORY, Owner::default(), None),
-            None => directory(
-                NEW_DIRECTORY,
-                self.destination.owner.unwrap_or_default(),
-                None,
-            ),
+            None => {
+                let mode = self.chmod().and_then(Chmod::of_new_directory);
+                let owner = self.destination.owner.unwrap_or_default();
+                directory(mode.unwrap_or(NEW_DIRECTORY), owner, None)
+            }
         };
         self.plan.placed.insert(path.to_vec(), placed);
         Ok(())
@@ -346,6 +371,7 @@ impl<'a> Planner<'a> {
             None => self.in_image(&path)?.map(|entry| entry.is_directory()),
         };
         match (existing, placed.kind == Kind::Directory) {
+            _ if self.unpacked => {}
             (Some(true), false) => {
                 return Err(CopyError::IsADirectory {
                     path: tree::display(&path),

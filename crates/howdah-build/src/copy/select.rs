@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::CopyError;
 use super::digest::{TreeDigest, entry_attributes};
 use crate::context::digest_file;
-use crate::pattern::{Excludes, has_wildcard, matches_name};
+use crate::pattern::{Excludes, check, has_wildcard, matches_name};
 use crate::tree::{self, Entry, Kind, Tree, TreePath};
 
 /// A source as written, and how it is read.
@@ -33,6 +33,19 @@ pub(crate) struct Selected {
     pub(crate) below: Vec<(TreePath, Entry)>,
     /// Copy the directory itself, not only what is in it (`--parents`).
     pub(crate) whole: bool,
+}
+
+impl Selected {
+    /// A directory with nothing in it.
+    fn empty(top: Entry) -> Selected {
+        Selected {
+            name: TreePath::new(),
+            ancestors: Vec::new(),
+            top,
+            below: Vec::new(),
+            whole: false,
+        }
+    }
 }
 
 /// All sources of one `COPY` that come from one tree.
@@ -96,19 +109,34 @@ pub(crate) fn select(
             pattern.text
         )))?;
         if found.is_empty() && !has_wildcard(&pattern.text) {
-            return Err(CopyError::NotFound {
-                source_path: pattern.text.clone(),
-                place: place.to_owned(),
-                ignored: false,
-            });
+            return Err(not_found(pattern.text.clone(), place));
+        }
+        if found.is_empty() && pattern.parents {
+            // The walk begins at the top, which is there: an empty directory is made.
+            let top = tree
+                .entry(b"")
+                .map_err(CopyError::io(format!("read {place}")))?;
+            selection.sources.extend(top.map(Selected::empty));
         }
         for matched in found {
-            let selected = take(tree, pattern, &matched, excludes)
+            let taken = take(tree, pattern, &matched, excludes)
                 .map_err(CopyError::io(format!("read `{}` in {place}", pattern.text)))?;
-            selection.sources.extend(selected);
+            match taken {
+                Taken::Found(selected) => selection.sources.push(*selected),
+                Taken::LeftOut => {}
+                Taken::Lost => return Err(not_found(tree::display(&matched.path), place)),
+            }
         }
     }
     Ok(selection)
+}
+
+fn not_found(source_path: String, place: &str) -> CopyError {
+    CopyError::NotFound {
+        source_path,
+        place: place.to_owned(),
+        ignored: false,
+    }
 }
 
 /// A path that a pattern matched.
@@ -121,29 +149,70 @@ struct Matched {
 
 fn expand(tree: &dyn Tree, pattern: &Pattern) -> std::io::Result<Vec<Matched>> {
     let text = pattern.text.as_bytes();
-    let (base, rest) = match pattern.text.find("/./").filter(|_| pattern.parents) {
-        Some(pivot) => (tree::resolve(tree, &text[..pivot])?, &text[pivot + 3..]),
-        None => (TreePath::new(), text),
+    let Some(pivot) = pattern.text.find("/./").filter(|_| pattern.parents) else {
+        if pattern.parents && tree::clean(text).is_empty() {
+            // The context itself has no path to keep; BuildKit finds nothing either.
+            return Ok(Vec::new());
+        }
+        let found = walk(tree, vec![TreePath::new()], text, pattern.parents)?;
+        let matched = |path| Matched { path, pivot: 0 };
+        return Ok(found.into_iter().map(matched).collect());
     };
-    let pivot = base.len();
-    // `..` only means something before wildcards are expanded; at the root it stays there.
-    let rest = tree::clean(rest);
-    let mut found = vec![base];
-    for name in tree::components(&rest) {
+    let mut matched = Vec::new();
+    for base in walk(tree, vec![TreePath::new()], &text[..pivot], false)? {
+        let resolved = tree::resolve(tree, &base)?;
+        let is_directory = tree
+            .entry(&resolved)?
+            .is_some_and(|entry| entry.is_directory());
+        // A wildcard before the pivot may match files: they are taken as they are.
+        let found = if is_directory {
+            walk(tree, vec![resolved.clone()], &text[pivot + 3..], true)?
+        } else {
+            vec![resolved.clone()]
+        };
+        let above = tree::split(&resolved).map_or(0, |(parent, _)| parent.len());
+        let pivot = if is_directory { resolved.len() } else { above };
+        matched.extend(found.into_iter().map(|path| Matched { path, pivot }));
+    }
+    Ok(matched)
+}
+
+/// Follows the components of a pattern from `start`. `..` only means something before wildcards are expanded; at the root it
+/// stays there.
+fn walk(
+    tree: &dyn Tree,
+    start: Vec<TreePath>,
+    pattern: &[u8],
+    parents: bool,
+) -> std::io::Result<Vec<TreePath>> {
+    let mut found = start;
+    for name in tree::components(&tree::clean(pattern)) {
         let mut next = Vec::new();
         for directory in &found {
-            step(tree, directory, name, pattern.parents, &mut next)?;
+            step(tree, directory, name, parents, &mut next)?;
         }
         found = next;
     }
-    let mut matched = Vec::new();
+    let mut there = Vec::new();
     for path in found {
-        // A symbolic link that leads nowhere is not there.
-        if tree.entry(&tree::resolve(tree, &path)?)?.is_some() {
-            matched.push(Matched { path, pivot });
+        let place = if parents {
+            path.clone()
+        } else {
+            parent_resolved(tree, &path)?
+        };
+        if tree.entry(&place)?.is_some() {
+            there.push(path);
         }
     }
-    Ok(matched)
+    Ok(there)
+}
+
+/// The path with all symbolic links but the last followed.
+fn parent_resolved(tree: &dyn Tree, path: &[u8]) -> std::io::Result<TreePath> {
+    Ok(match tree::split(path) {
+        Some((parent, name)) => tree::join(&tree::resolve(tree, parent)?, name),
+        None => TreePath::new(),
+    })
 }
 
 /// What one component of a pattern leads to from `directory`.
@@ -154,7 +223,12 @@ fn step(
     parents: bool,
     next: &mut Vec<TreePath>,
 ) -> std::io::Result<()> {
-    let directory = tree::resolve(tree, directory)?;
+    // What `--parents` takes keeps its path, and a path does not lead through a link.
+    let directory = if parents {
+        directory.to_vec()
+    } else {
+        tree::resolve(tree, directory)?
+    };
     let pattern = String::from_utf8_lossy(name);
     if parents && name == b"**" {
         next.push(directory.clone());
@@ -166,6 +240,7 @@ fn step(
                 .map(|entry| entry.path),
         );
     } else if has_wildcard(&pattern) {
+        check(&pattern)?;
         let names = tree.names(&directory)?.into_iter();
         next.extend(
             names
@@ -178,52 +253,75 @@ fn step(
     Ok(())
 }
 
+/// What came of one matched path.
+enum Taken {
+    Found(Box<Selected>),
+    /// `--exclude` leaves it out.
+    LeftOut,
+    /// A symbolic link that leads nowhere.
+    Lost,
+}
+
 fn take(
     tree: &dyn Tree,
     pattern: &Pattern,
     matched: &Matched,
     excludes: &Excludes,
-) -> std::io::Result<Option<Selected>> {
+) -> std::io::Result<Taken> {
     let resolved = tree::resolve(tree, &matched.path)?;
     let Some(top) = tree.entry(&resolved)? else {
-        return Ok(None);
+        return Ok(Taken::Lost);
     };
-    let base_name = tree::split(&matched.path)
-        .map(|(_, name)| name.to_vec())
-        .unwrap_or_default();
     let (name, ancestors) = if pattern.parents {
         let name = tree::clean(&matched.path[matched.pivot..]);
         (name, ancestors(tree, matched)?)
     } else {
-        (base_name.clone(), Vec::new())
+        let name = tree::split(&matched.path).map_or_else(TreePath::new, |(_, name)| name.to_vec());
+        (name, Vec::new())
     };
-    // Exclusions are paths below a source directory, or the name of a source file.
-    let seen_as = if pattern.parents { &name } else { &base_name };
-    if !top.is_directory() && excludes.contains(seen_as, false) {
-        return Ok(None);
+    // Exclusions are paths below a source; with `--parents` below where it is copied to. A source itself is never left out
+    // without it (moby/buildkit hands the patterns to each source's walk).
+    let is_left_out = |path: &[u8], is_directory: bool| {
+        if pattern.parents {
+            excludes.contains(&tree::join(&name, path), is_directory)
+        } else {
+            excludes.contains(path, is_directory)
+        }
+    };
+    if pattern.parents && !top.is_directory() && excludes.contains(&name, false) {
+        return Ok(Taken::LeftOut);
     }
     let mut below = Vec::new();
+    let mut skipped: Vec<(TreePath, Entry)> = Vec::new();
     for entry in tree.below(&resolved)? {
         let path = entry.path[resolved.len()..]
             .strip_prefix(b"/")
             .unwrap_or(&entry.path[resolved.len()..])
             .to_vec();
-        let left_out = if pattern.parents {
-            excludes.contains(&tree::join(&name, &path), entry.is_directory())
-        } else {
-            excludes.contains(&path, entry.is_directory())
-        };
-        if !left_out {
+        while skipped
+            .pop_if(|(above, _)| !is_below(&path, above))
+            .is_some()
+        {}
+        if !is_left_out(&path, entry.is_directory()) {
+            // A directory that is left out comes back with what is in it and is not.
+            below.append(&mut skipped);
             below.push((path, entry));
+        } else if entry.is_directory() {
+            skipped.push((path, entry));
         }
     }
-    Ok(Some(Selected {
+    Ok(Taken::Found(Box::new(Selected {
         name,
         ancestors,
         top,
         below,
         whole: pattern.parents,
-    }))
+    })))
+}
+
+fn is_below(path: &[u8], directory: &[u8]) -> bool {
+    path.strip_prefix(directory)
+        .is_some_and(|rest| rest.starts_with(b"/"))
 }
 
 fn ancestors(tree: &dyn Tree, matched: &Matched) -> std::io::Result<Vec<Entry>> {

@@ -58,6 +58,7 @@ impl Bench {
                 selected,
                 keep_owner: false,
                 modified: None,
+                unpacked: false,
             })
             .collect();
         Plan::new(&sources, destination, &self.image())

@@ -115,8 +115,21 @@ impl Writer<'_> {
                     .fetch_add(content.len() as u64, Ordering::Relaxed);
                 create(&target)?.write_all(content)?;
             }
-            (_, Content::File { path, size, mtime }) => {
+            (
+                _,
+                Content::File {
+                    path,
+                    size,
+                    mtime,
+                    attributes,
+                },
+            ) => {
                 self.copy(path, (*size, *mtime), &target)?;
+                if *attributes {
+                    for (name, value) in extended_attributes(path)? {
+                        xattr::set(&target, &name, &value)?;
+                    }
+                }
             }
             (_, Content::None) => {}
         }
@@ -147,9 +160,6 @@ impl Writer<'_> {
             self.moved.store(true, Ordering::Relaxed);
         }
         self.bytes.fetch_add(expected.0, Ordering::Relaxed);
-        for (name, value) in extended_attributes(source)? {
-            xattr::set(target, &name, &value)?;
-        }
         Ok(())
     }
 

@@ -81,6 +81,7 @@ impl Worker<'_> {
                     selected: archive.map_or(selected, |archive| &archive.tree),
                     keep_owner: archive.is_some() || taken.keep_owner,
                     modified: taken.modified.filter(|_| archive.is_none()),
+                    unpacked: archive.is_some(),
                 }
             }));
         }
@@ -196,10 +197,10 @@ impl Worker<'_> {
                 cacheable: true,
             });
         }
-        let owner = if op.user.is_empty() {
-            None
-        } else {
-            Some(resolve_owner(&op.user, &image)?)
+        // A user whom the image does not know makes it as root: `RUN` will tell, if there is one.
+        let owner = match resolve_owner(&op.user, &image) {
+            Err(CopyError::UnknownOwner { .. }) => None,
+            owner => Some(owner?),
         };
         let destination = Destination {
             path: op.path.clone(),

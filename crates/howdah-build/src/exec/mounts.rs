@@ -160,7 +160,11 @@ impl MountSources<'_> {
                 agent.clone()
             }
             MountKindOp::Ssh { required: true, .. } => return Err(RunError::NoAgent),
-            MountKindOp::Ssh { .. } => return Ok(()),
+            MountKindOp::Ssh { .. } => {
+                // As BuildKit does, although nobody listens there.
+                prepared.env.push(format!("SSH_AUTH_SOCK={}", mount.target));
+                return Ok(());
+            }
         };
         prepared.mounts.push(Mount::Bind {
             source,

@@ -118,7 +118,7 @@ impl FileLowering<'_, '_> {
                 layer: Some(0),
             });
         }
-        state.scope.set_env(&state.config.env);
+        state.scope = Scope::of_image(&state.config.env);
         Ok((state, triggers))
     }
 

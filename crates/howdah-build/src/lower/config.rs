@@ -71,10 +71,6 @@ pub(crate) fn apply(
             text
         }
         Command::Expose(expose) => {
-            let mut expose = expose.clone();
-            expose
-                .ports
-                .sort_by(|left, right| left.text.cmp(&right.text));
             let ranges = expose.ranges()?;
             let ports: Vec<String> = ranges
                 .iter()
@@ -91,6 +87,11 @@ pub(crate) fn apply(
             text
         }
         Command::StopSignal(signal) => {
+            if !howdah_dockerfile::is_signal(&signal.text) {
+                let what = format!("`{}` is no signal", signal.text);
+                return Err(Fault::error(signal.span, what)
+                    .with_help("write a name or a number, such as `SIGTERM` or `15`"));
+            }
             config.stop_signal = Some(signal.text.clone());
             format!("STOPSIGNAL {}", signal.text)
         }

@@ -57,6 +57,10 @@ impl FileLowering<'_, '_> {
         };
         // A stage that a named context replaces is that context.
         if let Some(stage) = self.named_stage(name) {
+            if stage > site.stage {
+                let stage = name.to_owned();
+                return Err(error(LowerError::LaterStage { stage }));
+            }
             return self.stage(stage).map(|state| From::Root(state.root));
         }
         let named = match self.named_context(name).cloned() {
@@ -65,6 +69,7 @@ impl FileLowering<'_, '_> {
                 .sources
                 .named(&context, &site.platform)
                 .map_err(error)?,
+            None if name == "scratch" => Named::Nothing,
             None => Named::Image(
                 self.lowering
                     .sources

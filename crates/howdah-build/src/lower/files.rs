@@ -92,7 +92,8 @@ impl FileLowering<'_, '_> {
             chown: text(&files.chown),
             chmod,
             excludes,
-            link: files.link,
+            // BuildKit makes no layer of its own where a mode is asked for.
+            link: files.link && files.chmod.is_none(),
             unpack: mode.unpack,
             step: self.identity(site),
         };

@@ -1,6 +1,6 @@
 //! `RUN`.
 
-use howdah_dockerfile::{MountKind, Names, Network, Run, RunBody};
+use howdah_dockerfile::{MountKind, Names, Network, Run, RunBody, Security};
 use howdah_solver::VertexId;
 
 use super::config::in_shell;
@@ -11,6 +11,7 @@ use crate::copy::{Pattern, select};
 use crate::error::{BuildError, LowerError};
 use crate::op::{Attributes, MountKindOp, MountOp, Op, RunOp};
 use crate::pattern::Excludes;
+use crate::request::Entitlement;
 
 /// Where BuildKit mounts a heredoc that is a program (moby/buildkit `dispatchRun`).
 pub(crate) const SCRIPT_DIRECTORY: &str = "/dev/pipes";
@@ -34,13 +35,14 @@ impl FileLowering<'_, '_> {
         if !run.devices.is_empty() {
             return unsupported("RUN --device");
         }
+        self.check_allowed(site, run)?;
         let mut script = None;
         let args = match &run.body {
             RunBody::Exec(args) => args.clone(),
             RunBody::Shell(text) => in_shell(text, &state.config),
             RunBody::Script { name, content } => {
                 script = Some((name.clone(), content.clone()));
-                vec![format!("{SCRIPT_DIRECTORY}/{name}")]
+                in_shell(&format!("{SCRIPT_DIRECTORY}/{name}"), &state.config)
             }
         };
         let mut others = Vec::new();
@@ -60,7 +62,7 @@ impl FileLowering<'_, '_> {
         let history = wording::run(&visible, &args);
         let op = RunOp {
             args,
-            env: [state.config.env.clone(), visible].concat(),
+            env: state.scope.environment(&state.config.env),
             cwd: in_workdir(state, "."),
             user: state.config.user.clone(),
             network: if run.network == Network::Default {
@@ -77,6 +79,25 @@ impl FileLowering<'_, '_> {
         };
         self.step_onto(site, state, Op::Run(Box::new(op)), others, history);
         Ok(())
+    }
+
+    /// Refuses what needs an entitlement that the caller did not give. Who gives the whole build the host's network allows it.
+    fn check_allowed(&self, site: &Site<'_>, run: &Run) -> Result<(), BuildError> {
+        let mut wanted = Vec::new();
+        if run.network == Network::Host && self.target.network != Network::Host {
+            wanted.push(Entitlement::HostNetwork);
+        }
+        if run.security == Security::Insecure {
+            wanted.push(Entitlement::Insecure);
+        }
+        let allowed = &self.lowering.options.allowed;
+        match wanted.into_iter().find(|one| !allowed.contains(one)) {
+            None => Ok(()),
+            Some(refused) => Err(instruction_error(
+                site.place.clone(),
+                LowerError::NotAllowed(refused),
+            )),
+        }
     }
 
     fn mount_kind(
@@ -137,6 +158,14 @@ impl FileLowering<'_, '_> {
         source: String,
         others: &mut Vec<VertexId>,
     ) -> Result<MountKindOp, BuildError> {
+        if let Some(number) = from.filter(|from| from.parse::<usize>().is_ok()) {
+            // BuildKit takes it for an image.
+            let number = number.to_owned();
+            return Err(instruction_error(
+                site.place.clone(),
+                LowerError::MountNumber { number },
+            ));
+        }
         match self.from(site, from)? {
             From::Root(root) => {
                 let number = others

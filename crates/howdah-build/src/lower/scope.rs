@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use howdah_dockerfile::{Arg, Lexer, Names, Variables};
+use howdah_dockerfile::{Arg, ArgValue, Lexer, Names, Variables};
 use howdah_image::Platform;
 
 /// Arguments that need no `ARG` (docs.docker.com/reference/dockerfile, "Predefined ARGs"). They reach `RUN` but neither
@@ -60,11 +60,8 @@ impl Globals {
 
     /// A global `ARG`.
     pub(crate) fn declare(&mut self, arg: &Arg) -> Result<(), howdah_dockerfile::ExpandError> {
-        for value in &arg.values {
-            let name = self
-                .lexer
-                .word(&value.name.text, &self.values, &mut Names::default())?;
-            let found = match (self.build_args.get(&name), &value.default) {
+        for ArgValue { name, default, .. } in &arg.values {
+            let found = match (self.build_args.get(&name.text), default) {
                 (Some(given), _) => given.clone(),
                 (None, Some(default)) => {
                     self.lexer
@@ -72,7 +69,7 @@ impl Globals {
                 }
                 (None, None) => continue,
             };
-            self.values.insert(name, found);
+            self.values.insert(name.text.clone(), found);
         }
         Ok(())
     }
@@ -96,80 +93,82 @@ impl Globals {
 /// What the instructions of one stage see.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scope {
-    /// The stage's `ARG`s in order.
-    args: Vec<(String, String)>,
-    /// The image's environment, which hides arguments.
-    env: BTreeMap<String, String>,
+    /// `ENV` and `ARG` alike: the later one counts.
+    values: BTreeMap<String, String>,
+    /// The names of the stage's `ARG`s in order.
+    args: Vec<String>,
 }
 
 impl Scope {
-    /// The scope at the beginning of a stage on an image with this environment. Arguments of a stage it is based on are
-    /// inherited.
-    pub(crate) fn set_env(&mut self, env: &[String]) {
-        self.env = env
-            .iter()
-            .map(|pair| split_pair(pair))
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
+    /// The scope at the beginning of a stage on an image with this environment.
+    pub(crate) fn of_image(env: &[String]) -> Scope {
+        let mut scope = Scope::default();
+        for (name, value) in env.iter().map(|pair| split_pair(pair)) {
+            scope.set(name, value);
+        }
+        scope
     }
 
-    /// An `ARG` of the stage; gives back what the history shows of it.
+    /// `ENV`
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.values.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// An `ARG` of the stage; gives back what the history shows of it. Names are taken as they are written.
     pub(crate) fn declare(
         &mut self,
         arg: &Arg,
         globals: &Globals,
     ) -> Result<String, howdah_dockerfile::ExpandError> {
         let mut shown = Vec::new();
-        for value in &arg.values {
-            let name = globals
-                .lexer
-                .word(&value.name.text, self, &mut Names::default())?;
-            let default = match &value.default {
-                Some(default) if !globals.build_args.contains_key(&name) => Some(
-                    globals
-                        .lexer
-                        .word(&default.text, self, &mut Names::default())?,
-                ),
-                _ => None,
+        for ArgValue { name, default, .. } in &arg.values {
+            let name = name.text.as_str();
+            let found = match (globals.build_args.get(name), default) {
+                (Some(given), _) => Some(given.clone()),
+                (None, Some(default)) => {
+                    let mut names = Names::default();
+                    Some(globals.lexer.word(&default.text, self, &mut names)?)
+                }
+                (None, None) => globals.values.get(name).cloned(),
             };
-            let given = globals.build_args.get(&name).cloned();
-            let found = given
-                .or(default)
-                .or_else(|| globals.values.get(&name).cloned());
-            shown.push(
-                found
-                    .as_ref()
-                    .map_or_else(|| name.clone(), |found| format!("{name}={found}")),
-            );
-            if let Some(found) = found {
-                self.args.retain(|(known, _)| *known != name);
-                self.args.push((name, found));
+            if !self.args.iter().any(|known| known == name) {
+                self.args.push(name.to_owned());
             }
+            shown.push(match found {
+                Some(value) => {
+                    self.set(name, &value);
+                    format!("{name}={value}")
+                }
+                None => name.to_owned(),
+            });
         }
         Ok(shown.join(" "))
     }
 
-    /// The arguments that a command sees in its environment: those that `ENV` does not hide.
+    /// The stage's arguments as a command sees them; those without a value are empty.
     pub(crate) fn visible_args(&self) -> Vec<String> {
-        let visible = self
-            .args
+        let value = |name: &String| self.values.get(name).map_or("", String::as_str);
+        self.args
             .iter()
-            .filter(|(name, _)| !self.env.contains_key(name));
-        visible
-            .map(|(name, value)| format!("{name}={value}"))
+            .map(|name| format!("{name}={}", value(name)))
             .collect()
+    }
+
+    /// The environment of a command: the image's, and the arguments that have a value.
+    pub(crate) fn environment(&self, image: &[String]) -> Vec<String> {
+        let mut env = image.to_vec();
+        for name in &self.args {
+            if let Some(value) = self.values.get(name) {
+                set_variable(&mut env, name, value);
+            }
+        }
+        env
     }
 }
 
 impl Variables for Scope {
     fn get(&self, name: &str) -> Option<&str> {
-        let arg = || {
-            self.args
-                .iter()
-                .find(|(known, _)| known == name)
-                .map(|(_, value)| value.as_str())
-        };
-        self.env.get(name).map(String::as_str).or_else(arg)
+        self.values.get(name).map(String::as_str)
     }
 }
 

@@ -223,16 +223,26 @@ impl<'l, 'a> FileLowering<'l, 'a> {
                 state
                     .history
                     .extend(text.map(|text| HistoryStep { text, layer: None }));
-                state.scope.set_env(&state.config.env);
+                if let Command::Env(pairs) = command {
+                    for pair in pairs {
+                        state.scope.set(&pair.name.text, &pair.value.text);
+                    }
+                }
             }
         }
         Ok(())
     }
 
     fn workdir(&mut self, site: &Site<'_>, state: &mut StageState, path: &str) {
-        let path = in_workdir(state, path);
+        let path = if path.starts_with('/') {
+            path.to_owned()
+        } else {
+            in_workdir(state, path)
+        };
+        // As written, with doubled slashes and all.
         state.config.working_dir.clone_from(&path);
         let text = format!("WORKDIR {path}");
+        let path = in_workdir(state, &path);
         if path == "/" {
             state.history.push(HistoryStep { text, layer: None });
             return;

@@ -116,7 +116,6 @@ impl Expander<'_> {
     fn files(&mut self, files: &mut Files) -> Result<(), Fault> {
         self.words(&mut files.chown)?;
         self.words(&mut files.chmod)?;
-        self.words(&mut files.excludes)?;
         self.words(&mut files.sources)?;
         self.words([&mut files.destination])?;
         for heredoc in files.heredocs.iter_mut().filter(|heredoc| heredoc.expand) {

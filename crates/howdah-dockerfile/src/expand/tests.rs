@@ -248,7 +248,7 @@ fn commands() {
         ("EXPOSE $TWO 80", "a;b;80;"),
         (
             "COPY --chown=$FOO --chmod=$EMPTY --exclude=$FOO*  $FOO <<A <<'B' /$FOO\n$FOO\nA\n$FOO\nB",
-            r#"["xxyy", "xxyy*"] /xxyy xxyy  ["xxyy\n", "$FOO\n"]"#,
+            r#"["xxyy", "$FOO*"] /xxyy xxyy  ["xxyy\n", "$FOO\n"]"#,
         ),
     ];
     for (line, wanted) in cases {

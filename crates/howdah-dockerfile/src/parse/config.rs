@@ -121,11 +121,10 @@ pub(super) fn single(statement: &Statement) -> Result<Word, Faults> {
 /// `EXPOSE port ...`
 pub(super) fn expose(statement: &Statement) -> Result<Expose, Faults> {
     Flags::read(statement, &[])?;
-    let ports: Vec<Word> = statement
-        .blank_words()
-        .into_iter()
-        .map(|range| statement.line.word(range))
-        .collect();
+    let words = statement.blank_words().into_iter();
+    let mut ports: Vec<Word> = words.map(|range| statement.line.word(range)).collect();
+    // The order in which BuildKit's history tells them.
+    ports.sort_by(|left, right| left.text.cmp(&right.text));
     if ports.is_empty() {
         return Err(no_arguments(statement, "EXPOSE 8080"));
     }

@@ -289,7 +289,7 @@ fn words_and_lists() {
     let Command::Expose(expose) = command("EXPOSE 80 $PORT/udp 9000-9001") else {
         panic!()
     };
-    assert_eq!(texts(&expose.ports), ["80", "$PORT/udp", "9000-9001"]);
+    assert_eq!(texts(&expose.ports), ["$PORT/udp", "80", "9000-9001"]);
 }
 
 #[test]

@@ -133,10 +133,10 @@ impl BuildKit {
         option("filename", &case.file);
         // Whoever gives it has followed `# syntax=` already: the frontend that is built in is the one meant.
         option("cmdline", "docker/dockerfile:1");
-        option(
-            "force-network-mode",
-            case.network.as_deref().unwrap_or("none"),
-        );
+        match case.network.as_deref().unwrap_or("none") {
+            "default" => {}
+            network => option("force-network-mode", network),
+        }
         for (name, value) in [("target", &case.target), ("platform", &case.platform)] {
             if let Some(value) = value {
                 option(name, value);

@@ -33,6 +33,9 @@ pub(crate) struct Case {
     pub(crate) file: String,
     /// The build context by path, instead of the group's.
     pub(crate) context: Option<BTreeMap<String, File>>,
+    /// Files beside those of `context`.
+    #[serde(default)]
+    pub(crate) more: BTreeMap<String, File>,
     /// Files beside the directory `context`, for named contexts.
     #[serde(default)]
     pub(crate) beside: BTreeMap<String, File>,

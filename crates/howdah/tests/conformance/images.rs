@@ -164,7 +164,9 @@ impl Bases {
             document = parse(&blob(first));
         }
         let mut tree = Tree::default();
-        for layer in document["layers"].as_array().unwrap() {
+        // An image from scratch with no step has none.
+        let layers = document["layers"].as_array();
+        for layer in layers.map(Vec::as_slice).unwrap_or_default() {
             let layer = &files[&blob(layer)];
             if layer.starts_with(&[0x1f, 0x8b]) {
                 tree.apply(MultiGzDecoder::new(layer.as_slice()));

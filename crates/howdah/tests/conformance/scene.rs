@@ -38,6 +38,7 @@ impl Scene {
         let modes = [
             write(&scene.context(), &BTreeMap::from(file)),
             write(&scene.context(), case.context.as_ref().unwrap_or(&none)),
+            write(&scene.context(), &case.more),
             write(scene.directory.path(), &case.beside),
         ];
         for (id, value) in &case.secrets {

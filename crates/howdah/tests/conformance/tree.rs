@@ -9,7 +9,7 @@ use std::sync::Arc;
 use howdah_image::Digest;
 
 /// Longer content is shown by its digest.
-const SHOWN_CONTENT: usize = 120;
+const SHOWN_CONTENT: usize = 400;
 
 /// The files of a root filesystem by absolute path.
 #[derive(Clone, Debug, Default)]

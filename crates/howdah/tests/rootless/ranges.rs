@@ -83,7 +83,14 @@ fn networks_are_the_users_to_choose() {
                  RUN --network=host test -e /sys/class/net/lo\n\
                  RUN ip route > /routes; cat /routes /etc/resolv.conf\n";
     context(&user, "context", steps);
-    let build = ["build", "--progress", "plain", "context"];
+    let build = [
+        "build",
+        "--allow",
+        "network.host",
+        "--progress",
+        "plain",
+        "context",
+    ];
     let told = succeed(&mut user.howdah_with_tun(&build));
     assert!(told.contains("through slirp4netns"), "{told}");
     assert!(told.contains("default via 10.0.2.2"), "{told}");

@@ -126,6 +126,13 @@ fn lower_hint(error: &LowerError) -> Option<String> {
         LowerError::Copy(error) => copy_hint(error),
         LowerError::Remote(error) => remote_hint(error),
         LowerError::RemoteCopy { .. } => Some("ADD takes URLs and Git repositories".to_owned()),
+        LowerError::LaterStage { .. } => Some("move that stage up".to_owned()),
+        LowerError::MountNumber { .. } => {
+            Some("name the stage with `FROM … AS name`, and mount from=name".to_owned())
+        }
+        LowerError::NotAllowed(entitlement) => {
+            Some(format!("allow it with --allow {}", entitlement.name()))
+        }
         LowerError::Image { name, .. } if name.starts_with("debian:") => {
             Some(format!("without a registry: howdah image bootstrap {name}"))
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
-use howdah_build::{Network, Options, SOURCE_DATE_EPOCH, Secret, Target};
+use howdah_build::{Entitlement, Network, Options, SOURCE_DATE_EPOCH, Secret, Target};
 use howdah_image::{Platform, Store};
 
 use super::Args;
@@ -41,6 +41,7 @@ pub(super) fn options(args: &Args) -> Result<Options, CommandError> {
         ssh_agent,
         pull: args.pull,
         registry: registry_options(),
+        allowed: args.allow.iter().copied().collect(),
     })
 }
 
@@ -136,6 +137,13 @@ fn pairs(texts: &[String], option: &str) -> Result<BTreeMap<String, String>, Com
         pair.ok_or_else(|| CommandError::new(format!("{option} `{text}` has no `=`")).code(2))
     };
     texts.iter().map(pair).collect()
+}
+
+pub(super) fn entitlement(text: &str) -> Result<Entitlement, String> {
+    [Entitlement::HostNetwork, Entitlement::Insecure]
+        .into_iter()
+        .find(|entitlement| entitlement.name() == text)
+        .ok_or_else(|| format!("`{text}` is neither network.host nor security.insecure"))
 }
 
 pub(super) fn network(text: &str) -> Result<Network, CommandError> {

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use howdah_build::{Builder, Built, CacheSource, CacheTarget, Options, Target};
+use howdah_build::{Builder, Built, CacheSource, CacheTarget, Entitlement, Options, Target};
 use howdah_image::{Platform, Reference, Registry, RegistryOptions, Store};
 use howdah_runtime::Runtime;
 
@@ -77,6 +77,9 @@ pub(crate) struct Args {
     /// A line of /etc/hosts for RUN.
     #[arg(long = "add-host", value_name = "NAME:IP")]
     add_hosts: Vec<String>,
+    /// Allow steps what is dangerous: RUN --network=host, RUN --security=insecure.
+    #[arg(long, value_name = "network.host|security.insecure", value_parser = inputs::entitlement)]
+    allow: Vec<Entitlement>,
     /// Execute every step.
     #[arg(long)]
     no_cache: bool,
