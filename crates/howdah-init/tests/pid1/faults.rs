@@ -112,7 +112,14 @@ fn a_second_supervisor_does_not_take_the_socket() {
 #[test]
 fn a_socket_left_by_a_killed_supervisor_is_replaced() {
     let directory = tempfile::tempdir().unwrap();
-    drop(std::os::unix::net::UnixListener::bind(directory.path().join("s.sock")).unwrap());
+    // Not by bind(2): a neighbouring test that forks at that moment would hold the listener for a while.
+    nix::sys::stat::mknod(
+        &directory.path().join("s.sock"),
+        nix::sys::stat::SFlag::S_IFSOCK,
+        nix::sys::stat::Mode::S_IRWXU,
+        0,
+    )
+    .unwrap();
     let mut world = World::start_in(directory, Mode::Plain, "Procfile", "a: sleep 1000\n", &[]);
     world.until("all programs are up");
     assert!(world.health(None).healthy);
