@@ -1,31 +1,16 @@
 //! What looks like a secret never reaches the history: not the values of such arguments and variables, not the text of
 //! such files.
 
+use howdah_dockerfile::lint::secrets;
 use howdah_solver::Key;
 
-/// Words in the name of a variable that holds a secret: those of BuildKit's check `SecretsUsedInArgOrEnv`
-/// (moby/buildkit `frontend/dockerfile/linter/ruleset.go`).
-const WORDS: [&str; 10] = [
-    "apikey",
-    "auth",
-    "credential",
-    "credentials",
-    "key",
-    "password",
-    "pword",
-    "passwd",
-    "secret",
-    "token",
-];
 /// Shorter values would be found in unrelated texts.
 const SHORTEST_VALUE: usize = 4;
 const HIDDEN: &str = "[hidden]";
 
 /// Whether a variable of that name holds a secret.
 pub(super) fn is_secret_name(name: &str) -> bool {
-    let words: Vec<String> = name.split('_').map(str::to_ascii_lowercase).collect();
-    words.iter().any(|word| WORDS.contains(&word.as_str()))
-        && !words.iter().any(|word| word == "public")
+    secrets::names_secret(name) && !secrets::has_word(name, &["public"])
 }
 
 /// Whether a file of that path is one that people keep secrets in.

@@ -9,6 +9,7 @@ mod platform;
 pub mod rule;
 mod rules;
 mod scope;
+pub mod secrets;
 mod settings;
 mod sink;
 mod walk;

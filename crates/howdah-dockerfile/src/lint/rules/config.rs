@@ -7,6 +7,7 @@ use crate::lint::rule::{
     SECRETS_USED_IN_ARG_OR_ENV, WORKDIR_RELATIVE_PATH,
 };
 use crate::lint::scope::Scope;
+use crate::lint::secrets;
 use crate::lint::sink::{Sink, Site};
 use crate::{Command, CommandLine, Instruction, Lines, Pair};
 
@@ -82,26 +83,9 @@ fn legacy_format(site: &Site, name: &str, pairs: &[Pair], sink: &mut Sink) {
     }
 }
 
-/// By the words of the name, which `_` separates.
 fn secret(site: &Site, instruction: &str, name: &str, sink: &mut Sink) {
-    const SECRET: [&str; 10] = [
-        "apikey",
-        "auth",
-        "credential",
-        "credentials",
-        "key",
-        "password",
-        "pword",
-        "passwd",
-        "secret",
-        "token",
-    ];
     const HARMLESS: [&str; 3] = ["public", "file", "version"];
-    let has = |known: &[&str]| {
-        name.split('_')
-            .any(|word| known.contains(&word.to_ascii_lowercase().as_str()))
-    };
-    if has(&SECRET) && !has(&HARMLESS) {
+    if secrets::names_secret(name) && !secrets::has_word(name, &HARMLESS) {
         let message = format!("`{instruction} {name}` seems to hold a secret");
         sink.report(site, &SECRETS_USED_IN_ARG_OR_ENV, message);
     }
