@@ -11,7 +11,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::process::Command;
 
 use howdah_runtime::network::{
-    BridgeSpec, NetworkError, ensure_bridge, free_subnet, remove_bridge,
+    BridgeSpec, NetworkError, NetworkLock, ensure_bridge, free_subnet, remove_bridge,
 };
 use howdah_runtime::{ContainerSpec, Endpoint, Network, RuntimeError};
 use ipnet::Ipv4Net;
@@ -21,12 +21,17 @@ use support::{Lab, eventually, machine};
 const REACH_OUT: &str =
     "nslookup deb.debian.org >/tmp/answer 2>&1 && echo reached || cat /tmp/answer /etc/resolv.conf";
 
+fn network_lock() -> NetworkLock {
+    NetworkLock::acquire().unwrap()
+}
+
 /// A bridge, removed when dropped.
 struct Bridge(BridgeSpec);
 
 impl Bridge {
     fn new(name: &str, internal: bool) -> Self {
-        let subnet = free_subnet(&["10.213.0.0/16".parse().unwrap()], &[]).unwrap();
+        let lock = network_lock();
+        let subnet = free_subnet(&lock, &["10.213.0.0/16".parse().unwrap()], &[]).unwrap();
         let spec = BridgeSpec {
             name: name.to_owned(),
             subnet,
@@ -34,7 +39,8 @@ impl Bridge {
             internal,
         };
         let bridge = Self(spec);
-        ensure_bridge(&bridge.0).unwrap();
+        ensure_bridge(&lock, &bridge.0).unwrap();
+        drop(lock);
         bridge
     }
 
@@ -60,7 +66,7 @@ impl Bridge {
 
 impl Drop for Bridge {
     fn drop(&mut self) {
-        remove_bridge(&self.0.name).ok();
+        remove_bridge(&network_lock(), &self.0.name).ok();
     }
 }
 
@@ -205,13 +211,13 @@ fn bridges_are_made_once_and_removed_whole() {
     let bridge = Bridge::new("howdah-t1", false);
     let rules = rules_of("howdah-t1");
     assert!(!rules.is_empty());
-    ensure_bridge(&bridge.0).unwrap();
+    ensure_bridge(&network_lock(), &bridge.0).unwrap();
     assert_eq!(rules_of("howdah-t1"), rules);
     let moved = BridgeSpec {
         gateway: bridge.address(200),
         ..bridge.0.clone()
     };
-    ensure_bridge(&moved).unwrap();
+    ensure_bridge(&network_lock(), &moved).unwrap();
     let addresses = output("ip", &["-o", "-4", "addr", "show", "dev", "howdah-t1"]);
     assert_eq!(addresses.lines().count(), 1, "{addresses}");
     assert!(addresses.contains(&bridge.address(200).to_string()));
@@ -220,14 +226,29 @@ fn bridges_are_made_once_and_removed_whole() {
         ..bridge.0.clone()
     };
     assert!(matches!(
-        ensure_bridge(&clash),
+        ensure_bridge(&network_lock(), &clash),
         Err(NetworkError::Invalid(_))
     ));
-    remove_bridge("howdah-t2").unwrap();
-    remove_bridge("howdah-t1").unwrap();
-    remove_bridge("howdah-t1").unwrap();
+    remove_bridge(&network_lock(), "howdah-t2").unwrap();
+    remove_bridge(&network_lock(), "howdah-t1").unwrap();
+    remove_bridge(&network_lock(), "howdah-t1").unwrap();
     assert!(rules_of("howdah-t").is_empty());
     assert!(!output("ip", &["-o", "link"]).contains("howdah-t"));
+}
+
+#[test]
+fn bridges_made_at_the_same_moment_get_addresses_of_their_own() {
+    let _machine = machine();
+    let threads: Vec<_> = (0..8)
+        .map(|number| std::thread::spawn(move || Bridge::new(&format!("howdah-r{number}"), false)))
+        .collect();
+    let bridges: Vec<Bridge> = threads
+        .into_iter()
+        .map(|thread| thread.join().unwrap())
+        .collect();
+    let subnets: std::collections::BTreeSet<Ipv4Net> =
+        bridges.iter().map(|bridge| bridge.0.subnet).collect();
+    assert_eq!(subnets.len(), 8);
 }
 
 #[test]
@@ -239,7 +260,7 @@ fn a_firewall_that_drops_forwarded_packets_is_opened_for_our_bridge() {
     output("iptables", &["-P", "FORWARD", "DROP"]);
     let restore = Restore;
     let bridge = Bridge::new("howdah-t1", false);
-    ensure_bridge(&bridge.0).unwrap();
+    ensure_bridge(&network_lock(), &bridge.0).unwrap();
     assert_eq!(
         output("iptables", &["-S", "FORWARD"])
             .matches("howdah-t1")

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use howdah_runtime::network::{
-    BridgeSpec, NetworkError, ensure_bridge, free_subnet, remove_bridge,
+    BridgeSpec, NetworkError, NetworkLock, ensure_bridge, free_subnet, remove_bridge,
 };
 use howdah_runtime::rootless::{self, Relay};
 use howdah_runtime::{Endpoint, Network};
@@ -113,13 +113,14 @@ impl BuildNetwork {
         let known = fs_err::read_to_string(&file)
             .ok()
             .and_then(|text| text.trim().parse().ok());
+        let lock = NetworkLock::acquire().map_err(network)?;
         let subnet = match known {
             Some(subnet) => subnet,
-            None => free_subnet(&[], &[]).map_err(network)?,
+            None => free_subnet(&lock, &[], &[]).map_err(network)?,
         };
-        ensure_bridge(&self.spec(subnet)).map_err(network)?;
+        ensure_bridge(&lock, &self.spec(subnet)).map_err(network)?;
         fs_err::write(&file, subnet.to_string()).map_err(RunError::io("write", &file))?;
-        drop(gate);
+        drop((lock, gate));
         *used = Some(Used {
             subnet,
             _users: users,
@@ -162,7 +163,7 @@ impl Drop for BuildNetwork {
             return;
         };
         if flock(&users, FlockOperation::NonBlockingLockExclusive).is_ok()
-            && remove_bridge(&self.bridge).is_ok()
+            && NetworkLock::acquire().is_ok_and(|lock| remove_bridge(&lock, &self.bridge).is_ok())
         {
             drop(fs_err::remove_file(self.directory.join("subnet")));
         }

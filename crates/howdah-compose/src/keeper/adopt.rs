@@ -29,7 +29,9 @@ impl Keeper {
     async fn adopt_networks(&mut self) {
         for (key, network) in self.stack.networks.clone() {
             // A network that cannot be had again, e.g. after a reboot into another subnet, fails who starts on it.
-            if networks::ensure(&network).is_ok() {
+            let made =
+                networks::lock(&network.name).and_then(|lock| networks::ensure(&lock, &network));
+            if made.is_ok() {
                 drop(self.serve_names(&key, &network).await);
             }
         }

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use howdah_image::Digest;
-use howdah_runtime::network::{self, BridgeSpec, NetworkError};
+use howdah_runtime::network::{self, BridgeSpec, NetworkError, NetworkLock};
 use ipnet::Ipv4Net;
 
 use crate::model::{NetworkDefinition, NetworkMode};
@@ -52,8 +52,14 @@ pub(crate) enum StackNetworkError {
     },
 }
 
+/// Waits for the machine's networks to be ours alone; `name` is the network it is for.
+pub(crate) fn lock(name: &str) -> Result<NetworkLock, StackNetworkError> {
+    NetworkLock::acquire().map_err(make_error(name))
+}
+
 /// Chooses a network's addresses; the bridge's name follows from the store and the network's name, so that it is found again.
 pub(crate) fn choose(
+    lock: &NetworkLock,
     definition: &NetworkDefinition,
     root: &Path,
     taken: &[Ipv4Net],
@@ -62,13 +68,9 @@ pub(crate) fn choose(
     if definition.external {
         return Err(StackNetworkError::External { name });
     }
-    let make = |source| StackNetworkError::Make {
-        name: name.clone(),
-        source,
-    };
     let subnet = match definition.subnet {
         Some(subnet) => subnet.trunc(),
-        None => network::free_subnet(&[], taken).map_err(make)?,
+        None => network::free_subnet(lock, &[], taken).map_err(make_error(&name))?,
     };
     let gateway = definition
         .gateway
@@ -85,25 +87,25 @@ pub(crate) fn choose(
 }
 
 /// Makes the bridge, or finds that it is there.
-pub(crate) fn ensure(state: &NetworkState) -> Result<(), StackNetworkError> {
+pub(crate) fn ensure(lock: &NetworkLock, state: &NetworkState) -> Result<(), StackNetworkError> {
     let spec = BridgeSpec {
         name: state.bridge.clone(),
         subnet: state.subnet,
         gateway: state.gateway,
         internal: state.internal,
     };
-    network::ensure_bridge(&spec).map_err(|source| StackNetworkError::Make {
-        name: state.name.clone(),
-        source,
-    })
+    network::ensure_bridge(lock, &spec).map_err(make_error(&state.name))
 }
 
 /// Removes the bridge and its rules.
 pub(crate) fn remove(state: &NetworkState) -> Result<(), StackNetworkError> {
-    network::remove_bridge(&state.bridge).map_err(|source| StackNetworkError::Make {
-        name: state.name.clone(),
-        source,
-    })
+    let lock = lock(&state.name)?;
+    network::remove_bridge(&lock, &state.bridge).map_err(make_error(&state.name))
+}
+
+fn make_error(name: &str) -> impl FnOnce(NetworkError) -> StackNetworkError + use<> {
+    let name = name.to_owned();
+    move |source| StackNetworkError::Make { name, source }
 }
 
 /// Gives every container an address on each of its networks: the fixed one, the one it had, or the lowest free one.

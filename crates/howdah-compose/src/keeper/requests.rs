@@ -1,6 +1,7 @@
 //! What commands ask for, turned into goals; and what the world answers, turned into phases.
 
 use std::collections::BTreeMap;
+use std::iter;
 
 use super::clients::{Leftovers, Waiting};
 use super::protocol::{Message, Request, RunRequest, UpRequest};
@@ -131,6 +132,7 @@ impl Keeper {
     async fn make_networks(&mut self, project: &Project) -> Result<(), Refusal> {
         for (key, definition) in &project.networks {
             let is_new = !self.stack.networks.contains_key(key);
+            let lock = networks::lock(&definition.name).map_err(|error| refuse(&error))?;
             if is_new {
                 let taken: Vec<_> = self
                     .stack
@@ -138,13 +140,14 @@ impl Keeper {
                     .values()
                     .map(|network| network.subnet)
                     .collect();
-                let state = networks::choose(definition, self.paths.root(), &taken)
+                let state = networks::choose(&lock, definition, self.paths.root(), &taken)
                     .map_err(|error| refuse(&error))?;
                 self.stack.networks.insert(key.clone(), state);
                 self.save().map_err(|error| refuse(&error))?;
             }
             let network = self.stack.networks[key].clone();
-            let made = networks::ensure(&network).map_err(|error| refuse(&error));
+            let made = networks::ensure(&lock, &network).map_err(|error| refuse(&error));
+            drop(lock);
             let served = match made {
                 Ok(()) => self.serve_names(key, &network).await.map_err(|error| {
                     let hint = Some(
@@ -235,11 +238,20 @@ impl Keeper {
     }
 }
 
+/// The first random id whose first twelve digits, the container's host name, are not all decimal: resolvers take such
+/// a name for an address and never look it up. Docker draws again too.
+fn container_id(draw: impl FnMut() -> String) -> String {
+    let is_number = |id: &String| id.bytes().take(12).all(|digit| digit.is_ascii_digit());
+    iter::repeat_with(draw)
+        .find(|id| id.is_empty() || !is_number(id))
+        .unwrap_or_default()
+}
+
 fn new_container(name: &str, plan: &ContainerPlan, index: u32) -> Container {
     // Without randomness there is nothing sensible to go on with; the kernel's source does not fail once it is open.
     let random = |bytes| random_hex(bytes).unwrap_or_default();
     Container {
-        id: random(32),
+        id: container_id(|| random(32)),
         name: name.to_owned(),
         index,
         one_off: false,
@@ -259,5 +271,18 @@ fn new_container(name: &str, plan: &ContainerPlan, index: u32) -> Container {
         ports: Vec::new(),
         no_deps: false,
         use_aliases: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_name_of_a_container_is_no_number() {
+        let mut drawn = ["123456789012ab", "12345678901eab", "c"]
+            .map(str::to_owned)
+            .into_iter();
+        assert_eq!(container_id(|| drawn.next().unwrap()), "12345678901eab");
     }
 }

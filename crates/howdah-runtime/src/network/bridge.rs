@@ -9,14 +9,33 @@ use ipnet::Ipv4Net;
 use super::netlink::{Interface, Netlink, mac_of};
 use super::{BridgeSpec, During, NetworkError, firewall};
 
-/// Held while bridges and rules change, so that two stacks coming up do not take each other's network or table.
 const LOCK: &str = "/run/howdah/network.lock";
+
+/// Held by who chooses addresses or changes bridges and rules, one on the whole machine, so that two stacks coming up do
+/// not take each other's network or table.
+#[derive(Debug)]
+pub struct NetworkLock {
+    _file: File,
+}
+
+impl NetworkLock {
+    /// Waits until nobody else has it.
+    pub fn acquire() -> Result<NetworkLock, NetworkError> {
+        let open = || -> io::Result<File> {
+            fs_err::create_dir_all("/run/howdah")?;
+            let file = File::create(LOCK)?;
+            rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)?;
+            Ok(file)
+        };
+        let file = open().during(|| "lock the network".to_owned())?;
+        Ok(NetworkLock { _file: file })
+    }
+}
 
 /// Makes the bridge what `spec` says, or leaves it as it is when it is that already. Turns IPv4 forwarding on, as any
 /// network with a way out needs.
-pub fn ensure_bridge(spec: &BridgeSpec) -> Result<(), NetworkError> {
+pub fn ensure_bridge(_lock: &NetworkLock, spec: &BridgeSpec) -> Result<(), NetworkError> {
     validate(spec)?;
-    let _lock = lock()?;
     let mut netlink = Netlink::open().during(|| "open a netlink socket".to_owned())?;
     let interface = ensure_interface(&mut netlink, spec)?;
     ensure_address(&mut netlink, spec, interface)?;
@@ -30,9 +49,8 @@ pub fn ensure_bridge(spec: &BridgeSpec) -> Result<(), NetworkError> {
 }
 
 /// Removes the bridge and its rules. Nothing happens when there is none.
-pub fn remove_bridge(name: &str) -> Result<(), NetworkError> {
+pub fn remove_bridge(_lock: &NetworkLock, name: &str) -> Result<(), NetworkError> {
     validate_name(name)?;
-    let _lock = lock()?;
     let mut netlink = Netlink::open().during(|| "open a netlink socket".to_owned())?;
     let interface = netlink
         .interface(name)
@@ -153,16 +171,6 @@ fn enable_forwarding() -> Result<(), NetworkError> {
         return Ok(());
     }
     fs_err::write(SETTING, "1").during(|| "turn net.ipv4.ip_forward on".to_owned())
-}
-
-fn lock() -> Result<File, NetworkError> {
-    let open = || -> io::Result<File> {
-        fs_err::create_dir_all("/run/howdah")?;
-        let file = File::create(LOCK)?;
-        rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)?;
-        Ok(file)
-    };
-    open().during(|| "lock the network".to_owned())
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 
 pub(crate) use attach::attach;
-pub use bridge::{ensure_bridge, remove_bridge};
+pub use bridge::{NetworkLock, ensure_bridge, remove_bridge};
 pub use subnet::free_subnet;
 
 /// A network of containers on this machine.

@@ -3,7 +3,7 @@
 use ipnet::Ipv4Net;
 
 use super::netlink::Netlink;
-use super::{During, NetworkError};
+use super::{During, NetworkError, NetworkLock};
 
 /// Used when the caller names no pool: Docker's, without the network of its default bridge.
 const DEFAULT_POOLS: [&str; 4] = [
@@ -14,8 +14,13 @@ const DEFAULT_POOLS: [&str; 4] = [
 ];
 
 /// A private /24 from `pools` that clashes with no route and no address of this machine and with none of `taken`.
-/// Without pools: 172.18.0.0 to 172.31.255.255, then 192.168.0.0/16, as Docker has them.
-pub fn free_subnet(pools: &[Ipv4Net], taken: &[Ipv4Net]) -> Result<Ipv4Net, NetworkError> {
+/// Without pools: 172.18.0.0 to 172.31.255.255, then 192.168.0.0/16, as Docker has them. Free as long as the lock is
+/// held; whoever makes the bridge under it keeps the subnet.
+pub fn free_subnet(
+    _lock: &NetworkLock,
+    pools: &[Ipv4Net],
+    taken: &[Ipv4Net],
+) -> Result<Ipv4Net, NetworkError> {
     let mut netlink = Netlink::open().during(|| "open a netlink socket".to_owned())?;
     let mut used = netlink
         .route_destinations()
