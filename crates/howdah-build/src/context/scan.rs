@@ -25,24 +25,42 @@ pub(crate) struct Scan {
     excluded: Vec<TreePath>,
 }
 
-/// What one walk of a directory gives.
+/// What the walk finds at one path. The parts of a large context are nested and not joined on the way up, so that each
+/// entry is moved once.
+enum Node {
+    Kept {
+        entry: Entry,
+        stat: Stat,
+        /// Of a directory.
+        inside: Vec<Node>,
+    },
+    Excluded(TreePath),
+}
+
+/// A whole walk: `stats` has one for each of `entries`.
 #[derive(Default)]
 struct Found {
-    entries: Vec<(Entry, Stat)>,
+    entries: Vec<Entry>,
+    stats: Vec<Stat>,
     excluded: Vec<TreePath>,
 }
 
 impl Found {
-    fn append(&mut self, other: Found) {
-        self.entries.extend(other.entries);
-        self.excluded.extend(other.excluded);
-    }
-
-    fn joined(parts: Vec<Found>) -> Found {
-        let mut parts = parts.into_iter();
-        let mut all = parts.next().unwrap_or_default();
-        parts.for_each(|part| all.append(part));
-        all
+    fn add(&mut self, node: Node) {
+        match node {
+            Node::Kept {
+                entry,
+                stat,
+                inside,
+            } => {
+                self.entries.push(entry);
+                self.stats.push(stat);
+                for node in inside {
+                    self.add(node);
+                }
+            }
+            Node::Excluded(path) => self.excluded.push(path),
+        }
     }
 }
 
@@ -57,32 +75,30 @@ impl Scan {
         let started = SystemTime::now();
         let root: Arc<Path> = root.into();
         let mut found = find(&root, ignore)?;
+        let is_file = |entry: &Entry| entry.kind == Kind::File;
         let mut cursor = known.cursor();
-        for (entry, stat) in found
-            .entries
-            .iter_mut()
-            .filter(|(entry, _)| entry.kind == Kind::File)
-        {
-            entry.digest = cursor.find(&entry.path, stat);
+        let mut files = 0;
+        let mut changed = Vec::new();
+        for (entry, stat) in found.entries.iter_mut().zip(&found.stats) {
+            if is_file(entry) {
+                files += 1;
+                entry.digest = cursor.find(&entry.path, stat);
+                if entry.digest.is_none() {
+                    changed.push(entry);
+                }
+            }
         }
-        let mut changed: Vec<&mut Entry> = found
-            .entries
-            .iter_mut()
-            .map(|(entry, _)| entry)
-            .filter(|entry| entry.kind == Kind::File && entry.digest.is_none())
-            .collect();
         changed.par_iter_mut().try_for_each(|entry| {
             entry.digest = Some(digest_file(&entry.real(), entry.size)?);
             Ok::<(), io::Error>(())
         })?;
-        let read_any = !changed.is_empty();
-        let cache = cache(&found, started);
-        let cache = (read_any || cache.len() != known.len()).then_some(cache);
-        let entries = found.entries.into_iter().map(|(entry, _)| entry).collect();
+        // Files that are all known, and as many as are known, are the known ones.
+        let is_known = changed.is_empty() && files == known.len();
+        let cache = (!is_known).then(|| cache(&found, started));
         Ok((
             Scan {
                 root,
-                entries,
+                entries: found.entries,
                 excluded: found.excluded,
             },
             cache,
@@ -91,8 +107,7 @@ impl Scan {
 
     /// Everything in a directory of our own, without reading any file.
     pub(crate) fn list(root: &Path) -> io::Result<Vec<Entry>> {
-        let found = find(&root.into(), &Ignore::default())?;
-        Ok(found.entries.into_iter().map(|(entry, _)| entry).collect())
+        Ok(find(&root.into(), &Ignore::default())?.entries)
     }
 
     /// The directory.
@@ -159,7 +174,7 @@ impl Tree for Scan {
 
 fn cache(found: &Found, read: SystemTime) -> StatCache {
     let mut cache = Recorder::default();
-    for (entry, stat) in &found.entries {
+    for (entry, stat) in found.entries.iter().zip(&found.stats) {
         if let Some(digest) = entry.digest {
             cache.remember(&entry.path, *stat, digest, read);
         }
@@ -170,9 +185,13 @@ fn cache(found: &Found, read: SystemTime) -> StatCache {
 /// The root and everything below it.
 fn find(root: &Arc<Path>, ignore: &Ignore) -> io::Result<Found> {
     let metadata = fs_err::metadata(root)?;
-    let mut found = Walk { root, ignore }.directory(&[], &ignore.root())?;
-    let top = view::entry(TreePath::new(), Arc::clone(root), &metadata)?;
-    found.entries.insert(0, (top, Stat::new(&metadata)));
+    let top = Node::Kept {
+        entry: view::entry(TreePath::new(), Arc::clone(root), &metadata)?,
+        stat: Stat::new(&metadata),
+        inside: Walk { root, ignore }.directory(&[], &ignore.root())?,
+    };
+    let mut found = Found::default();
+    found.add(top);
     Ok(found)
 }
 
@@ -182,8 +201,8 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// One directory and everything below it; subdirectories in parallel.
-    fn directory(&self, path: &[u8], judged: &Directory) -> io::Result<Found> {
+    /// What is in one directory, in order; subdirectories in parallel.
+    fn directory(&self, path: &[u8], judged: &Directory) -> io::Result<Vec<Node>> {
         let mut children = Vec::new();
         for child in fs_err::read_dir(self.root.join(tree::as_path(path)))? {
             let child = child?;
@@ -191,28 +210,24 @@ impl Walk<'_> {
         }
         children.sort_unstable_by(|left, right| left.0.cmp(&right.0));
         let children = children.into_par_iter().with_min_len(16);
-        let parts: Vec<Found> = children
-            .try_fold(Found::default, |mut found, (path, child)| {
-                self.child(path, &child, judged, &mut found)?;
-                Ok(found)
-            })
-            .collect::<io::Result<_>>()?;
-        Ok(Found::joined(parts))
+        let nodes =
+            children.filter_map(|(path, child)| self.child(path, &child, judged).transpose());
+        nodes.collect()
     }
 
+    /// One path and, of a directory, everything below it; nothing of what cannot be copied.
     fn child(
         &self,
         path: TreePath,
         child: &fs_err::DirEntry,
         parent: &Directory,
-        found: &mut Found,
-    ) -> io::Result<()> {
+    ) -> io::Result<Option<Node>> {
         let file_type = child.file_type()?;
-        // A socket is the other end of a program that runs now; nothing can be copied of it.
+        // A socket is the other end of a program that runs now.
         if file_type.is_socket() {
-            return Ok(());
+            return Ok(None);
         }
-        let mut inside = Found::default();
+        let mut inside = Vec::new();
         if file_type.is_dir() {
             let verdict = self
                 .ignore
@@ -221,24 +236,24 @@ impl Walk<'_> {
                 inside = self.directory(&path, &verdict.directory)?;
             }
             // A directory is there as long as something in it is.
-            if verdict.ignored && inside.entries.is_empty() {
-                found.excluded.push(path);
-                return Ok(());
+            let is_kept = |node: &Node| matches!(node, Node::Kept { .. });
+            if verdict.ignored && !inside.iter().any(is_kept) {
+                return Ok(Some(Node::Excluded(path)));
             }
         } else if self.ignore.file(&String::from_utf8_lossy(&path), parent) {
-            found.excluded.push(path);
-            return Ok(());
+            return Ok(Some(Node::Excluded(path)));
         }
         let metadata = match child.metadata() {
             Ok(metadata) => metadata,
             // Gone since the directory was read.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        let entry = view::entry(path, Arc::clone(self.root), &metadata)?;
-        found.entries.push((entry, Stat::new(&metadata)));
-        found.append(inside);
-        Ok(())
+        Ok(Some(Node::Kept {
+            entry: view::entry(path, Arc::clone(self.root), &metadata)?,
+            stat: Stat::new(&metadata),
+            inside,
+        }))
     }
 }
 
