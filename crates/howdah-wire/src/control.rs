@@ -17,7 +17,7 @@ pub enum Order {
 }
 
 /// From the zygote. It ends when the front closes its end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "event")]
 pub enum Event {
     /// Ready to fork; the application is booted if the mode boots it here.
@@ -40,7 +40,7 @@ pub enum Event {
         /// What it said.
         message: String,
     },
-    /// A worker was forked. Two descriptors come along: the front's end of its socket, and its pidfd.
+    /// A worker was forked. Three descriptors come along: the front's end of its socket, its pidfd, its [`crate::ledger`].
     Worker {
         /// Its process id.
         pid: i32,
@@ -58,10 +58,7 @@ pub enum Event {
         status: Exit,
     },
     /// A line for the log, written while no request is served.
-    Log {
-        /// The line.
-        message: String,
-    },
+    Log(crate::LogLine),
 }
 
 /// How a process ended.

@@ -1,9 +1,10 @@
 //! Frames on the stream socket of one worker: `u32` length of the payload (little endian), `u8` kind, payload.
 //!
-//! One request is: `Request`, `Body`* , `BodyEnd` towards the worker; `Accepted`, (`Interim` | `Log`)*, `Head`, `Body`*, `Finished`, then
+//! One request is: `Request`, `Body`* , `BodyEnd` towards the worker; (`Interim` | `Log` | `Reload`)*, `Head`, `Body`*, `Finished`, then
 //! (once the script has really ended) `Ready` towards the front. `Finished` and `Ready` are two frames because a script may go on
 //! after `fastcgi_finish_request()`, and because a worker that dies after its answer must not be given the next request.
-//! Until `Accepted` the front may give the request to another worker, whatever its method.
+//! After `Finished` the front may cut the request's body short with `BodyEnd`; `Aborted` ends it, too.
+//! Until the worker counted the request in its [`crate::ledger`], the front may give it to another worker, whatever its method.
 
 /// Bytes of a frame before its payload.
 pub const HEADER_LENGTH: usize = 5;
@@ -26,8 +27,6 @@ pub enum Kind {
     Aborted = 4,
     /// To the worker: no more requests, `frankenphp_handle_request()` returns false, then the process ends.
     Drain = 5,
-    /// To the front: the worker has the request and runs it.
-    Accepted = 16,
     /// To the front: an interim (1xx) response, a [`crate::Head`].
     Interim = 17,
     /// To the front: status and headers, a [`crate::Head`].
@@ -36,10 +35,12 @@ pub enum Kind {
     Finished = 19,
     /// To the front: waiting for a request. Payload: see [`crate::request::Ready`].
     Ready = 20,
-    /// To the front: a line for the log, JSON `{"level":…,"message":…,"context":…}`.
+    /// To the front: a line for the log, JSON of a [`crate::LogLine`].
     Log = 21,
     /// To the front: the PHP backtrace that was asked for by signal, text.
     Backtrace = 22,
+    /// To the front: the script called `opcache_reset()`, so all workers are to be replaced.
+    Reload = 23,
 }
 
 /// A frame and its payload.
@@ -73,13 +74,13 @@ impl Kind {
             Kind::BodyEnd,
             Kind::Aborted,
             Kind::Drain,
-            Kind::Accepted,
             Kind::Interim,
             Kind::Head,
             Kind::Finished,
             Kind::Ready,
             Kind::Log,
             Kind::Backtrace,
+            Kind::Reload,
         ];
         ALL.into_iter()
             .find(|kind| *kind as u8 == byte)

@@ -1,9 +1,12 @@
-//! Payloads of the frames of one request: byte strings with their `u32` length in front, and pairs of them.
+//! Payloads of the frames of one request: byte strings with their `u32` length in front and a NUL behind (so that a worker hands
+//! them to C as they lie), and pairs of them.
 
 use crate::FrameError;
 
 /// A name and its value.
 pub type Pair = (Vec<u8>, Vec<u8>);
+/// A name and its value, borrowed.
+pub type PairView<'a> = (&'a [u8], &'a [u8]);
 
 /// A request as a worker gets it; the body follows in frames of its own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,6 +25,25 @@ pub struct Request {
     pub variables: Vec<Pair>,
     /// The header fields in their order, names as sent. A name occurs once: the front joins and drops what must not pass.
     pub headers: Vec<Pair>,
+}
+
+/// A request that borrows from its payload. A NUL follows each text there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RequestView<'a> {
+    /// As in [`Request`], like all that follow.
+    pub script: &'a [u8],
+    /// The method.
+    pub method: &'a [u8],
+    /// Path and query.
+    pub uri: &'a [u8],
+    /// The query.
+    pub query: &'a [u8],
+    /// Bytes of the body.
+    pub content_length: Option<u64>,
+    /// `$_SERVER`.
+    pub variables: Vec<PairView<'a>>,
+    /// The header fields.
+    pub headers: Vec<PairView<'a>>,
 }
 
 /// Status and header fields as PHP gives them, one `Name: value` each. They are not yet checked.
@@ -62,19 +84,37 @@ impl Request {
 
     /// The request of such a payload.
     pub fn decode(payload: &[u8]) -> Result<Request, FrameError> {
-        let mut rest = payload;
-        let mut text = || take(&mut rest).map(<[u8]>::to_vec);
-        let (script, method, uri, query) = (text()?, text()?, text()?, text()?);
-        let content_length = Some(take_number(&mut rest)?).filter(|length| *length != u64::MAX);
-        let (variables, headers) = (take_pairs(&mut rest)?, take_pairs(&mut rest)?);
+        let view = RequestView::decode(payload)?;
+        let owned = |pairs: Vec<PairView<'_>>| {
+            pairs
+                .into_iter()
+                .map(|(name, value)| (name.to_vec(), value.to_vec()))
+                .collect()
+        };
         Ok(Request {
-            script,
-            method,
-            uri,
-            query,
-            content_length,
-            variables,
-            headers,
+            script: view.script.to_vec(),
+            method: view.method.to_vec(),
+            uri: view.uri.to_vec(),
+            query: view.query.to_vec(),
+            content_length: view.content_length,
+            variables: owned(view.variables),
+            headers: owned(view.headers),
+        })
+    }
+}
+
+impl<'a> RequestView<'a> {
+    /// The request of such a payload.
+    pub fn decode(payload: &'a [u8]) -> Result<RequestView<'a>, FrameError> {
+        let mut rest = payload;
+        Ok(RequestView {
+            script: take(&mut rest)?,
+            method: take(&mut rest)?,
+            uri: take(&mut rest)?,
+            query: take(&mut rest)?,
+            content_length: Some(take_number(&mut rest)?).filter(|length| *length != u64::MAX),
+            variables: take_pairs(&mut rest)?,
+            headers: take_pairs(&mut rest)?,
         })
     }
 }
@@ -126,6 +166,7 @@ impl Ready {
 fn put(into: &mut Vec<u8>, text: &[u8]) {
     put_count(into, text.len());
     into.extend_from_slice(text);
+    into.push(0);
 }
 
 /// Lengths beyond `u32` do not fit a frame, which its header refuses.
@@ -137,15 +178,16 @@ fn put_count(into: &mut Vec<u8>, count: usize) {
 fn take<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], FrameError> {
     let length = take_count(rest)?;
     let (text, after) = rest.split_at_checked(length).ok_or(FrameError::Short)?;
+    let [0, after @ ..] = after else {
+        return Err(FrameError::Short);
+    };
     *rest = after;
     Ok(text)
 }
 
-fn take_pairs(rest: &mut &[u8]) -> Result<Vec<Pair>, FrameError> {
+fn take_pairs<'a>(rest: &mut &'a [u8]) -> Result<Vec<PairView<'a>>, FrameError> {
     let count = take_count(rest)?;
-    (0..count)
-        .map(|_| Ok((take(rest)?.to_vec(), take(rest)?.to_vec())))
-        .collect()
+    (0..count).map(|_| Ok((take(rest)?, take(rest)?))).collect()
 }
 
 fn take_count(rest: &mut &[u8]) -> Result<usize, FrameError> {
