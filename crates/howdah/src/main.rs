@@ -42,6 +42,7 @@ enum Command {
     Push(commands::push::Args),
     Restart(commands::restart::Args),
     Run(Box<commands::run::Args>),
+    Serve(Box<commands::serve::Args>),
     Start(commands::start::Args),
     Stop(commands::stop::Args),
     Supervise(commands::supervise::Args),
@@ -80,6 +81,7 @@ impl Command {
             | Self::Logout(_)
             | Self::Logs(_)
             | Self::Ps(_)
+            | Self::Serve(_)
             | Self::Supervise(_) => Need::Nothing,
             Self::Build(_)
             | Self::Cache(_)
@@ -121,6 +123,7 @@ fn run(context: &Context, command: Command) -> Result<ExitCode, CommandError> {
         Command::Push(args) => commands::push::run(context, &args),
         Command::Restart(args) => commands::restart::run(context, args),
         Command::Run(args) => commands::run::run(context, &args),
+        Command::Serve(args) => commands::serve::run(context, *args),
         Command::Start(args) => commands::start::run(context, args),
         Command::Stop(args) => commands::stop::run(context, args),
         // Forks, and changes its signal mask: no thread exists, because none is started before a command runs.

@@ -22,6 +22,7 @@ mod request;
 pub(crate) mod restart;
 pub(crate) mod rootless;
 pub(crate) mod run;
+pub(crate) mod serve;
 mod signals;
 mod stack;
 pub(crate) mod start;

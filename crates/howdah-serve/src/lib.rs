@@ -1,0 +1,14 @@
+//! The HTTP server of a PHP application: HTTP/1.1 and HTTP/2, static files, TLS, and PHP by processes of their own.
+//!
+//! A request goes through [`server`] (connections), [`http`] (what is allowed, who asked), and [`handler`], which answers it
+//! with a file of the document root or has PHP do it.
+
+pub mod config;
+mod files;
+mod handler;
+pub mod http;
+pub mod log;
+pub mod server;
+
+pub use config::ServeConfig;
+pub use server::{Order, Report, ServeError, Server};
