@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -53,6 +54,59 @@ impl Entry {
     /// Where it really is.
     pub(crate) fn real(&self) -> PathBuf {
         self.origin.join(as_path(&self.path))
+    }
+}
+
+/// What an inode says of itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Inode {
+    /// File type and permission bits.
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    /// Bytes.
+    pub(crate) size: u64,
+    /// Seconds and nanoseconds.
+    pub(crate) mtime: (i64, i64),
+    /// Seconds and nanoseconds.
+    pub(crate) ctime: (i64, i64),
+    /// The filesystem it is on.
+    pub(crate) device: u64,
+    pub(crate) number: u64,
+    /// Which device it is, of a device node.
+    pub(crate) special: u64,
+}
+
+impl From<&std::fs::Metadata> for Inode {
+    fn from(metadata: &std::fs::Metadata) -> Inode {
+        Inode {
+            mode: metadata.mode(),
+            uid: metadata.uid(),
+            gid: metadata.gid(),
+            size: metadata.size(),
+            mtime: (metadata.mtime(), metadata.mtime_nsec()),
+            ctime: (metadata.ctime(), metadata.ctime_nsec()),
+            device: metadata.dev(),
+            number: metadata.ino(),
+            special: metadata.rdev(),
+        }
+    }
+}
+
+impl From<&rustix::fs::Statx> for Inode {
+    fn from(stat: &rustix::fs::Statx) -> Inode {
+        let time = |time: rustix::fs::StatxTimestamp| (time.tv_sec, i64::from(time.tv_nsec));
+        Inode {
+            mode: u32::from(stat.stx_mode),
+            uid: stat.stx_uid,
+            gid: stat.stx_gid,
+            size: stat.stx_size,
+            mtime: time(stat.stx_mtime),
+            ctime: time(stat.stx_ctime),
+            device: rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor),
+            number: stat.stx_ino,
+            special: rustix::fs::makedev(stat.stx_rdev_major, stat.stx_rdev_minor),
+        }
     }
 }
 

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use howdah_image::namespace::opaque_attribute;
+use rustix::fs::FileType;
 
-use crate::tree::{self, Entry, Kind, Tree, TreePath};
+use crate::tree::{self, Entry, Inode, Kind, Tree, TreePath};
 
 /// The merged tree of snapshots.
 #[derive(Clone, Debug)]
@@ -73,7 +74,9 @@ impl Tree for View {
     fn entry(&self, path: &[u8]) -> io::Result<Option<Entry>> {
         match self.node(path)? {
             Some(Node::Directory(merged)) => directory(path, &merged),
-            Some(Node::File(origin, metadata)) => entry(path.to_vec(), origin, &metadata).map(Some),
+            Some(Node::File(origin, metadata)) => {
+                entry(path.to_vec(), origin, &Inode::from(&metadata)).map(Some)
+            }
             None => Ok(None),
         }
     }
@@ -104,7 +107,9 @@ fn walk(roots: &Roots, path: &[u8], found: &mut Vec<Entry>) -> io::Result<()> {
                 found.extend(directory(&below, &merged)?);
                 walk(&merged, &below, found)?;
             }
-            Some(Node::File(origin, metadata)) => found.push(entry(below, origin, &metadata)?),
+            Some(Node::File(origin, metadata)) => {
+                found.push(entry(below, origin, &Inode::from(&metadata))?);
+            }
             None => {}
         }
     }
@@ -167,43 +172,38 @@ fn directory(path: &[u8], merged: &Roots) -> io::Result<Option<Entry>> {
         return Ok(None);
     };
     let metadata = fs_err::symlink_metadata(origin.join(tree::as_path(path)))?;
-    entry(TreePath::from(path), Arc::clone(origin), &metadata).map(Some)
+    entry(
+        TreePath::from(path),
+        Arc::clone(origin),
+        &Inode::from(&metadata),
+    )
+    .map(Some)
 }
 
-/// The entry of a file whose metadata is at hand.
-pub(crate) fn entry(
-    path: TreePath,
-    origin: Arc<Path>,
-    metadata: &std::fs::Metadata,
-) -> io::Result<Entry> {
-    let file_type = metadata.file_type();
-    let kind = if file_type.is_dir() {
-        Kind::Directory
-    } else if file_type.is_file() {
-        Kind::File
-    } else if file_type.is_symlink() {
-        Kind::Symlink(
+/// The entry of a file whose inode is at hand.
+pub(crate) fn entry(path: TreePath, origin: Arc<Path>, inode: &Inode) -> io::Result<Entry> {
+    let kind = match FileType::from_raw_mode(inode.mode) {
+        FileType::Directory => Kind::Directory,
+        FileType::RegularFile => Kind::File,
+        FileType::Symlink => Kind::Symlink(
             fs_err::read_link(origin.join(tree::as_path(&path)))?
                 .into_os_string()
                 .into_vec(),
-        )
-    } else {
-        Kind::Special {
-            file_type: metadata.mode() & 0o170_000,
-            device: metadata.rdev(),
-        }
+        ),
+        _ => Kind::Special {
+            file_type: inode.mode & 0o170_000,
+            device: inode.special,
+        },
     };
+    let (seconds, nanoseconds) = inode.mtime;
     Ok(Entry {
         path,
         kind,
-        mode: metadata.mode() & 0o7777,
-        uid: metadata.uid(),
-        gid: metadata.gid(),
-        size: metadata.size(),
-        mtime: (
-            metadata.mtime(),
-            u32::try_from(metadata.mtime_nsec()).unwrap_or(0),
-        ),
+        mode: inode.mode & 0o7777,
+        uid: inode.uid,
+        gid: inode.gid,
+        size: inode.size,
+        mtime: (seconds, u32::try_from(nanoseconds).unwrap_or(0)),
         origin,
         digest: None,
     })

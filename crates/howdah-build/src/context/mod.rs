@@ -1,6 +1,7 @@
 //! The build context: a directory of the user, walked once and read only where it changed.
 
 mod content;
+mod directory;
 mod scan;
 mod stat;
 

@@ -1,19 +1,22 @@
 //! The walk: parallel, pruned by `.dockerignore`, and reading only what changed.
 
 use std::io;
-use std::os::unix::ffi::OsStringExt as _;
-use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use howdah_dockerfile::ignore::{Directory, Ignore};
 use rayon::prelude::*;
+use rustix::fs::FileType;
 
 use super::content::digest_file;
+use super::directory::OpenDirectory;
 use super::stat::{Recorder, Stat, StatCache};
-use crate::tree::{self, Entry, Kind, Tree, TreePath};
+use crate::tree::{self, Entry, Inode, Kind, Tree, TreePath};
 use crate::view;
+
+/// From this many names on, a directory is worth the work of several processors.
+const MANY: usize = 32;
 
 /// A context as it was at one moment.
 #[derive(Debug)]
@@ -184,11 +187,12 @@ fn cache(found: &Found, read: SystemTime) -> StatCache {
 
 /// The root and everything below it.
 fn find(root: &Arc<Path>, ignore: &Ignore) -> io::Result<Found> {
-    let metadata = fs_err::metadata(root)?;
+    let directory = OpenDirectory::root(root)?;
+    let inode = directory.inode()?;
     let top = Node::Kept {
-        entry: view::entry(TreePath::new(), Arc::clone(root), &metadata)?,
-        stat: Stat::new(&metadata),
-        inside: Walk { root, ignore }.directory(&[], &ignore.root())?,
+        entry: view::entry(TreePath::new(), Arc::clone(root), &inode)?,
+        stat: Stat::new(&inode),
+        inside: Walk { root, ignore }.directory(&[], &directory, &ignore.root())?,
     };
     let mut found = Found::default();
     found.add(top);
@@ -202,59 +206,79 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// What is in one directory, in order; subdirectories in parallel.
-    fn directory(&self, path: &[u8], judged: &Directory) -> io::Result<Vec<Node>> {
-        let mut children = Vec::new();
-        for child in fs_err::read_dir(self.root.join(tree::as_path(path)))? {
-            let child = child?;
-            children.push((tree::join(path, &child.file_name().into_vec()), child));
+    fn directory(
+        &self,
+        path: &[u8],
+        opened: &OpenDirectory,
+        judged: &Directory,
+    ) -> io::Result<Vec<Node>> {
+        let mut names = opened.names()?;
+        names.sort_unstable_by(|left, right| left.0.cmp(&right.0));
+        let node = |(name, file_type): (Vec<u8>, FileType)| {
+            let child = Child {
+                path: tree::join(path, &name),
+                name: &name,
+                file_type,
+                parent: opened,
+            };
+            self.child(child, judged).transpose()
+        };
+        if names.len() < MANY {
+            return names.into_iter().filter_map(node).collect();
         }
-        children.sort_unstable_by(|left, right| left.0.cmp(&right.0));
-        let children = children.into_par_iter().with_min_len(16);
-        let nodes =
-            children.filter_map(|(path, child)| self.child(path, &child, judged).transpose());
-        nodes.collect()
+        let names = names.into_par_iter().with_min_len(MANY / 2);
+        names.filter_map(node).collect()
     }
 
     /// One path and, of a directory, everything below it; nothing of what cannot be copied.
-    fn child(
-        &self,
-        path: TreePath,
-        child: &fs_err::DirEntry,
-        parent: &Directory,
-    ) -> io::Result<Option<Node>> {
-        let file_type = child.file_type()?;
+    fn child(&self, child: Child<'_>, judged: &Directory) -> io::Result<Option<Node>> {
+        let Child { path, name, .. } = child;
         // A socket is the other end of a program that runs now.
-        if file_type.is_socket() {
+        if child.file_type == FileType::Socket {
             return Ok(None);
         }
-        let mut inside = Vec::new();
-        if file_type.is_dir() {
-            let verdict = self
-                .ignore
-                .directory(&String::from_utf8_lossy(&path), parent);
-            if !verdict.prune {
-                inside = self.directory(&path, &verdict.directory)?;
-            }
-            // A directory is there as long as something in it is.
-            let is_kept = |node: &Node| matches!(node, Node::Kept { .. });
-            if verdict.ignored && !inside.iter().any(is_kept) {
+        if child.file_type != FileType::Directory {
+            if self.ignore.file(&String::from_utf8_lossy(&path), judged) {
                 return Ok(Some(Node::Excluded(path)));
             }
-        } else if self.ignore.file(&String::from_utf8_lossy(&path), parent) {
+            let Some(inode) = child.parent.inode_of(name)? else {
+                return Ok(None);
+            };
+            return self.kept(path, &inode, Vec::new()).map(Some);
+        }
+        let verdict = self
+            .ignore
+            .directory(&String::from_utf8_lossy(&path), judged);
+        if verdict.prune {
             return Ok(Some(Node::Excluded(path)));
         }
-        let metadata = match child.metadata() {
-            Ok(metadata) => metadata,
-            // Gone since the directory was read.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
+        let Some(directory) = child.parent.open(name)? else {
+            return Ok(None);
         };
-        Ok(Some(Node::Kept {
-            entry: view::entry(path, Arc::clone(self.root), &metadata)?,
-            stat: Stat::new(&metadata),
-            inside,
-        }))
+        let inside = self.directory(&path, &directory, &verdict.directory)?;
+        // A directory is there as long as something in it is.
+        let is_kept = |node: &Node| matches!(node, Node::Kept { .. });
+        if verdict.ignored && !inside.iter().any(is_kept) {
+            return Ok(Some(Node::Excluded(path)));
+        }
+        self.kept(path, &directory.inode()?, inside).map(Some)
     }
+
+    fn kept(&self, path: TreePath, inode: &Inode, inside: Vec<Node>) -> io::Result<Node> {
+        Ok(Node::Kept {
+            entry: view::entry(path, Arc::clone(self.root), inode)?,
+            stat: Stat::new(inode),
+            inside,
+        })
+    }
+}
+
+/// One name of a directory that is being walked.
+struct Child<'a> {
+    path: TreePath,
+    name: &'a [u8],
+    file_type: FileType,
+    parent: &'a OpenDirectory,
 }
 
 #[cfg(test)]

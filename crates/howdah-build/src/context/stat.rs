@@ -3,12 +3,11 @@
 //! The rule is git's (Documentation/technical/racy-git.txt): a file whose times are not older than the moment it was read may
 //! change once more without its times moving, so it is not remembered and read again the next time.
 
-use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, SystemTime};
 
 use howdah_solver::Key;
 
-use crate::tree::TreePath;
+use crate::tree::{Inode, TreePath};
 
 /// Twice the longest kernel tick (10 ms at 100 Hz), by which file times may lag behind the clock.
 const TICK: Duration = Duration::from_millis(20);
@@ -29,14 +28,14 @@ pub(crate) struct Stat {
 }
 
 impl Stat {
-    pub(crate) fn new(metadata: &std::fs::Metadata) -> Stat {
+    pub(crate) fn new(inode: &Inode) -> Stat {
         Stat {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            mtime: (metadata.mtime(), metadata.mtime_nsec()),
-            ctime: (metadata.ctime(), metadata.ctime_nsec()),
-            mode: metadata.mode(),
+            device: inode.device,
+            inode: inode.number,
+            size: inode.size,
+            mtime: inode.mtime,
+            ctime: inode.ctime,
+            mode: inode.mode,
         }
     }
 

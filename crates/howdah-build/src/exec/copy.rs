@@ -19,7 +19,7 @@ use crate::op::{CopyOp, CopySource, WorkdirOp};
 use crate::pattern::Excludes;
 use crate::remote::FILE_MODE;
 use crate::root::{Root, RootLayer};
-use crate::tree::{self, Entry, Tree};
+use crate::tree::{self, Entry, Inode, Tree};
 use crate::view::{self, View};
 
 /// The files of one source, and how they are copied.
@@ -159,7 +159,7 @@ impl Worker<'_> {
         let path = self.store.blob_path(digest);
         let origin: Arc<Path> = path.parent().unwrap_or(self.store.root()).into();
         let metadata = fs_err::metadata(&path).map_err(look_up(name))?;
-        let blob = view::entry(digest.hex().into_bytes(), origin, &metadata);
+        let blob = view::entry(digest.hex().into_bytes(), origin, &Inode::from(&metadata));
         let top = Entry {
             mode: FILE_MODE,
             digest: Some(Key::of(digest.to_string().as_bytes())),
