@@ -16,7 +16,13 @@ PACKAGES := build-essential pkg-config libseccomp-dev ca-certificates nftables m
 # What only the tests drive: a small root filesystem, a registry, an independent reader of images, Docker, HTTP clients.
 TEST_PACKAGES := busybox-static docker-registry skopeo docker.io curl jq uidmap slirp4netns
 
-.PHONY: help deps deps-test build install up down test check buildkit conformance-record fuzz bench clean
+# PHP's headers and library for howdah-php, and the extensions its tests use.
+PHP_PACKAGES := php8.2-dev libphp8.2-embed php8.2-opcache
+PHP_TEST_PACKAGES := php8.2-mbstring php8.2-xml php8.2-sqlite3
+# howdah-php links libphp, so it is dynamic, unlike everything else (.cargo/config.toml).
+PHP_CARGO := RUSTFLAGS="-C target-feature=-crt-static" HOWDAH_PHP_VERSION=8.2 CARGO_TARGET_DIR=target/php/8.2 cargo
+
+.PHONY: help deps deps-test deps-php php build install up down test check buildkit conformance-record fuzz bench clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -26,6 +32,13 @@ deps: ## Install what building and running need
 
 deps-test: deps
 	@.ci/packages $(TEST_PACKAGES)
+
+deps-php: deps
+	@.ci/packages $(PHP_PACKAGES)
+
+php: deps-php ## Build howdah-php, which runs PHP for `howdah serve`, into target/php
+	$(PHP_CARGO) build --release --locked -p howdah-php
+	install -m 755 target/php/8.2/$(TARGET)/release/howdah-php target/php/howdah-php8.2
 
 build: deps ## Build the release binary
 	cargo build --release --locked -p howdah
@@ -41,8 +54,10 @@ up: build ## Build the example's images and run its stack until healthy
 down: ## Stop the example's stack; its volumes stay
 	cd $(EXAMPLE) && $(SUDO) $(HOWDAH) down
 
-test: deps-test ## Run every test: pure, command line, and end to end with real containers (root)
-	cargo test --workspace --locked
+test: deps-test php ## Run every test: pure, command line, and end to end with real containers (root)
+	@.ci/packages $(PHP_TEST_PACKAGES)
+	$(PHP_CARGO) test --release --locked -p howdah-php
+	cargo test --workspace --exclude howdah-php --locked
 
 check: deps ## Formatting, lints, documentation
 	cargo fmt --all --check

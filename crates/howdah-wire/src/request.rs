@@ -122,9 +122,18 @@ impl<'a> RequestView<'a> {
 impl Head {
     /// The payload of a `Head` or `Interim` frame.
     pub fn encode(&self, into: &mut Vec<u8>) {
-        into.extend_from_slice(&self.status.to_le_bytes());
-        put_count(into, self.headers.len());
-        for header in &self.headers {
+        Head::encode_parts(self.status, self.headers.iter().map(Vec::as_slice), into);
+    }
+
+    /// The same of parts that are borrowed.
+    pub fn encode_parts<'a>(
+        status: u16,
+        headers: impl ExactSizeIterator<Item = &'a [u8]>,
+        into: &mut Vec<u8>,
+    ) {
+        into.extend_from_slice(&status.to_le_bytes());
+        put_count(into, headers.len());
+        for header in headers {
             put(into, header);
         }
     }

@@ -1,0 +1,102 @@
+/* What the C files share, and the seam to Rust (src/shim.rs, src/callbacks.rs): everything of PHP that can bail out (longjmp)
+ * is called here and is caught here, so that no jump ever crosses a Rust frame. Rust, called from here, does input and output only. */
+#ifndef HOWDAH_SHIM_H
+#define HOWDAH_SHIM_H
+
+#include <php.h>
+#include <SAPI.h>
+#include <php_main.h>
+#include <php_variables.h>
+#include <php_output.h>
+#include <php_ini.h>
+#include <zend_exceptions.h>
+#include <ext/standard/basic_functions.h>
+#include <ext/standard/info.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Bytes; those of a request have a NUL behind. */
+typedef struct {
+	const char *data;
+	size_t length;
+} howdah_text;
+
+typedef struct {
+	howdah_text name;
+	howdah_text value;
+} howdah_pair;
+
+/* A request; it lives until the next one is asked for. */
+typedef struct {
+	howdah_text script;
+	howdah_text method;
+	howdah_text uri;
+	howdah_text query;
+	int64_t content_length; /* -1: not told */
+	const howdah_pair *variables;
+	size_t variable_count;
+	const howdah_pair *headers;
+	size_t header_count;
+} howdah_request;
+
+/* --- Rust, called by C. `link` is what howdah_start() was given. */
+/* Waits for a request; false: there will be none. In the zygote it returns in the forked children only. */
+extern bool howdah_next(void *link, size_t memory, size_t peak, const howdah_request **request);
+/* Fills `buffer` but at the end of the body; returns the bytes read. */
+extern size_t howdah_read_body(void *link, char *buffer, size_t length);
+/* These three: false if the client is gone. */
+extern bool howdah_write(void *link, const char *data, size_t length);
+extern bool howdah_flush(void *link);
+extern bool howdah_head(void *link, bool interim, uint16_t status, const howdah_text *lines, size_t count);
+/* The response is whole; false if it already was. */
+extern bool howdah_finish(void *link);
+/* `context` is JSON, or empty. */
+extern void howdah_log(void *link, int64_t level, howdah_text message, howdah_text context);
+extern void howdah_reload(void *link);
+
+/* --- C, called by Rust. */
+typedef struct {
+	void *link;
+	const char *name;         /* of the SAPI */
+	const char *ini_path;     /* -c, or NULL */
+	const char *ini_entries;  /* lines `key=value`, of -d */
+} howdah_start;
+
+int howdah_php_start(const howdah_start *start);
+const char *howdah_php_version(void);
+void howdah_php_after_fork(int descriptor);
+void howdah_classic(const howdah_request *request);
+int howdah_worker(const howdah_request *boot);
+void howdah_memory(size_t *now, size_t *peak);
+int howdah_cli(int argc, char **argv);
+uint64_t *howdah_map_ledger(int descriptor);
+
+/* --- Within C. */
+#define HOWDAH_LOG_DEBUG -4
+#define HOWDAH_LOG_INFO 0
+#define HOWDAH_LOG_WARNING 4
+#define HOWDAH_LOG_ERROR 8
+
+extern void *howdah_link;
+extern const howdah_request *howdah_current;
+extern zend_module_entry howdah_module;
+/* Rust's: true while a frame may be half written, when the backtrace's signal handler must not write. */
+extern volatile bool howdah_writing;
+
+void howdah_fill_request(const howdah_request *request);
+void howdah_register_variables(zval *array);
+int howdah_send_headers(sapi_headers_struct *headers);
+void howdah_override_functions(void);
+void howdah_backtrace_install(void);
+howdah_text howdah_header(const char *name, size_t length);
+
+void howdah_reset_find_modules(void);
+void howdah_reset_after_boot(void);
+void howdah_reset_random(void);
+void howdah_reset_begin(void);
+void howdah_reset_modules_end(void);
+void howdah_reset_end(void);
+
+PHP_FUNCTION(frankenphp_handle_request);
+
+#endif
