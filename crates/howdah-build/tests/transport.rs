@@ -107,7 +107,7 @@ fn a_code_change_elsewhere_runs_only_code_steps_and_fetches_only_what_they_use()
 
 #[test]
 fn a_registry_gives_only_what_is_used() {
-    let server = Server::start();
+    let server = Server::start("");
     let reference = format!("type=registry,ref={}/acme/web:cache", server.address);
     let here = Project::new(FILES);
     let report = here.build_all(&[with_cache(&here, DOCKERFILE, &[], &[&reference])]);
@@ -130,7 +130,7 @@ fn a_registry_gives_only_what_is_used() {
 #[test]
 fn a_registry_that_is_not_there_is_done_without() {
     let project = Project::new(FILES);
-    let server = Server::start();
+    let server = Server::start("");
     let name = |tag: &str| format!("type=registry,ref={}/acme/web:{tag}", server.address);
     let report = project.build_all(&[with_cache(&project, DOCKERFILE, &[&name("none")], &[])]);
     assert_eq!(report.executed.len(), 9);

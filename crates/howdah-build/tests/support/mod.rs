@@ -6,6 +6,7 @@
     reason = "part of several test programs, each of which uses some"
 )]
 
+#[path = "../../../howdah-image/tests/registry/server.rs"]
 pub(crate) mod registry;
 
 use std::path::{Path, PathBuf};

@@ -11,6 +11,7 @@ mod common;
 mod hosts;
 mod images;
 mod proxy;
+#[allow(dead_code, reason = "the tests of other crates use more of it")]
 mod server;
 mod tokens;
 mod transfers;

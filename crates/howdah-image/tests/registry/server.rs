@@ -1,7 +1,8 @@
-//! Debian's `docker-registry` on loopback.
+//! Debian's `docker-registry` on loopback, with its log. The tests of other crates start it with this file too.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 
 use howdah_image::{Digest, Reference};
 
@@ -13,6 +14,7 @@ pub(crate) struct Server {
     child: Child,
     pub(crate) address: String,
     directory: tempfile::TempDir,
+    log: Option<JoinHandle<Vec<String>>>,
 }
 
 impl Server {
@@ -67,13 +69,31 @@ impl Server {
                 break rest.split(['"', ' ', ',', '\n']).next().unwrap().to_owned();
             }
         };
-        // Keeps the pipe from filling up.
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        // Also keeps the pipe from filling up.
+        let log = std::thread::spawn(move || log.lines().map_while(Result::ok).collect());
         Self {
             child,
             address,
             directory,
+            log: Some(log),
         }
+    }
+
+    /// Stops it, and says how many blobs it gave, with how many bytes.
+    pub(crate) fn given(mut self) -> (usize, u64) {
+        self.child.kill().unwrap();
+        let lines = self.log.take().unwrap().join().unwrap();
+        let field = |line: &str, name: &str| {
+            let (_, rest) = line.split_once(name)?;
+            rest.split([' ', '"']).next()?.parse().ok()
+        };
+        let written: Vec<u64> = lines
+            .iter()
+            .filter(|line| line.contains("response completed") && line.contains("/blobs/sha256:"))
+            .filter(|line| line.contains("http.request.method=GET"))
+            .filter_map(|line| field(line, "http.response.written="))
+            .collect();
+        (written.len(), written.iter().sum())
     }
 
     pub(crate) fn reference(&self, name: &str) -> Reference {
@@ -101,7 +121,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.child.kill().unwrap();
+        drop(self.child.kill());
         self.child.wait().unwrap();
     }
 }
