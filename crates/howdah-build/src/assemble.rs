@@ -1,6 +1,6 @@
 //! A target's image: its configuration with history, over its layers.
 
-use howdah_image::{History, Image, ImageConfig, Reference, Store, StoreError};
+use howdah_image::{History, Image, ImageConfig, Platform, Reference, Store, StoreError};
 use jiff::Timestamp;
 
 use crate::cache::Memory;
@@ -39,6 +39,9 @@ pub(crate) fn assemble(
         config.os.clone_from(&platform.os);
         config.architecture.clone_from(&platform.architecture);
     }
+    let platform = Platform::of(&config);
+    (config.os, config.architecture, config.variant) =
+        (platform.os, platform.architecture, platform.variant);
     config.config.labels.extend(target.labels.clone());
     let layers = root.image_layers();
     let epoch = lowered

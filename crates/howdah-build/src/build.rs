@@ -12,7 +12,7 @@ use crate::assemble::{assemble, name};
 use crate::cache::{Memory, Records, migrate};
 use crate::error::{BuildError, StepError};
 use crate::event::{CacheHit, Event, StepInfo};
-use crate::exec::{BuildNetwork, RunError, Worker};
+use crate::exec::{BuildNetwork, Emulation, RunError, Worker};
 use crate::history::{self, BuildRow, Counts, Ending, Forecast, StepOutcome, StepRow};
 use crate::lower::{Lowered, Pull, lower};
 use crate::op::Op;
@@ -204,6 +204,7 @@ impl Builder<'_> {
             imports,
             runtime: self.runtime,
             network: BuildNetwork::new(self.runtime_directory),
+            emulation: Emulation::default(),
             options,
             observe: self.observe,
             costs: Mutex::default(),

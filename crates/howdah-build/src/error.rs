@@ -54,10 +54,14 @@ pub struct Place {
 #[non_exhaustive]
 pub enum LowerError {
     /// The image is not here and could not be pulled.
-    #[error("no image `{name}`")]
+    #[error("no image `{name}`{}", elsewhere(platform, here))]
     Image {
         /// As written.
         name: String,
+        /// As asked for.
+        platform: Box<Platform>,
+        /// For which platforms the store has it.
+        here: Vec<Platform>,
         /// The registry's answer.
         source: Box<dyn Error + Send + Sync>,
     },
@@ -81,6 +85,12 @@ pub enum LowerError {
         platform: Box<Platform>,
         /// What it is for.
         found: Box<Platform>,
+    },
+    /// A platform is empty after expansion.
+    #[error("`--platform={text}` names no platform: a variable in it is empty")]
+    EmptyPlatform {
+        /// Before expansion.
+        text: String,
     },
     /// A platform cannot be read.
     #[error(transparent)]
@@ -233,6 +243,15 @@ pub enum BuildError {
     /// The build was stopped.
     #[error("cancelled")]
     Cancelled,
+}
+
+/// An image that is here for others only is most likely not in the registry either.
+fn elsewhere(platform: &Platform, here: &[Platform]) -> String {
+    if here.is_empty() {
+        return String::new();
+    }
+    let here: Vec<String> = here.iter().map(Platform::to_string).collect();
+    format!(" for {platform}; the one here is for {}", here.join(", "))
 }
 
 fn count(faults: usize) -> String {

@@ -1,5 +1,6 @@
 //! An image's merged root filesystem as an ordinary directory.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -7,8 +8,23 @@ use std::sync::atomic::AtomicBool;
 use howdah_image::{Image, Store, namespace};
 
 use crate::copy::{CopyError, Owner, Piece, Placed, write_tree};
-use crate::tree::{self, Tree, TreePath};
+use crate::tree::{self, Kind, Tree, TreePath};
 use crate::view::View;
+
+/// A file that several of these images have: in one directory, it could be only one's.
+pub fn common_file(store: &Store, images: &[&Image]) -> Result<Option<String>, CopyError> {
+    let mut known = HashSet::new();
+    for image in images {
+        let view = View::new(image.lowers(store));
+        let entries = view.below(b"");
+        for entry in entries.map_err(CopyError::io("read the image's files"))? {
+            if entry.kind != Kind::Directory && !known.insert(entry.path.clone()) {
+                return Ok(Some(tree::display(&entry.path)));
+            }
+        }
+    }
+    Ok(None)
+}
 
 /// Writes the root filesystem of `image` into the directory `into`. Directories that are there are kept, files are
 /// replaced. An ordinary user gets all of them, since it could neither read nor remove those of other owners.

@@ -34,7 +34,7 @@ pub use copy::CopyError;
 pub use error::{BuildError, LowerError, Place, StepError};
 pub use event::{CacheHit, Event, StepInfo, Stream};
 pub use exec::RunError;
-pub use export::export_tree;
+pub use export::{common_file, export_tree};
 pub use gc::{
     Item, ItemKind, Prune, PruneError, Pruned, SizeLimits, collect, directory_size, disk_limits,
     items, keep_quota, prune,

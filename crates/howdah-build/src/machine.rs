@@ -22,6 +22,10 @@ const MACHINES: [(&str, u16); 10] = [
     ("s390x", 22),
     ("sparc64", 43),
 ];
+/// More names of architectures, as files have them.
+const OTHER_NAMES: [&str; 4] = ["aarch64", "armhf", "i386", "x64"];
+/// Directories whose directories have extensions: Debian's packages, and Docker's official images.
+const PHP_EXTENSIONS: [&str; 2] = ["/usr/lib/php", "/usr/local/lib/php/extensions"];
 /// Where a shell looks when nothing is set.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -46,17 +50,17 @@ pub enum MachineError {
     },
 }
 
-/// Refuses an image whose programs are for another machine than it says: the one that it runs, its shell, and if neither
-/// is there the first in its search path.
+/// Refuses an image whose programs are for another machine than it says: the one that it runs, its shell, everything in its
+/// search path, and what those load by themselves: PHP's extensions and the libraries of /usr/local/lib. What else an image
+/// holds may well be for other machines, such as the parts of a cross compiler.
 pub fn check_machine(store: &Store, image: &Image) -> Result<(), MachineError> {
     let platform = Platform::of(&image.config);
     let Some(expected) = of(&platform.architecture) else {
         return Ok(());
     };
     let view = View::new(image.lowers(store));
-    let error = |source| MachineError::Read { source };
-    let told = programs(&view, image).map_err(error)?;
-    match told.into_iter().find(|(_, found)| !fits(expected, *found)) {
+    let wrong = find_other(&view, image, expected);
+    match wrong.map_err(|source| MachineError::Read { source })? {
         Some((path, found)) => Err(MachineError::Differs {
             path,
             found: name_of(found),
@@ -66,47 +70,76 @@ pub fn check_machine(store: &Store, image: &Image) -> Result<(), MachineError> {
     }
 }
 
-/// The programs that decide, with their machines.
-fn programs(view: &View, image: &Image) -> io::Result<Vec<(String, u16)>> {
-    let config = &image.config.config;
-    let path = config
-        .env
-        .iter()
-        .find_map(|pair| pair.strip_prefix("PATH="));
-    let directories: Vec<&str> = path.unwrap_or(DEFAULT_PATH).split(':').collect();
-    let command = config.entrypoint.iter().chain(&config.cmd);
-    let program = command.flatten().next().cloned().unwrap_or_default();
-    let mut wanted: Vec<String> = vec!["/bin/sh".to_owned()];
-    if program.starts_with('/') {
-        wanted.push(program);
-    } else if program.contains('/') {
-        wanted.push(format!("{}/{program}", config.working_dir));
-    } else if !program.is_empty() {
-        wanted.extend(
-            directories
-                .iter()
-                .map(|directory| format!("{directory}/{program}")),
-        );
+/// The first file that decides and is for another machine.
+fn find_other(view: &View, image: &Image, expected: u16) -> io::Result<Option<(String, u16)>> {
+    for path in named_programs(image) {
+        if let Some(found) = machine(view, &path)?.filter(|found| !fits(expected, *found)) {
+            return Ok(Some((path, found)));
+        }
     }
-    let mut found = Vec::new();
-    for path in wanted {
-        found.extend(machine(view, &path)?.map(|machine| (path, machine)));
-    }
-    if !found.is_empty() {
-        return Ok(found);
-    }
-    for directory in directories {
+    for directory in directories(view, image)? {
         let resolved = tree::resolve(view, directory.as_bytes())?;
-        // An emulator is for the machine that it runs on.
         let names = view.names(&resolved)?.into_iter();
-        for name in names.filter(|name| !name.starts_with(b"qemu-")) {
+        for name in names.filter(|name| !is_meant_for_another(name)) {
             let path = tree::display(&tree::join(&resolved, &name));
-            if let Some(machine) = machine(view, &path)? {
-                return Ok(vec![(path, machine)]);
+            if let Some(found) = machine(view, &path)?.filter(|found| !fits(expected, *found)) {
+                return Ok(Some((path, found)));
             }
         }
     }
-    Ok(Vec::new())
+    Ok(None)
+}
+
+/// The shell, the command and the health check, where they stand by their paths.
+fn named_programs(image: &Image) -> Vec<String> {
+    let config = &image.config.config;
+    let command = config.entrypoint.iter().chain(&config.cmd).flatten().next();
+    let health = config.healthcheck.iter().filter_map(|check| {
+        // `["CMD", "/program", …]` (OCI image specification, Docker's addition).
+        check
+            .test
+            .get(1)
+            .filter(|_| check.test.first().is_some_and(|kind| kind == "CMD"))
+    });
+    let paths = command
+        .into_iter()
+        .chain(health)
+        .filter(|program| program.contains('/'));
+    let absolute = |program: &String| match program.strip_prefix('/') {
+        Some(_) => program.clone(),
+        None => format!("{}/{program}", config.working_dir),
+    };
+    std::iter::once("/bin/sh".to_owned())
+        .chain(paths.map(absolute))
+        .collect()
+}
+
+/// Where programs and what they load are looked for.
+fn directories(view: &View, image: &Image) -> io::Result<Vec<String>> {
+    let env = &image.config.config.env;
+    let path = env.iter().find_map(|pair| pair.strip_prefix("PATH="));
+    let path = path.unwrap_or(DEFAULT_PATH).split(':');
+    let mut directories: Vec<String> = path
+        .filter(|directory| directory.starts_with('/'))
+        .map(str::to_owned)
+        .collect();
+    directories.push("/usr/local/lib".to_owned());
+    for parent in PHP_EXTENSIONS {
+        let resolved = tree::resolve(view, parent.as_bytes())?;
+        let below = view.names(&resolved)?.into_iter();
+        directories.extend(below.map(|name| tree::display(&tree::join(&resolved, &name))));
+    }
+    Ok(directories)
+}
+
+/// An emulator is for the machine that it runs on, and a file with an architecture in its name is for that one.
+fn is_meant_for_another(name: &[u8]) -> bool {
+    let name = String::from_utf8_lossy(name);
+    let is_architecture =
+        |word: &str| MACHINES.iter().any(|(name, _)| *name == word) || OTHER_NAMES.contains(&word);
+    name.starts_with("qemu-")
+        || name.contains("x86_64")
+        || name.split(['-', '_', '.']).any(is_architecture)
 }
 
 fn machine(view: &View, path: &str) -> io::Result<Option<u16>> {
@@ -153,6 +186,22 @@ fn name_of(machine: u16) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_tell_of_other_machines() {
+        for name in [
+            "qemu-aarch64-static",
+            "tool-arm64",
+            "tool_linux_amd64",
+            "x86_64-linux-gnu-ld",
+            "a.riscv64",
+        ] {
+            assert!(is_meant_for_another(name.as_bytes()), "{name}");
+        }
+        for name in ["php", "alarm", "warm-up", "redis-cli", "armor"] {
+            assert!(!is_meant_for_another(name.as_bytes()), "{name}");
+        }
+    }
 
     #[test]
     fn a_header_names_its_machine() {

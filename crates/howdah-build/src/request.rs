@@ -76,6 +76,25 @@ pub enum NamedContext {
     Remote(String),
 }
 
+/// As it is written behind the name.
+impl std::fmt::Display for NamedContext {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            NamedContext::Image(reference) => write!(formatter, "docker-image://{reference}"),
+            NamedContext::Layout { directory, name } => {
+                write!(formatter, "oci-layout://{}", directory.display())?;
+                match name {
+                    Some(name) if name.contains(':') => write!(formatter, "@{name}"),
+                    Some(name) => write!(formatter, ":{name}"),
+                    None => Ok(()),
+                }
+            }
+            NamedContext::Directory(directory) => write!(formatter, "{}", directory.display()),
+            NamedContext::Remote(address) => formatter.write_str(&crate::remote::shown(address)),
+        }
+    }
+}
+
 /// Where the files of a build context are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ContextSource {

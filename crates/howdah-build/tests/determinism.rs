@@ -118,7 +118,7 @@ fn source_date_epoch_is_the_time_of_everything_new() {
         Some("1000000000\n")
     );
     let mut tar = Vec::new();
-    howdah_image::layer::pack_merged(&project.store, image, &mut tar).unwrap();
+    howdah_image::layer::pack_merged(&project.store, &[(None, image)], &mut tar).unwrap();
     let mut archive = tar::Archive::new(tar.as_slice());
     let mut new = 0;
     for entry in archive.entries().unwrap().map(Result::unwrap) {

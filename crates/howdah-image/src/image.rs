@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::store::{Store, random_bytes};
-use crate::{Digest, ImageConfig, ParseDigestError, Reference};
+use crate::{Digest, ImageConfig, ParseDigestError, Platform, Reference};
 
 /// The name of a sealed tree in the store: 64 lower-case hex digits.
 ///
@@ -188,6 +188,8 @@ impl Image {
 pub struct ImageSummary {
     /// Its local name.
     pub id: ImageId,
+    /// What it runs on.
+    pub platform: Platform,
     /// The names it has, sorted.
     pub references: Vec<Reference>,
     /// The names with digest under which registries have it, sorted.

@@ -12,6 +12,7 @@ mod image;
 pub mod layer;
 mod manifest;
 pub mod namespace;
+mod platform;
 mod reference;
 pub mod registry;
 mod store;
@@ -19,9 +20,8 @@ mod store;
 pub use config::{ContainerConfig, Healthcheck, History, ImageConfig, RootFs, host_architecture};
 pub use digest::{Digest, DigestReader, DigestWriter, ParseDigestError};
 pub use image::{Image, ImageId, ImageSummary, Layer, ParseSnapshotIdError, SnapshotId};
-pub use manifest::{
-    Descriptor, Index, Manifest, OCI_INDEX, OCI_MANIFEST, ParsePlatformError, Platform, REF_NAME,
-};
+pub use manifest::{Descriptor, Index, Manifest, OCI_INDEX, OCI_MANIFEST, REF_NAME};
+pub use platform::{ParsePlatformError, Platform};
 pub use reference::{ParseReferenceError, Reference};
 pub use registry::{Notice, Registry, RegistryError, RegistryOptions, Transfer, TransferState};
 pub use store::{

@@ -34,6 +34,7 @@ use crate::transport::Imports;
 
 pub use error::RunError;
 
+pub(crate) use emulation::Emulation;
 pub(crate) use network::BuildNetwork;
 
 /// What an execution cost.
@@ -55,6 +56,7 @@ pub(crate) struct Worker<'a> {
     pub(crate) imports: &'a Imports<'a>,
     pub(crate) runtime: &'a Runtime,
     pub(crate) network: BuildNetwork,
+    pub(crate) emulation: Emulation,
     pub(crate) options: &'a Options,
     pub(crate) observe: &'a (dyn Fn(Event) + Sync),
     pub(crate) costs: Mutex<HashMap<VertexId, Cost>>,

@@ -9,7 +9,6 @@ use howdah_image::{SnapshotId, Staging, namespace};
 use howdah_runtime::{ContainerSpec, Exit, Rootfs, Stdio};
 use howdah_solver::{Cancel, VertexId};
 
-use super::emulation;
 use super::follow::follow;
 use super::mounts::{MountSources, Prepared, enter_namespace, needs_namespace};
 use super::{Cost, Done, RunError, Worker};
@@ -40,7 +39,10 @@ impl Worker<'_> {
         inputs: &[Arc<Root>],
         cancel: &Cancel,
     ) -> Result<Done, StepError> {
-        if !emulation::can_run(&op.platform) {
+        if !self
+            .emulation
+            .can_run((self.store, self.runtime), &op.platform)?
+        {
             let platform = op.platform.clone();
             return Err(RunError::NoEmulator { platform }.into());
         }

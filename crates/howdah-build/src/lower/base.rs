@@ -9,6 +9,7 @@ use howdah_solver::VertexId;
 use super::contexts::Named;
 use super::files::from_scan;
 use super::scope::Scope;
+use super::sources::suits;
 use super::stage::{FileLowering, HistoryStep, StageState, find_stage, instruction_error};
 use crate::copy::Pattern;
 use crate::error::{BuildError, LowerError, Place};
@@ -24,9 +25,9 @@ impl FileLowering<'_, '_> {
         &mut self,
         index: usize,
         written: &Stage,
+        place: Place,
+        platform: Option<Platform>,
     ) -> Result<(StageState, Vec<Instruction>), BuildError> {
-        let place = self.place(written.lines.first, &written.original);
-        let platform = self.stage_platform(written, &place)?;
         let variables = self.globals.variables();
         let name = self
             .globals
@@ -50,14 +51,15 @@ impl FileLowering<'_, '_> {
             let triggers = triggers(&mut state.config, &place)?;
             return Ok((state, triggers));
         }
-        if let Some(context) = self.named_context(&name).cloned() {
+        let wanted = platform.clone().unwrap_or_else(|| self.target_platform());
+        if let Some(context) = self.named_context(&name, &wanted).cloned() {
             return self.begin_on_context(index, place, &context, platform);
         }
-        let platform = platform.unwrap_or_else(|| self.target_platform());
+        let platform = wanted;
         if name == "scratch" {
             return self.begin_with(index, place, &Named::Nothing, platform);
         }
-        let image = self.lowering.sources.image(&name, &platform);
+        let image = self.lowering.sources.base(&name, &platform);
         let image = image.map_err(|error| instruction_error(place.clone(), error))?;
         self.begin_with(index, place, &Named::Image(image), platform)
     }
@@ -72,10 +74,14 @@ impl FileLowering<'_, '_> {
         let platform = platform.unwrap_or_else(|| self.target_platform());
         let named = self.lowering.sources.named(context, &platform);
         let named = named.map_err(|error| instruction_error(place.clone(), error))?;
+        if let Named::Image(image) = &named {
+            let suits = suits(&platform, image, || context.to_string());
+            suits.map_err(|error| instruction_error(place.clone(), error))?;
+        }
         self.begin_with(index, place, &named, platform)
     }
 
-    fn target_platform(&self) -> Platform {
+    pub(super) fn target_platform(&self) -> Platform {
         self.target.platform.clone().unwrap_or_default()
     }
 
@@ -177,7 +183,11 @@ impl FileLowering<'_, '_> {
             .word(&platform.text, variables, &mut Names::default());
         let asked = asked.map_err(|error| self.fault(platform.span, &error))?;
         if asked.is_empty() {
-            return Ok(None);
+            let text = platform.text.clone();
+            return Err(instruction_error(
+                place.clone(),
+                LowerError::EmptyPlatform { text },
+            ));
         }
         let parsed = asked.parse::<Platform>();
         parsed

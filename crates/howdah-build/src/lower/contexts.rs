@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use howdah_dockerfile::Add;
-use howdah_image::{Digest, Image};
+use howdah_image::{Digest, Image, Platform};
 use howdah_solver::VertexId;
 
 use super::stage::{FileLowering, Site, instruction_error};
@@ -37,16 +37,19 @@ pub(super) enum Named {
 }
 
 impl FileLowering<'_, '_> {
-    /// The named context that stands for a name of a stage or an image.
-    pub(super) fn named_context(&self, name: &str) -> Option<&NamedContext> {
-        let contexts = &self.target.contexts;
+    /// The named context that stands for a name of a stage or an image: `name::platform` for that platform, else `name`
+    /// (moby/buildkit `frontend/dockerui/config.go`, `NamedContext`).
+    pub(super) fn named_context(&self, name: &str, platform: &Platform) -> Option<&NamedContext> {
         let normal = normal(name);
-        contexts.get(name).or_else(|| {
-            let same = contexts
-                .iter()
-                .find(|(known, _)| self::normal(known) == normal);
-            same.map(|(_, context)| context)
-        })
+        let find = |wanted: Option<&Platform>| {
+            let mut contexts = self.target.contexts.iter();
+            let found = contexts.find(|(known, _)| {
+                let (known, platform) = split_platform(known);
+                platform.as_ref() == wanted && (known == name || self::normal(known) == normal)
+            });
+            found.map(|(_, context)| context)
+        };
+        find(Some(platform)).or_else(|| find(None))
     }
 
     /// What `--from` means here: a stage, a named context, else an image; without it the build context.
@@ -63,19 +66,14 @@ impl FileLowering<'_, '_> {
             }
             return self.stage(stage).map(|state| From::Root(state.root));
         }
-        let named = match self.named_context(name).cloned() {
-            Some(context) => self
-                .lowering
-                .sources
-                .named(&context, &site.platform)
-                .map_err(error)?,
+        // The target's, whatever the stage is for (moby/buildkit `dockerfile2llb/convert.go`: a stage of its own without a flag).
+        let platform = self.target_platform();
+        let context = self.named_context(name, &platform).cloned();
+        let sources = &mut self.lowering.sources;
+        let named = match context {
+            Some(context) => sources.named(&context, &platform).map_err(error)?,
             None if name == "scratch" => Named::Nothing,
-            None => Named::Image(
-                self.lowering
-                    .sources
-                    .image(name, &site.platform)
-                    .map_err(error)?,
-            ),
+            None => Named::Image(sources.image(name, &platform).map_err(error)?),
         };
         let step = self.source_step(site, format!("FROM {name}"));
         Ok(match named {
@@ -186,6 +184,15 @@ impl FileLowering<'_, '_> {
 pub(super) fn is_remote(source: &str) -> bool {
     let is_repository = || !matches!(GitReference::parse(source), Ok(None));
     source.starts_with("http://") || source.starts_with("https://") || is_repository()
+}
+
+/// `name::linux/arm64`
+fn split_platform(name: &str) -> (&str, Option<Platform>) {
+    let parts = name.rsplit_once("::");
+    match parts.and_then(|(name, platform)| Some((name, platform.parse().ok()?))) {
+        Some((name, platform)) => (name, Some(platform)),
+        None => (name, None),
+    }
 }
 
 /// The name of a context as BuildKit compares it: an image's short name, without `:latest`.

@@ -27,6 +27,8 @@ fn platform_args(stage: &str, target: &Platform) -> BTreeMap<String, String> {
         let variant = platform.variant.clone().unwrap_or_default();
         args.insert(format!("{prefix}PLATFORM"), platform.to_string());
         args.insert(format!("{prefix}OS"), platform.os.clone());
+        // Only Windows has versions.
+        args.insert(format!("{prefix}OSVERSION"), String::new());
         args.insert(format!("{prefix}ARCH"), platform.architecture.clone());
         args.insert(format!("{prefix}VARIANT"), variant);
     }
@@ -51,8 +53,14 @@ impl Globals {
         stage: &str,
         platform: &Platform,
     ) -> Globals {
+        let mut values = platform_args(stage, platform);
+        for (name, value) in &mut values {
+            if let Some(given) = build_args.get(name) {
+                value.clone_from(given);
+            }
+        }
         Globals {
-            values: platform_args(stage, platform),
+            values,
             build_args: build_args.clone(),
             lexer,
         }

@@ -61,12 +61,38 @@ impl<'a> Sources<'a> {
         }
     }
 
-    /// An image of the store for this platform, or else of a registry.
+    /// An image to build on.
+    pub(crate) fn base(
+        &mut self,
+        name: &str,
+        platform: &Platform,
+    ) -> Result<Rc<Image>, LowerError> {
+        let image = self.look_up(name, platform)?;
+        suits(platform, &image, || name.to_owned()).map(|()| image)
+    }
+
+    /// An image to take files from. One that is only to be had for another platform will do, as in BuildKit.
     pub(crate) fn image(
         &mut self,
         name: &str,
         platform: &Platform,
     ) -> Result<Rc<Image>, LowerError> {
+        let found = self.look_up(name, platform);
+        let is_only_another =
+            |error: &LowerError| matches!(error, LowerError::Image { here, .. } if here.len() == 1);
+        let error = match found {
+            Err(error) if is_only_another(&error) => error,
+            found => return found,
+        };
+        let image = Rc::new(self.store.find_image(name)?.ok_or(error)?);
+        self.store.hold_image(&image, name)?;
+        let key = (name.to_owned(), platform.clone());
+        self.images.insert(key, Rc::clone(&image));
+        Ok(image)
+    }
+
+    /// An image of the store for this platform, or else of a registry, which may have only one and not say for which platform.
+    fn look_up(&mut self, name: &str, platform: &Platform) -> Result<Rc<Image>, LowerError> {
         let key = (name.to_owned(), platform.clone());
         if let Some(image) = self.images.get(&key) {
             return Ok(Rc::clone(image));
@@ -99,14 +125,6 @@ impl<'a> Sources<'a> {
         match local {
             Some(image) if !self.always && damage.is_none() => Ok(image),
             local => match ((self.pull)(name, platform), local, damage) {
-                // A registry that has one image for a name may have it for another platform.
-                (Ok(image), _, _) if !platform.is_like(&Platform::of(&image.config)) => {
-                    Err(LowerError::Platform {
-                        name: name.to_owned(),
-                        platform: Box::new(platform.clone()),
-                        found: Box::new(Platform::of(&image.config)),
-                    })
-                }
                 (Ok(image), _, _) => {
                     self.store.hold_image(&image, name)?;
                     Ok(image)
@@ -116,10 +134,20 @@ impl<'a> Sources<'a> {
                 (Err(_), Some(image), None) if is_local(name) => Ok(image),
                 (Err(source), _, None) => Err(LowerError::Image {
                     name: name.to_owned(),
+                    platform: Box::new(platform.clone()),
+                    here: self.platforms_here(name),
                     source,
                 }),
             },
         }
+    }
+
+    /// For which platforms the store has a name.
+    fn platforms_here(&self, name: &str) -> Vec<Platform> {
+        let reference = name.parse().ok();
+        let images = reference.and_then(|reference| self.store.images_of(&reference).ok());
+        let images = images.unwrap_or_default().into_iter();
+        images.map(|image| Platform::of(&image.config)).collect()
     }
 
     /// What a named context is.
@@ -136,7 +164,7 @@ impl<'a> Sources<'a> {
             NamedContext::Image(name) if name == "scratch" => Named::Nothing,
             NamedContext::Image(name) => Named::Image(self.image(name, platform)?),
             NamedContext::Layout { directory, name } => {
-                let image = load_layout(self.store, directory, name.as_deref());
+                let image = load_layout(self.store, directory, name.as_deref(), platform);
                 let image = image.map_err(|source| LowerError::Layout {
                     directory: directory.clone(),
                     source: Box::new(source),
@@ -229,6 +257,23 @@ impl<'a> Sources<'a> {
         self.scans.insert(key, Arc::clone(&scan));
         Ok(scan)
     }
+}
+
+/// Refuses an image whose programs are for another platform.
+pub(super) fn suits(
+    platform: &Platform,
+    image: &Image,
+    name: impl Fn() -> String,
+) -> Result<(), LowerError> {
+    let found = Platform::of(&image.config);
+    if platform.rank(&found).is_some() {
+        return Ok(());
+    }
+    Err(LowerError::Platform {
+        name: name(),
+        platform: Box::new(platform.clone()),
+        found: Box::new(found),
+    })
 }
 
 /// Whether a name has no registry in it, so that it may be one that only exists here.

@@ -60,8 +60,6 @@ pub(super) struct FileLowering<'l, 'a> {
 /// Where an instruction stands.
 pub(super) struct Site<'i> {
     pub(super) stage: usize,
-    /// The stage's.
-    pub(super) platform: Platform,
     pub(super) instruction: &'i Instruction,
     pub(super) place: Place,
     /// Its number among the steps of the stage.
@@ -133,16 +131,18 @@ impl<'l, 'a> FileLowering<'l, 'a> {
         let file = Rc::clone(&self.file);
         let written = &file.stages[index];
         let name = self.shown_stage(index);
+        let place = self.place(written.lines.first, &written.original);
+        let platform = self.stage_platform(written, &place)?;
+        let wanted = platform.clone().unwrap_or_else(|| self.target_platform());
         let replacement = written.name.as_ref();
-        let replacement = replacement.and_then(|name| self.named_context(&name.text).cloned());
+        let replacement =
+            replacement.and_then(|name| self.named_context(&name.text, &wanted).cloned());
         // The context stands for all of the stage (moby/buildkit `dockerfile2llb/convert.go`, `namedContext`).
         let (mut state, triggers, instructions) = if let Some(context) = replacement {
-            let place = self.place(written.lines.first, &written.original);
-            let platform = self.stage_platform(written, &place)?;
             let (state, _) = self.begin_on_context(index, place, &context, platform)?;
             (state, Vec::new(), &[][..])
         } else {
-            let (state, triggers) = self.begin(index, written)?;
+            let (state, triggers) = self.begin(index, written, place, platform)?;
             (state, triggers, written.instructions.as_slice())
         };
         let mut number = 1;
@@ -151,7 +151,6 @@ impl<'l, 'a> FileLowering<'l, 'a> {
             let place = self.place(instruction.lines.first, &instruction.original);
             let site = Site {
                 stage: index,
-                platform: state.platform.clone(),
                 instruction,
                 place,
                 number,

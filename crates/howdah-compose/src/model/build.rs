@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use howdah_image::Platform;
 use serde::{Deserialize, Serialize};
 
 /// The resolved `build:` of a service.
@@ -43,7 +44,7 @@ pub struct BuildSection {
     /// `shm_size:` of RUN, bytes.
     pub shm_size: Option<u64>,
     /// `platforms:`.
-    pub platforms: Vec<String>,
+    pub platforms: Vec<Platform>,
     /// `tags:` beside the service's image name.
     pub tags: Vec<String>,
 }

@@ -46,7 +46,6 @@ const IGNORED: &[&str] = &[
     "models",
     "oom_kill_disable",
     "pid",
-    "platform",
     "post_start",
     "pre_start",
     "pre_stop",
@@ -69,6 +68,7 @@ pub(crate) fn service(name: &str, section: Section<'_>, lookup: &Lookup<'_>) -> 
             .section("build")
             .map(|build| build_section(build, lookup)),
         pull_policy: pull_policy(&section),
+        platform: section.parsed("platform", "a platform such as linux/arm64"),
         profiles: section.strings("profiles"),
         container: read_container::container(&section, lookup),
         depends_on: depends_on(&section),
@@ -277,7 +277,7 @@ fn build_section(section: Section<'_>, lookup: &Lookup<'_>) -> BuildSection {
         additional_contexts: section.labels("additional_contexts"),
         extra_hosts: section.labels("extra_hosts"),
         shm_size: section.bytes("shm_size"),
-        platforms: section.strings("platforms"),
+        platforms: section.parsed_list("platforms", "platforms such as linux/arm64"),
         tags: section.strings("tags"),
     };
     if build.dockerfile.is_some() && build.dockerfile_inline.is_some() {

@@ -113,6 +113,16 @@ impl<'a> Section<'a> {
         )
     }
 
+    /// A list of any type that reads itself from a string.
+    pub(crate) fn parsed_list<T: FromStr>(&self, key: &'static str, what: &str) -> Vec<T> {
+        let items = self.list(key);
+        let items = items.iter().filter_map(|item| {
+            let parsed = item.as_str().and_then(|text| text.parse().ok());
+            self.expect(item, key, what, parsed)
+        });
+        items.collect()
+    }
+
     /// A text read by a function.
     pub(crate) fn with<T>(
         &self,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use howdah_image::Platform;
 use serde::{Deserialize, Serialize};
 
 use super::build::BuildSection;
@@ -25,6 +26,8 @@ pub struct Service {
     pub build: Option<BuildSection>,
     /// `pull_policy:`.
     pub pull_policy: PullPolicy,
+    /// `platform:` that its image is for.
+    pub platform: Option<Platform>,
     /// `profiles:` that select the service; empty = always.
     pub profiles: Vec<String>,
     /// What one of its containers is.

@@ -42,7 +42,7 @@ impl ContainerPlan {
     /// Digest over what makes another container necessary.
     ///
     /// In the recipe: the container section, secrets, configs, volume names, stop signal and health check. Not in it: the image's
-    /// id (compared beside it), `depends_on`, `restart`, `scale`, `profiles`, `build`, `pull_policy` and the grace period, which
+    /// id (compared beside it), `depends_on`, `restart`, `scale`, `profiles`, `build`, `pull_policy`, `platform` (the image's id tells) and the grace period, which
     /// are obeyed without a new container.
     pub fn compute_hash(&self) -> Result<String, serde_json::Error> {
         let recipe = (

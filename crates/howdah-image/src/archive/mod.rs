@@ -3,6 +3,7 @@
 
 mod docker;
 mod layout;
+mod listed;
 mod load;
 mod save;
 mod source;
@@ -62,8 +63,8 @@ pub enum ArchiveError {
     /// Several images, and no name that says which.
     #[error("it has several images, and no tag or digest says which one")]
     SeveralImages,
-    /// No image for this machine in an index of several platforms.
-    #[error("the archive has no image for {0}")]
+    /// No image for the platform in an index of several.
+    #[error("it has no image for {0}")]
     NoPlatform(String),
     /// A layer that cannot be packed or unpacked.
     #[error("layer {number} of {count} failed")]

@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn what_is_no_annotation_is_told() {
-        for text in ["a", "=1", "layer:a=1", "manifest[linux]:a=1"] {
+        for text in ["a", "=1", "layer:a=1", "manifest[nonsense]:a=1"] {
             assert!(Annotations::default().add_option(text).is_err(), "{text}");
         }
         for name in ["annotation", "annotation.", "annotation-layer.a"] {

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::document::{ConfigDescriptor, ManifestDocument};
 use super::{Document, ExportError};
-use crate::Reference;
-use crate::manifest::{Descriptor, OCI_MANIFEST, Platform};
+use crate::manifest::{Descriptor, OCI_MANIFEST};
+use crate::{Platform, Reference};
 
 const IN_TOTO: &str = "application/vnd.in-toto+json";
 const ARTIFACT_TYPE: &str = "application/vnd.docker.attestation.manifest.v1+json";

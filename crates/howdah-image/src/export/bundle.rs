@@ -8,9 +8,9 @@ use super::{ExportError, ExportOptions, Level};
 use crate::layer::LayerError;
 use crate::layer::outgoing::image_layer;
 use crate::layer::transfer::document;
-use crate::manifest::{Descriptor, Platform};
+use crate::manifest::Descriptor;
 use crate::store::{Compression, LayerBlob};
-use crate::{Digest, Image, Reference, Store};
+use crate::{Digest, Image, Platform, Reference, Store};
 
 /// One image of a bundle, and what is said of it.
 #[derive(Debug, Clone, Copy)]
@@ -122,13 +122,14 @@ impl Export<'_> {
         let Self {
             variants, options, ..
         } = *self;
-        let has_index = variants.len() != 1
+        let has_index = options.index
+            || variants.len() != 1
             || variants
                 .iter()
                 .any(|variant| !variant.attestations.is_empty());
         let platforms: Vec<Platform> = variants
             .iter()
-            .map(|variant| platform(variant.image))
+            .map(|variant| Platform::of(&variant.image.config))
             .collect();
         let annotations = &options.annotations;
         annotations.check(has_index, options.docker_types, &platforms)?;
@@ -176,14 +177,6 @@ impl Export<'_> {
             root,
             images: packing.images,
         })
-    }
-}
-
-fn platform(image: &Image) -> Platform {
-    Platform {
-        os: image.config.os.clone(),
-        architecture: image.config.architecture.clone(),
-        variant: image.config.variant.clone(),
     }
 }
 

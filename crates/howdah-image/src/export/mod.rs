@@ -26,6 +26,8 @@ pub struct ExportOptions {
     pub docker_types: bool,
     /// Remarks on manifests and the index.
     pub annotations: Annotations,
+    /// An index also over one image alone.
+    pub index: bool,
 }
 
 /// Images that cannot leave.

@@ -57,18 +57,35 @@ pub(crate) fn pack_layer(
     pack_trees(&roots, &paths(store, below), writer, &epochs)
 }
 
-/// Writes all of an image's layers as one tar, as a container sees them. Times are those that the layers' own tars have.
-pub fn pack_merged(store: &Store, image: &Image, writer: impl Write) -> Result<(), LayerError> {
-    check_snapshots(store, &image.layers)?;
-    let mut epochs = Vec::new();
-    for (index, layer) in image.layers.iter().enumerate() {
-        let received = store
-            .received_diff_id(layer)
-            .map_err(|source| LayerError::Store { source })?;
-        let epoch = received.is_none().then(|| image.layer_epoch(index));
-        epochs.resize(epochs.len() + layer.snapshots.len(), epoch);
+/// Writes images as one tar, each with all its layers as a container sees them, and each below the directory that is given
+/// with it, if one is. Times are those that the layers' own tars have.
+pub fn pack_merged(
+    store: &Store,
+    images: &[(Option<&str>, &Image)],
+    writer: impl Write,
+) -> Result<(), LayerError> {
+    let mut writer = Writer::new(writer);
+    for (directory, image) in images {
+        check_snapshots(store, &image.layers)?;
+        let mut epochs = Vec::new();
+        for (index, layer) in image.layers.iter().enumerate() {
+            let received = store
+                .received_diff_id(layer)
+                .map_err(|source| LayerError::Store { source })?;
+            let epoch = received.is_none().then(|| image.layer_epoch(index));
+            epochs.resize(epochs.len() + layer.snapshots.len(), epoch);
+        }
+        let mut packer = Packer {
+            directory: directory.map(PathBuf::from),
+            ..Packer::new(&mut writer, &[], &epochs)
+        };
+        packer.make_directory(image.epoch())?;
+        packer.trees(&paths(store, &image.layers))?;
     }
-    pack_trees(&paths(store, &image.layers), &[], writer, &epochs).map(drop)
+    writer
+        .finish()
+        .map(drop)
+        .map_err(|source| LayerError::Write { source })
 }
 
 fn check_snapshots(store: &Store, stack: &[Layer]) -> Result<(), LayerError> {
@@ -91,26 +108,20 @@ pub(super) fn pack_trees(
     writer: impl Write,
     epochs: &[Option<i64>],
 ) -> Result<Ground, LayerError> {
-    let mut packer = Packer {
-        writer: Writer::new(writer),
-        links: HashMap::new(),
-        below,
-        ground: Ground::Layer,
-        epochs,
-    };
-    walk(roots, &mut |change| match change {
-        Change::Whiteout(path) => packer.hide(path, &whiteout_path(path)),
-        Change::Entry(found) => packer.entry(&found),
-    })?;
-    packer
-        .writer
+    let mut writer = Writer::new(writer);
+    let mut packer = Packer::new(&mut writer, below, epochs);
+    packer.trees(roots)?;
+    let ground = packer.ground;
+    writer
         .finish()
         .map_err(|source| LayerError::Write { source })?;
-    Ok(packer.ground)
+    Ok(ground)
 }
 
 struct Packer<'a, W> {
-    writer: Writer<W>,
+    writer: &'a mut Writer<W>,
+    /// Everything is put below it.
+    directory: Option<PathBuf>,
     /// Where a file with several names was packed first. Overlayfs breaks links on copy-up, and equal inode numbers in two
     /// snapshots mean nothing, so the snapshot is part of the key.
     links: HashMap<(usize, u64, u64), Vec<u8>>,
@@ -119,11 +130,58 @@ struct Packer<'a, W> {
     epochs: &'a [Option<i64>],
 }
 
-impl<W: Write> Packer<'_, W> {
+impl<'a, W: Write> Packer<'a, W> {
+    fn new(writer: &'a mut Writer<W>, below: &'a [PathBuf], epochs: &'a [Option<i64>]) -> Self {
+        Self {
+            writer,
+            directory: None,
+            links: HashMap::new(),
+            below,
+            ground: Ground::Layer,
+            epochs,
+        }
+    }
+
+    fn trees(&mut self, roots: &[PathBuf]) -> Result<(), LayerError> {
+        walk(roots, &mut |change| match change {
+            Change::Whiteout(path) => self.hide(path, &whiteout_path(path)),
+            Change::Entry(found) => self.entry(&found),
+        })
+    }
+
+    /// The directory itself, with the mode that BuildKit gives it (`exporter/tar/export.go`).
+    fn make_directory(&mut self, time: i64) -> Result<(), LayerError> {
+        let Some(directory) = &self.directory else {
+            return Ok(());
+        };
+        let metadata = Metadata {
+            path: tar_path(directory),
+            kind: Kind::Directory,
+            link: Vec::new(),
+            mode: 0o755,
+            uid: 0,
+            gid: 0,
+            mtime: (time, 0),
+            device: (0, 0),
+            size: 0,
+            xattrs: Vec::new(),
+        };
+        let written = self.writer.append(&metadata, io::empty());
+        written.map_err(|source| LayerError::Write { source })
+    }
+
+    /// The path in the archive.
+    fn tar_path(&self, path: &Path) -> Vec<u8> {
+        match &self.directory {
+            Some(directory) => tar_path(&directory.join(path)),
+            None => tar_path(path),
+        }
+    }
+
     fn entry(&mut self, found: &Found<'_>) -> Result<(), LayerError> {
         let is_root = found.path.as_os_str().is_empty();
         if let Some(metadata) = self.metadata(found)?
-            && !(is_root && is_plain_root(&metadata))
+            && !(is_root && (self.directory.is_some() || is_plain_root(&metadata)))
         {
             if metadata.kind == Kind::File && metadata.size > 0 {
                 let file =
@@ -158,7 +216,7 @@ impl<W: Write> Packer<'_, W> {
     fn metadata(&mut self, found: &Found<'_>) -> Result<Option<Metadata>, LayerError> {
         let stat = found.metadata;
         let file_type = stat.file_type();
-        let path = tar_path(found.path);
+        let path = self.tar_path(found.path);
         let mut link = Vec::new();
         let kind = if file_type.is_dir() {
             Kind::Directory
@@ -228,7 +286,7 @@ impl<W: Write> Packer<'_, W> {
     /// An empty file whose name is the message.
     fn mark(&mut self, path: &Path) -> Result<(), LayerError> {
         let metadata = Metadata {
-            path: tar_path(path),
+            path: self.tar_path(path),
             kind: Kind::File,
             link: Vec::new(),
             mode: 0o600,

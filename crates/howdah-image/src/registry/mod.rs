@@ -201,7 +201,7 @@ impl Registry {
             })?;
             for variant in export.variants {
                 store
-                    .record_manifest(&variant.image.id, &name.with_digest(digest))
+                    .record_manifest(variant.image, &name.with_digest(digest))
                     .map_err(|source| RegistryError::Store { source })?;
             }
         }

@@ -63,7 +63,7 @@ pub(super) async fn pull(
         let image = store.save_document(&document, config, layers)?;
         // The name comes last, when a power cut can no longer take what it names.
         store.settle()?;
-        store.record_manifest(&image.id, &reference.with_digest(digest))?;
+        store.record_manifest(&image, &reference.with_digest(digest))?;
         if reference.digest().is_none() {
             store.tag_beside(&image, reference)?;
         }

@@ -26,13 +26,21 @@ pub(super) const MIGRATIONS: &[&str] = &["
     // When an image was first made here, in seconds since 1970; NULL for those that came from elsewhere. Its configuration does
     // not say: it is the same whenever it is made.
     "ALTER TABLE images ADD COLUMN made INTEGER;",
-    // A name that stands for several platforms: all its images. `tags` has the one for this machine, else the first.
+    // A name that stands for several platforms: all its images; also names by digest. `tags` has the one for this machine, else
+    // the first.
     "CREATE TABLE tag_platforms (
         reference TEXT NOT NULL, platform TEXT NOT NULL, image TEXT NOT NULL REFERENCES images ON DELETE CASCADE,
         PRIMARY KEY (reference, platform)
     ) STRICT;
     CREATE INDEX tag_platforms_image ON tag_platforms (image);",
 ];
+
+/// Images with their names, those for other platforms too.
+const TAGS: &str = "SELECT image, reference FROM tags UNION
+    SELECT image, reference FROM tag_platforms WHERE reference NOT LIKE '%@%' ORDER BY reference";
+/// Images with their names by digest.
+const MANIFESTS: &str = "SELECT image, reference FROM manifests UNION
+    SELECT image, reference FROM tag_platforms WHERE reference LIKE '%@%' ORDER BY reference";
 
 /// Shorter prefixes of an image id are not looked up.
 const SHORTEST_PREFIX: usize = 2;
@@ -105,8 +113,11 @@ impl Store {
     /// Gives several images, each for another platform, one name together; others that had it lose it.
     pub fn tag_together(&self, images: &[&Image], reference: &Reference) -> Result<(), StoreError> {
         let host = Platform::default();
-        let is_native = |image: &&&Image| host.is_like(&Platform::of(&image.config));
-        let Some(main) = images.iter().find(is_native).or(images.first()) else {
+        let rank = |image: &&&Image| {
+            host.rank(&Platform::of(&image.config))
+                .unwrap_or(usize::MAX)
+        };
+        let Some(main) = images.iter().min_by_key(rank) else {
             return Ok(());
         };
         self.database().with(|connection| {
@@ -134,7 +145,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let platform = Platform::of(&image.config);
         let mut images = self.images_of(reference)?;
-        images.retain(|other| !platform.is_like(&Platform::of(&other.config)));
+        images.retain(|other| platform != Platform::of(&other.config));
         let together: Vec<&Image> = images.iter().chain([image]).collect();
         self.tag_together(&together, reference)
     }
@@ -158,7 +169,7 @@ impl Store {
         several.into_iter().map(ImageRow::into_image).collect()
     }
 
-    /// As [`Store::find_image`], for a platform.
+    /// As [`Store::find_image`], the one that suits a platform best.
     pub fn find_image_for(
         &self,
         name: &str,
@@ -168,11 +179,15 @@ impl Store {
             Ok(reference) => self.images_of(&reference)?,
             Err(_) => Vec::new(),
         };
-        let fits = |image: &Image| platform.is_like(&Platform::of(&image.config));
-        match images.into_iter().find(fits) {
-            Some(image) => Ok(Some(image)),
-            None => Ok(self.find_image(name)?.filter(fits)),
-        }
+        let others = if images.is_empty() {
+            self.find_image(name)?
+        } else {
+            None
+        };
+        let images = images.into_iter().chain(others);
+        let ranked =
+            images.filter_map(|image| Some((platform.rank(&Platform::of(&image.config))?, image)));
+        Ok(ranked.min_by_key(|(rank, _)| *rank).map(|(_, image)| image))
     }
 
     /// Takes a name away. Says whether there was one.
@@ -185,27 +200,44 @@ impl Store {
         Ok(removed > 0)
     }
 
-    /// Forgets an image and all its names. Its snapshots stay: the build cache may stand on them.
+    /// Forgets an image and all its names; one that it shares with images for other platforms is theirs from now on. Its
+    /// snapshots stay: the build cache may stand on them.
     pub fn remove_image(&self, id: &ImageId) -> Result<(), StoreError> {
         self.database().with(|connection| {
-            connection.execute("DELETE FROM images WHERE id = ?1", [id.to_string()])
-        })?;
-        Ok(())
+            let transaction = connection.transaction()?;
+            transaction.execute("DELETE FROM images WHERE id = ?1", [id.to_string()])?;
+            transaction.execute(
+                "INSERT OR IGNORE INTO tags (reference, image)
+                 SELECT reference, image FROM tag_platforms WHERE reference NOT LIKE '%@%'",
+                [],
+            )?;
+            transaction.commit()
+        })
     }
 
-    /// Remembers that a registry has this image under this manifest digest.
+    /// Remembers that a registry has this image under this digest of a manifest or of an index, which may have images for other
+    /// platforms too.
     pub(crate) fn record_manifest(
         &self,
-        id: &ImageId,
+        image: &Image,
         pinned: &Reference,
     ) -> Result<(), StoreError> {
+        let platform = Platform::of(&image.config);
+        let is_native = Platform::default().rank(&platform).is_some();
+        let (name, id) = (pinned.to_string(), image.id.to_string());
         self.database().with(|connection| {
-            connection.execute(
-                "INSERT OR REPLACE INTO manifests (reference, image) VALUES (?1, ?2)",
-                params![pinned.to_string(), id.to_string()],
-            )
-        })?;
-        Ok(())
+            let transaction = connection.transaction()?;
+            transaction.execute(
+                "INSERT INTO manifests (reference, image) VALUES (?1, ?2)
+                 ON CONFLICT (reference) DO UPDATE SET image = excluded.image WHERE ?3",
+                params![name, id, is_native],
+            )?;
+            transaction.execute(
+                "INSERT OR REPLACE INTO tag_platforms (reference, platform, image) VALUES (?1, ?2, ?3)",
+                params![name, platform.to_string(), id],
+            )?;
+            transaction.commit()
+        })
     }
 
     /// The image with this name, this id, or the only one whose id begins so.
@@ -257,8 +289,8 @@ impl Store {
                 .collect::<Result<_, _>>()?;
             Ok((
                 rows,
-                names_by_image(connection, "tags")?,
-                names_by_image(connection, "manifests")?,
+                names_by_image(connection, TAGS)?,
+                names_by_image(connection, MANIFESTS)?,
             ))
         })?;
         let mut summaries = rows
@@ -271,6 +303,7 @@ impl Store {
                 let made = made.and_then(|made| jiff::Timestamp::from_second(made).ok());
                 Ok(ImageSummary {
                     id: image.id,
+                    platform: Platform::of(&image.config),
                     references,
                     digests,
                     created: made.map(|made| made.to_string()).or(image.config.created),
@@ -290,8 +323,8 @@ impl Store {
     pub fn names(&self, id: &ImageId) -> Result<(Vec<Reference>, Vec<Reference>), StoreError> {
         let id = id.to_string();
         self.database().with(|connection| {
-            let tags = names_by_image(connection, "tags")?.remove(&id);
-            let manifests = names_by_image(connection, "manifests")?.remove(&id);
+            let tags = names_by_image(connection, TAGS)?.remove(&id);
+            let manifests = names_by_image(connection, MANIFESTS)?.remove(&id);
             Ok((tags.unwrap_or_default(), manifests.unwrap_or_default()))
         })
     }
@@ -419,11 +452,9 @@ fn find_by_prefix(connection: &Connection, prefix: &str) -> rusqlite::Result<Vec
 
 fn names_by_image(
     connection: &Connection,
-    table: &str,
+    query: &str,
 ) -> rusqlite::Result<BTreeMap<String, Vec<Reference>>> {
-    let mut statement = connection.prepare(&format!(
-        "SELECT image, reference FROM {table} ORDER BY reference"
-    ))?;
+    let mut statement = connection.prepare(query)?;
     let mut names: BTreeMap<String, Vec<Reference>> = BTreeMap::new();
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {

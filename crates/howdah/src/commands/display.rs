@@ -6,6 +6,7 @@ use std::io::Write as _;
 #[derive(Debug)]
 pub(crate) struct Table<const N: usize> {
     rows: Vec<[String; N]>,
+    hidden: Vec<usize>,
 }
 
 impl<const N: usize> Table<N> {
@@ -13,7 +14,15 @@ impl<const N: usize> Table<N> {
     pub(crate) fn new(headings: [&str; N]) -> Self {
         Self {
             rows: vec![headings.map(str::to_owned)],
+            hidden: Vec::new(),
         }
+    }
+
+    /// Leaves a column out.
+    pub(crate) fn hide(&mut self, heading: &str) {
+        let headings = self.rows.first().into_iter().flatten();
+        let found = headings.zip(0..).filter(|(known, _)| *known == heading);
+        self.hidden.extend(found.map(|(_, column)| column));
     }
 
     /// Adds a row.
@@ -45,7 +54,9 @@ impl<const N: usize> Table<N> {
             let cells = row
                 .iter()
                 .zip(&widths)
-                .map(|(cell, width)| format!("{cell:width$}"));
+                .enumerate()
+                .filter(|(column, _)| !self.hidden.contains(column))
+                .map(|(_, (cell, width))| format!("{cell:width$}"));
             let line = cells.collect::<Vec<_>>().join("   ");
             text.push_str(line.trim_end());
             text.push('\n');

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use howdah_image::{ImageSummary, Reference, Store};
+use howdah_image::{ImageSummary, Platform, Reference, Store};
 use serde_json::json;
 
 use super::display::{ListFormat, Table, age, human_size};
@@ -44,6 +44,7 @@ struct Row {
     tag: String,
     digest: String,
     id: String,
+    platform: Platform,
     created: Option<String>,
     size: u64,
 }
@@ -73,34 +74,43 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
         for row in &rows {
             print_json(row);
         }
-    } else if args.columns.digests {
-        let mut table = Table::new(["REPOSITORY", "TAG", "DIGEST", "IMAGE ID", "CREATED", "SIZE"]);
-        for row in rows {
-            let created = age(row.created.as_deref());
-            table.row([
-                row.repository,
-                row.tag,
-                row.digest,
-                row.id,
-                created,
-                human_size(row.size),
-            ]);
-        }
-        table.print();
     } else {
-        let mut table = Table::new(["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"]);
-        for row in rows {
-            table.row([
-                row.repository,
-                row.tag,
-                row.id,
-                age(row.created.as_deref()),
-                human_size(row.size),
-            ]);
-        }
-        table.print();
+        print_table(rows, args.columns.digests);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Docker's columns, and the platform if one image is for another than this machine's.
+fn print_table(rows: Vec<Row>, has_digests: bool) {
+    let host = Platform::default();
+    let has_platforms = rows.iter().any(|row| host.rank(&row.platform).is_none());
+    let mut table = Table::new([
+        "REPOSITORY",
+        "TAG",
+        "DIGEST",
+        "IMAGE ID",
+        "PLATFORM",
+        "CREATED",
+        "SIZE",
+    ]);
+    if !has_digests {
+        table.hide("DIGEST");
+    }
+    if !has_platforms {
+        table.hide("PLATFORM");
+    }
+    for row in rows {
+        table.row([
+            row.repository,
+            row.tag,
+            row.digest,
+            row.id,
+            row.platform.to_string(),
+            age(row.created.as_deref()),
+            human_size(row.size),
+        ]);
+    }
+    table.print();
 }
 
 fn rows(image: &ImageSummary, whole_ids: bool) -> Vec<Row> {
@@ -119,6 +129,7 @@ fn rows(image: &ImageSummary, whole_ids: bool) -> Vec<Row> {
             } else {
                 image.id.short()
             },
+            platform: image.platform.clone(),
             created: image.created.clone(),
             size: image.size,
             repository,
@@ -143,7 +154,7 @@ fn print_json(row: &Row) {
     let size = human_size(row.size);
     let line = json!({
         "Containers": "N/A", "CreatedAt": row.created, "CreatedSince": age(row.created.as_deref()), "Digest": row.digest,
-        "ID": row.id, "Repository": row.repository, "SharedSize": "N/A", "Size": size, "Tag": row.tag,
+        "ID": row.id, "Platform": row.platform.to_string(), "Repository": row.repository, "SharedSize": "N/A", "Size": size, "Tag": row.tag,
         "UniqueSize": "N/A", "VirtualSize": size,
     });
     anstream::println!("{line}");

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use howdah_image::{Platform, Reference, Registry, RegistryOptions, Store};
 
 use super::transfer::{Progress, registry_options, with_hint};
-use super::{CommandError, Context};
+use super::{CommandError, Context, platform};
 
 /// Fetch an image from a registry.
 #[derive(Debug, clap::Args)]
@@ -13,7 +13,7 @@ pub(crate) struct Args {
     /// Name of the image.
     image: Reference,
     /// Of an image for several platforms, which one (linux/amd64, linux/arm64/v8).
-    #[arg(long, value_name = "PLATFORM")]
+    #[arg(long, value_name = "PLATFORM", value_parser = platform::parse)]
     platform: Option<Platform>,
     /// Print the name only.
     #[arg(short, long)]
@@ -23,7 +23,10 @@ pub(crate) struct Args {
 pub(crate) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandError> {
     let store = Store::open(context.root())?;
     let options = RegistryOptions {
-        platform: args.platform,
+        platform: match args.platform {
+            Some(platform) => Some(platform),
+            None => platform::default()?,
+        },
         ..registry_options()
     };
     let registry = Registry::new(options)?;

@@ -3,17 +3,20 @@
 use std::process::ExitCode;
 
 use howdah_image::export::{Export, Variant};
-use howdah_image::{Reference, Registry, Store};
+use howdah_image::{Platform, Reference, Registry, Store};
 
 use super::compression::LayerArgs;
 use super::transfer::{Progress, checked, registry_options, with_hint};
-use super::{CommandError, Context, image};
+use super::{CommandError, Context, image, platform};
 
 /// Send an image to the registry that its name says.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Name of the image.
     image: Reference,
+    /// Of an image for several platforms, only this one.
+    #[arg(long, value_name = "PLATFORM", value_parser = platform::parse)]
+    platform: Option<Platform>,
     /// Print the digest only.
     #[arg(short, long)]
     quiet: bool,
@@ -23,7 +26,11 @@ pub(crate) struct Args {
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandError> {
     let store = Store::open(context.root())?;
-    let images = image::find_all(&store, &args.image.familiar())?;
+    let name = args.image.familiar();
+    let images = match &args.platform {
+        Some(platform) => vec![image::find_for(&store, &name, Some(platform))?],
+        None => image::find_all(&store, &name)?,
+    };
     for image in &images {
         checked(&store, image)?;
     }

@@ -95,7 +95,7 @@ impl BuildKit {
         });
         for name in Bases::names() {
             let mut copy = Command::new("skopeo");
-            copy.args(["copy", "--quiet", "--dest-tls-verify=false"])
+            copy.args(["copy", "--all", "--quiet", "--dest-tls-verify=false"])
                 .arg(format!("oci:{}:{name}", directory.join("bases").display()))
                 .arg(format!("docker://127.0.0.1:{port}/library/{name}:latest"));
             assert!(copy.status().unwrap().success(), "{copy:?}");

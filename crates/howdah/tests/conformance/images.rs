@@ -62,6 +62,12 @@ const FILES: &[(&str, u32, u64, &str)] = &[
     ("var/log/old.log", 0o640, 33, "old\n"),
 ];
 
+/// An image for all [`PLATFORMS`], and one for the second alone.
+const MULTI: &str = "multi";
+const FOREIGN: &str = "foreign";
+/// Architectures and variants as other builders write them into indexes.
+const PLATFORMS: [(&str, &str); 3] = [("amd64", ""), ("arm64", "v8"), ("arm", "v7")];
+
 /// The base images: their names, and their configurations beside `PATH`.
 fn configurations() -> [(&'static str, Value); 4] {
     [
@@ -119,14 +125,11 @@ impl Bases {
                 "config": blob(config.to_string().as_bytes(), "config.v1+json"), "layers": [layer_descriptor]
             });
             let mut descriptor = blob(manifest.to_string().as_bytes(), "manifest.v1+json");
-            // skopeo finds images by the one annotation, Howdah by the other.
-            descriptor["annotations"] = json!({
-                "org.opencontainers.image.ref.name": name,
-                "io.containerd.image.name": format!("docker.io/library/{name}:latest")
-            });
+            descriptor["annotations"] = annotations(name);
             descriptor
         });
-        let index = json!({"schemaVersion": 2, "manifests": manifests});
+        let manifests = manifests.into_iter().chain(foreign(&blob));
+        let index = json!({"schemaVersion": 2, "manifests": manifests.collect::<Vec<_>>()});
         fs_err::write(directory.join("index.json"), index.to_string()).unwrap();
         fs_err::write(
             directory.join("oci-layout"),
@@ -143,7 +146,8 @@ impl Bases {
 
     /// Their names.
     pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-        configurations().map(|(name, _)| name).into_iter()
+        let names = configurations().map(|(name, _)| name);
+        names.into_iter().chain([MULTI, FOREIGN])
     }
 
     /// Reads an image out of the archive of an OCI layout.
@@ -185,6 +189,61 @@ impl Bases {
             config: fields(&config),
         }
     }
+}
+
+/// `multi`, an index of several platforms, and `foreign`, an image of one that this machine is not. All they hold is a file that
+/// says the platform.
+fn foreign(blob: &dyn Fn(&[u8], &str) -> Value) -> [Value; 2] {
+    let manifests = PLATFORMS.map(|(architecture, variant)| {
+        let mut archive = tar::Builder::new(Vec::new());
+        let content = format!("{architecture}{variant}\n");
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(1_767_225_600);
+        header.set_size(content.len() as u64);
+        archive
+            .append_data(&mut header, "platform", content.as_bytes())
+            .unwrap();
+        let layer = blob(&archive.into_inner().unwrap(), "layer.v1.tar");
+        let mut platform = json!({"architecture": architecture, "os": "linux"});
+        if !variant.is_empty() {
+            platform["variant"] = json!(variant);
+        }
+        let mut config = json!({
+            "created": "2026-01-01T00:00:00Z", "config": {"Env": ["PATH=/bin"]},
+            "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]},
+            "history": [{"created": "2026-01-01T00:00:00Z", "created_by": "base"}]
+        });
+        for (name, value) in platform.as_object().unwrap() {
+            config[name] = value.clone();
+        }
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": blob(config.to_string().as_bytes(), "config.v1+json"), "layers": [layer]
+        });
+        let mut descriptor = blob(manifest.to_string().as_bytes(), "manifest.v1+json");
+        descriptor["platform"] = platform;
+        descriptor
+    });
+    let mut foreign = manifests[1].clone();
+    foreign.as_object_mut().unwrap().remove("platform");
+    foreign["annotations"] = annotations(FOREIGN);
+    let index = json!({
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": manifests
+    });
+    let mut multi = blob(index.to_string().as_bytes(), "index.v1+json");
+    multi["annotations"] = annotations(MULTI);
+    [multi, foreign]
+}
+
+/// skopeo finds images by the one annotation, Howdah by the other.
+fn annotations(name: &str) -> Value {
+    json!({
+        "org.opencontainers.image.ref.name": name,
+        "io.containerd.image.name": format!("docker.io/library/{name}:latest")
+    })
 }
 
 /// The one layer of all base images. `home/app` and `var/log` belong to other users, so that inheritance shows.

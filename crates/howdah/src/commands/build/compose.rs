@@ -8,12 +8,12 @@ use howdah_compose::{
     BuildContext, BuildSecret, BuildSection, LoadOptions, Project, Service, load as load_project,
 };
 
-use howdah_image::Store;
+use howdah_image::{Platform, Store};
 
 use super::contexts::{self, Place};
 use super::{Args, inputs};
-use crate::commands::CommandError;
 use crate::commands::stack::{refused, variables, warn};
+use crate::commands::{CommandError, platform};
 
 /// Loads the project of a directory and makes the targets of these services, of all when none is named.
 pub(super) fn load(
@@ -39,7 +39,7 @@ pub(super) fn load(
     if !services.is_empty() {
         project.services.retain(|name, _| services.contains(name));
     }
-    let mut targets = targets(store, &project, options)?;
+    let mut targets = targets(store, &project, options, Purpose::Image(&args.platforms))?;
     for target in &mut targets {
         inputs::common(target, args)?;
     }
@@ -53,11 +53,54 @@ pub(super) fn load(
     Ok(targets)
 }
 
-/// The targets of a project, one for each image name; secrets are added to `options`.
+/// What the images are built for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Purpose<'a> {
+    /// To have them: for these platforms, without any for those that the services name.
+    Image(&'a [Platform]),
+    /// To run them here.
+    Container,
+}
+
+impl Purpose<'_> {
+    /// The platforms of a service's image; none means this machine's (Docker Compose, `applyPlatforms`).
+    fn platforms(
+        self,
+        service: &Service,
+        build: &BuildSection,
+    ) -> Result<Vec<Platform>, CommandError> {
+        if let Purpose::Image(asked @ [_, ..]) = self {
+            return Ok(asked.to_vec());
+        }
+        let default = || platform::default();
+        let wanted = service
+            .platform
+            .clone()
+            .map_or_else(default, |platform| Ok(Some(platform)))?;
+        let several = &build.platforms;
+        match wanted {
+            Some(wanted) if !several.is_empty() && !several.contains(&wanted) => {
+                let message = format!(
+                    "service `{}` is for {wanted}, and its `build.platforms` has others",
+                    service.name
+                );
+                Err(CommandError::new(message).hint(format!("add {wanted} to `build.platforms`")))
+            }
+            Some(wanted) if several.is_empty() || matches!(self, Purpose::Container) => {
+                Ok(vec![wanted])
+            }
+            None if several.len() > 1 && matches!(self, Purpose::Container) => Ok(Vec::new()),
+            _ => Ok(several.clone()),
+        }
+    }
+}
+
+/// The targets of a project, one for each image name and platform; secrets are added to `options`.
 pub(crate) fn targets(
     store: &Store,
     project: &Project,
     options: &mut Options,
+    purpose: Purpose<'_>,
 ) -> Result<Vec<Target>, CommandError> {
     let mut targets: Vec<Target> = Vec::new();
     for service in project.buildable() {
@@ -74,7 +117,8 @@ pub(crate) fn targets(
             .iter()
             .all(|known| known.tags.first() != target.tags.first())
         {
-            targets.push(target);
+            let platforms = purpose.platforms(service, build)?;
+            targets.extend(inputs::for_platforms(&target, &platforms));
         }
         options.pull |= build.pull;
     }

@@ -64,24 +64,29 @@ pub(super) fn target(
     Ok(target)
 }
 
-/// Each target once for each platform; the images of one target get its names together.
-pub(super) fn for_platforms(targets: Vec<Target>, platforms: &[Platform]) -> Vec<Target> {
-    if platforms.is_empty() {
-        return targets;
-    }
-    let mut all = Vec::new();
-    for target in targets {
-        for platform in platforms {
-            let mut copy = target.clone();
-            if platforms.len() > 1 {
-                let name = format!("{} {platform}", target.name);
-                name.trim().clone_into(&mut copy.name);
-            }
-            copy.platform = Some(platform.clone());
-            all.push(copy);
+/// A target once for each platform; its images get its names together.
+pub(super) fn for_platforms(target: &Target, platforms: &[Platform]) -> Vec<Target> {
+    let mut all: Vec<Target> = Vec::new();
+    for platform in platforms {
+        if all
+            .iter()
+            .any(|known| known.platform.as_ref() == Some(platform))
+        {
+            continue;
         }
+        let mut copy = target.clone();
+        if platforms.len() > 1 {
+            let name = format!("{} {platform}", target.name);
+            name.trim().clone_into(&mut copy.name);
+        }
+        copy.platform = Some(platform.clone());
+        all.push(copy);
     }
-    all
+    if all.is_empty() {
+        vec![target.clone()]
+    } else {
+        all
+    }
 }
 
 /// Whether two targets are one image for two platforms.

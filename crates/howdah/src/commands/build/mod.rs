@@ -24,7 +24,7 @@ use howdah_runtime::Runtime;
 
 use super::cache::filter;
 use super::transfer::{self, registry_options};
-use super::{CommandError, Context, rootless};
+use super::{CommandError, Context, platform, rootless};
 use check::CheckArgs;
 use insight::InsightArgs;
 use outputs::OutputArgs;
@@ -49,7 +49,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "STAGE")]
     target: Option<String>,
     /// What the image is for, such as linux/arm64; several make one image of several platforms.
-    #[arg(long = "platform", value_name = "PLATFORM", value_delimiter = ',')]
+    #[arg(long = "platform", value_name = "PLATFORM", value_delimiter = ',', value_parser = platform::parse)]
     platforms: Vec<Platform>,
     /// A value for ARG; without one it is taken from the environment.
     #[arg(long = "build-arg", value_name = "NAME[=VALUE]")]
@@ -129,9 +129,13 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
         Subject::Services(directory, names) => {
             compose::load(&store, (&directory, &names), args, &mut options)?
         }
-        Subject::Context(operand) => vec![inputs::target(&store, &options, &operand, args)?],
+        Subject::Context(operand) => {
+            let target = inputs::target(&store, &options, &operand, args)?;
+            let default = platform::default()?.filter(|_| args.platforms.is_empty());
+            let platforms: Vec<Platform> = args.platforms.iter().cloned().chain(default).collect();
+            inputs::for_platforms(&target, &platforms)
+        }
     };
-    let targets = inputs::for_platforms(targets, &args.platforms);
     args.outputs.check(&targets)?;
     if args.insight.dry_run {
         let quiet = Progress::start(Mode::Quiet);

@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use howdah_image::{Image, Reference, Store};
+use howdah_image::{Image, Platform, Reference, Store};
 use serde_json::{Map, Value, json};
 
-use super::find;
-use crate::commands::{CommandError, Context};
+use super::find_for;
+use crate::commands::{CommandError, Context, platform};
 
 /// Print all that is known of images, as JSON with Docker's field names.
 #[derive(Debug, clap::Args)]
@@ -14,6 +14,9 @@ pub(super) struct Args {
     /// Names or ids of the images.
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
+    /// Of an image for several platforms, which one.
+    #[arg(long, value_name = "PLATFORM", value_parser = platform::parse)]
+    platform: Option<Platform>,
     /// Only `json`, which is the default: Docker's templates are not understood.
     #[arg(short, long, value_parser = ["json"], hide_possible_values = true)]
     format: Option<String>,
@@ -27,7 +30,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
     let images = args
         .images
         .iter()
-        .map(|name| describe(&store, &find(&store, name)?))
+        .map(|name| describe(&store, &find_for(&store, name, args.platform.as_ref())?))
         .collect::<Result<Vec<_>, _>>()?;
     anstream::println!("{:#}", Value::from(images));
     Ok(ExitCode::SUCCESS)

@@ -12,7 +12,7 @@ mod tag;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use howdah_image::{Image, Reference, Store};
+use howdah_image::{Image, Platform, Reference, Store};
 
 use super::{CommandError, Context};
 
@@ -66,6 +66,22 @@ pub(super) fn find_all(store: &Store, name: &str) -> Result<Vec<Image>, CommandE
         return find(store, name).map(|image| vec![image]);
     }
     Ok(images)
+}
+
+/// The image that a person names, for a platform if one is given.
+pub(super) fn find_for(
+    store: &Store,
+    name: &str,
+    platform: Option<&Platform>,
+) -> Result<Image, CommandError> {
+    let Some(platform) = platform else {
+        return find(store, name);
+    };
+    store.find_image_for(name, platform)?.ok_or_else(|| {
+        CommandError::new(format!("no such image for {platform}: {name}")).hint(format!(
+            "`howdah pull --platform {platform} {name}` fetches one"
+        ))
+    })
 }
 
 /// The image that a person names, or an error that says what there is to do.

@@ -6,12 +6,12 @@ use std::process::ExitCode;
 
 use howdah_image::archive::{self, NamedImage};
 use howdah_image::export::{Export, Variant};
-use howdah_image::{Image, Reference, Store};
+use howdah_image::{Image, Platform, Reference, Store};
 
-use super::{find, find_all};
+use super::{find_all, find_for};
 use crate::commands::compression::LayerArgs;
 use crate::commands::transfer::checked;
-use crate::commands::{CommandError, Context};
+use crate::commands::{CommandError, Context, platform};
 
 /// Write images to an archive that Docker, Podman and skopeo read.
 #[derive(Debug, clap::Args)]
@@ -22,6 +22,9 @@ pub(super) struct Args {
     /// The file to write, instead of the standard output.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Of an image for several platforms, only this one.
+    #[arg(long, value_name = "PLATFORM", value_parser = platform::parse)]
+    platform: Option<Platform>,
     #[command(flatten)]
     layers: LayerArgs,
 }
@@ -29,13 +32,13 @@ pub(super) struct Args {
 pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandError> {
     let store = Store::open(context.root())?;
     let options = args.layers.options()?;
-    if let [name] = args.images.as_slice() {
+    if let ([name], None) = (args.images.as_slice(), &args.platform) {
         let images = find_all(&store, name)?;
         if images.len() > 1 {
             return save_together(&store, name, &images, args);
         }
     }
-    let images = named(&store, &args.images)?;
+    let images = named(&store, &args.images, args.platform.as_ref())?;
     for named in &images {
         checked(&store, &named.image)?;
     }
@@ -85,10 +88,14 @@ fn write(
 }
 
 /// Each image once, with all the names under which it was asked for.
-fn named(store: &Store, names: &[String]) -> Result<Vec<NamedImage>, CommandError> {
+fn named(
+    store: &Store,
+    names: &[String],
+    platform: Option<&Platform>,
+) -> Result<Vec<NamedImage>, CommandError> {
     let mut images: Vec<NamedImage> = Vec::new();
     for name in names {
-        let image = find(store, name)?;
+        let image = find_for(store, name, platform)?;
         let (tags, _) = store.names(&image.id)?;
         // An id or a digest names no tag.
         let reference: Option<Reference> = name

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use howdah_build::Options;
 use howdah_compose::{Project, PullPolicy, Service, ServiceImage};
-use howdah_image::{Image, Reference, Registry, Store};
+use howdah_image::{Image, Platform, Reference, Registry, RegistryOptions, Store};
 
 use super::super::build::{Mode, build_targets, cache, compose, quota};
 use super::super::transfer::{Progress, registry_options, with_hint};
-use super::super::{CommandError, Context};
+use super::super::{CommandError, Context, platform};
 
 /// What may be done to get an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub(crate) fn present(
     let mut images = BTreeMap::new();
     for service in project.services.values() {
         let name = project.image_name(service);
-        if let Some(image) = store.find_image(&name)? {
+        if let Some(image) = find(&store, &name, platform_of(service)?.as_ref())? {
             images.insert(
                 service.name.clone(),
                 ServiceImage {
@@ -100,13 +100,13 @@ fn build(
         ..Options::default()
     };
     let store = Store::open(context.root())?;
-    let targets = compose::targets(&store, &project, &mut options)?;
+    let targets = compose::targets(&store, &project, &mut options, compose::Purpose::Container)?;
     let built = build_targets(context, &store, &targets, &options, Mode::Auto)?;
     cache::export(&store, &built, false)?;
     quota::keep(&store, &built, None);
     for service in services {
         let name = project.image_name(service);
-        let image = store.find_image(&name)?;
+        let image = find(&store, &name, platform_of(service)?.as_ref())?;
         let image =
             image.ok_or_else(|| CommandError::new(format!("the build made no image `{name}`")))?;
         images.insert(
@@ -126,9 +126,13 @@ fn find_or_pull(
     service: &Service,
 ) -> Result<Image, CommandError> {
     let name = project.image_name(service);
-    let here = store.find_image(&name)?;
+    let platform = platform_of(service)?;
+    let here = find(store, &name, platform.as_ref())?;
     match (here, service.pull_policy) {
-        (Some(image), policy) if policy != PullPolicy::Always => Ok(image),
+        (Some(image), policy) if policy != PullPolicy::Always => {
+            tell_of_emulation(service, &image, platform.as_ref());
+            Ok(image)
+        }
         (None, _) if service.build.is_some() => {
             let message = format!(
                 "image `{name}` of service `{}` has not been built",
@@ -144,7 +148,7 @@ fn find_or_pull(
             );
             Err(CommandError::new(message).hint(format!("`howdah pull {name}` fetches it")))
         }
-        _ => pull(store, &name).map_err(|error| {
+        _ => pull(store, &name, platform).map_err(|error| {
             error.about(format!(
                 "cannot get image `{name}` of service `{}`",
                 service.name
@@ -153,9 +157,43 @@ fn find_or_pull(
     }
 }
 
-fn pull(store: &Store, name: &str) -> Result<Image, CommandError> {
+/// The platform that a service asks for, or the environment for it.
+fn platform_of(service: &Service) -> Result<Option<Platform>, CommandError> {
+    match &service.platform {
+        Some(platform) => Ok(Some(platform.clone())),
+        None => platform::default(),
+    }
+}
+
+/// An image for the wanted platform; for this machine, else for any, if none is wanted.
+fn find(
+    store: &Store,
+    name: &str,
+    wanted: Option<&Platform>,
+) -> Result<Option<Image>, CommandError> {
+    Ok(match wanted {
+        Some(platform) => store.find_image_for(name, platform)?,
+        None => store.find_image(name)?,
+    })
+}
+
+/// As Docker warns of an image that nobody asked to emulate.
+fn tell_of_emulation(service: &Service, image: &Image, wanted: Option<&Platform>) {
+    let (host, found) = (Platform::default(), Platform::of(&image.config));
+    if wanted.is_none() && host.rank(&found).is_none() {
+        anstream::eprintln!(
+            "warning: the image of service `{}` is for {found}, and this machine is {host}",
+            service.name
+        );
+    }
+}
+
+fn pull(store: &Store, name: &str, platform: Option<Platform>) -> Result<Image, CommandError> {
     let reference: Reference = name.parse()?;
-    let registry = Registry::new(registry_options())?;
+    let registry = Registry::new(RegistryOptions {
+        platform,
+        ..registry_options()
+    })?;
     let progress = Progress::new(format!("pulling {}", reference.familiar()), false);
     let pulled = registry.pull(store, &reference, &|notice| progress.tell(notice));
     progress.finish();

@@ -8,12 +8,11 @@ mod write;
 use std::path::PathBuf;
 
 use howdah_build::{Built, Options, Target};
-use howdah_image::export::{Annotations, Attestation, Export, Variant};
+use howdah_image::export::{Annotations, Attestation, Export, ExportOptions, Variant};
 use howdah_image::{Image, Reference, Store};
 
 use super::inputs::are_one;
 use crate::commands::CommandError;
-use crate::commands::transfer::checked;
 use attest::AttestArgs;
 use spec::Output;
 
@@ -52,7 +51,30 @@ struct Delivery<'a> {
     attestations: &'a [Attestation],
     /// Its names from `--tag` or the compose.yaml.
     tags: &'a [Reference],
+    /// It leaves in the form of an image for several platforms, even if it is for one.
+    is_multi_platform: bool,
     quiet: bool,
+}
+
+/// Asks for the form of several platforms for one, or forbids it (moby/buildkit `frontend/dockerui/config.go`).
+const MULTI_PLATFORM: &str = "BUILDKIT_MULTI_PLATFORM";
+
+/// Whether these targets, one for each platform, leave together in the form of several.
+fn is_multi_platform(same: &[Target]) -> Result<bool, CommandError> {
+    let given = same
+        .iter()
+        .find_map(|target| target.build_args.get(MULTI_PLATFORM));
+    let Some(text) = given.filter(|text| !text.is_empty()) else {
+        return Ok(same.len() > 1);
+    };
+    let wanted =
+        spec::boolean(MULTI_PLATFORM, text).map_err(|error| CommandError::new(error).code(2))?;
+    if !wanted && same.len() > 1 {
+        let message =
+            format!("{MULTI_PLATFORM}={text} allows one platform, and the build is for several");
+        return Err(CommandError::new(message).code(2));
+    }
+    Ok(wanted)
 }
 
 impl OutputArgs {
@@ -70,6 +92,15 @@ impl OutputArgs {
             let message =
                 "--output and --iidfile take one image, and the compose.yaml names several";
             return Err(CommandError::new(message).hint("name one with -f").code(2));
+        }
+        for same in targets.chunk_by(are_one) {
+            is_multi_platform(same)?;
+            let is_archive =
+                |output: &Output| output.kind == spec::Kind::Docker && output.destination.is_some();
+            if same.len() > 1 && outputs.iter().any(is_archive) {
+                let error = CommandError::new("a Docker archive holds an image for one platform");
+                return Err(error.hint("give one --platform, or type=oci").code(2));
+            }
         }
         for target in targets {
             let unnamed =
@@ -118,6 +149,7 @@ impl OutputArgs {
                 others,
                 attestations,
                 tags: &target.tags,
+                is_multi_platform: is_multi_platform(same)?,
                 quiet,
             };
             for output in &outputs {
@@ -172,24 +204,27 @@ impl Delivery<'_> {
     ) -> Result<T, CommandError> {
         // A Docker archive has no index for them.
         let has_attestations = output.kind != spec::Kind::Docker;
-        let all = std::iter::once((self.image, self.attestations)).chain(
-            self.others
-                .iter()
-                .map(|(image, made)| (*image, made.as_slice())),
-        );
-        let variants = all.map(|(image, attestations)| Variant {
+        let others = self.others.iter().map(|(_, made)| made.as_slice());
+        let attestations = std::iter::once(self.attestations).chain(others);
+        let variants = self.images().zip(attestations);
+        let variants = variants.map(|(image, attestations)| Variant {
             image,
             attestations: if has_attestations { attestations } else { &[] },
         });
         let variants: Vec<Variant<'_>> = variants.collect();
-        for variant in &variants {
-            checked(self.store, variant.image)?;
-        }
         work(&Export {
             variants: &variants,
             names,
-            options: &output.export,
+            options: &ExportOptions {
+                index: self.is_multi_platform && has_attestations,
+                ..output.export.clone()
+            },
         })
+    }
+
+    /// The image for each platform.
+    fn images(&self) -> impl Iterator<Item = &Image> {
+        std::iter::once(self.image).chain(self.others.iter().map(|(image, _)| *image))
     }
 
     /// The names it has at an output.

@@ -16,6 +16,8 @@ pub(super) struct Output {
     pub(super) names: Vec<Reference>,
     /// Send it to the registries of its names.
     pub(super) push: bool,
+    /// A directory for each platform; without it, if the build is for several (`platform-split`).
+    pub(super) split: Option<bool>,
     pub(super) export: ExportOptions,
 }
 
@@ -44,6 +46,7 @@ impl Output {
             destination: None,
             names: Vec::new(),
             push: false,
+            split: None,
             export: ExportOptions::default(),
         }
     }
@@ -89,6 +92,9 @@ impl Output {
                 if self.kind == Kind::Oci && !boolean(name, value)? {
                     self.kind = Kind::OciDirectory;
                 }
+            }
+            "platform-split" if matches!(self.kind, Kind::Local | Kind::Tar) => {
+                self.split = Some(boolean(name, value)?);
             }
             "source-date-epoch" => {
                 let epoch = value.parse();
@@ -193,7 +199,7 @@ fn names(text: &str) -> Result<Vec<Reference>, String> {
 }
 
 /// Go's `strconv.ParseBool`.
-fn boolean(name: &str, text: &str) -> Result<bool, String> {
+pub(super) fn boolean(name: &str, text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
@@ -259,6 +265,7 @@ mod tests {
             "type=oci,compression-level=10",
             "type=oci,tar=false,dest=-",
             "type=image,push=perhaps",
+            "type=oci,platform-split=true",
         ] {
             assert!(text.parse::<Output>().is_err(), "{text}");
         }

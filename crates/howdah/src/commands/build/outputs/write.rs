@@ -3,36 +3,39 @@
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::Path;
 
-use howdah_build::export_tree;
+use howdah_build::{common_file, export_tree};
 use howdah_image::archive::{save_bundle, save_directory};
 use howdah_image::export::Bundle;
 use howdah_image::layer::pack_merged;
-use howdah_image::{Image, Reference, Registry};
+use howdah_image::{Image, Platform, Reference, Registry};
 
 use super::Delivery;
 use super::spec::{Kind, Output};
 use crate::commands::CommandError;
-use crate::commands::transfer::{Progress, registry_options, with_hint};
+use crate::commands::transfer::{Progress, checked, registry_options, with_hint};
 
 impl Delivery<'_> {
     /// Writes the image to where the output says.
     pub(super) fn write(&self, output: &Output) -> Result<(), CommandError> {
         let names = self.names(output);
-        if matches!(output.kind, Kind::Local | Kind::Tar) && !self.others.is_empty() {
-            let error = CommandError::new("one directory or archive cannot hold several platforms");
-            return Err(error.hint("give one --platform, or type=oci").code(2));
+        let leaves = output.push || !matches!(output.kind, Kind::Image | Kind::CacheOnly);
+        if leaves && (output.push || output.destination.is_some()) {
+            self.images()
+                .try_for_each(|image| checked(self.store, image))?;
         }
         match (output.kind, output.destination.as_deref()) {
             (Kind::Image, _) => self.image(output),
-            (Kind::Local, Some(directory)) => {
-                fs_err::create_dir_all(directory)?;
-                Ok(export_tree(self.store, self.image, directory)?)
-            }
+            (Kind::Local, Some(directory)) => self.directory(output, directory),
             (Kind::OciDirectory, Some(directory)) => self.bundle(output, |bundle| {
                 Ok(save_directory(self.store, bundle, &names, directory)?)
             }),
             (Kind::Tar, Some(path)) => file(path, |writer| {
-                Ok(pack_merged(self.store, self.image, writer)?)
+                let parts = self.parts(output);
+                let parts: Vec<_> = parts
+                    .iter()
+                    .map(|(name, image)| (name.as_deref(), *image))
+                    .collect();
+                Ok(pack_merged(self.store, &parts, writer)?)
             }),
             (Kind::Oci | Kind::Docker, Some(path)) => self.bundle(output, |bundle| {
                 let docker = output.kind == Kind::Docker;
@@ -45,11 +48,37 @@ impl Delivery<'_> {
         }
     }
 
+    /// Writes the files, for several platforms each below a directory of its own.
+    fn directory(&self, output: &Output, directory: &Path) -> Result<(), CommandError> {
+        let parts = self.parts(output);
+        let images: Vec<&Image> = parts.iter().map(|(_, image)| *image).collect();
+        let is_split = parts.iter().all(|(name, _)| name.is_some());
+        if !is_split && let Some(path) = common_file(self.store, &images)? {
+            let message = format!("`{path}` is in the images of several platforms");
+            return Err(CommandError::new(message)
+                .hint("without platform-split=false each gets a directory"));
+        }
+        for (name, image) in parts {
+            let into = name.map_or_else(|| directory.to_owned(), |name| directory.join(name));
+            fs_err::create_dir_all(&into)?;
+            export_tree(self.store, image, &into)?;
+        }
+        Ok(())
+    }
+
+    /// The images, with the directory of each one's platform if they are told apart: `linux_arm64` (moby/buildkit
+    /// `exporter/local/export.go`).
+    fn parts(&self, output: &Output) -> Vec<(Option<String>, &Image)> {
+        let is_split = output.split.unwrap_or(self.is_multi_platform);
+        let name = |image: &Image| Platform::of(&image.config).to_string().replace('/', "_");
+        self.images()
+            .map(|image| (is_split.then(|| name(image)), image))
+            .collect()
+    }
+
     /// Names the image, and sends it if the output says so.
     fn image(&self, output: &Output) -> Result<(), CommandError> {
-        let together: Vec<&Image> = std::iter::once(self.image)
-            .chain(self.others.iter().map(|(image, _)| *image))
-            .collect();
+        let together: Vec<&Image> = self.images().collect();
         for name in &output.names {
             self.store.tag_together(&together, name)?;
         }
