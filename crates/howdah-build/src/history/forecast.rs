@@ -7,8 +7,8 @@ use howdah_solver::Prediction;
 
 use super::Description;
 use super::cause::Cause;
+use super::past::Past;
 use super::rows::{self, BuildRow, StepOutcome};
-use super::why::Past;
 
 /// One step of a build that was not run.
 #[derive(Clone, Debug)]

@@ -1,18 +1,21 @@
 //! The record of builds: what ran, what did not and why, what it cost, and what each key was made of.
 //!
 //! A build writes rows ([`rows`]) and, for keys that were not seen before, what they are made of ([`mod@describe`]). Everything
-//! else here only reads: [`mod@why`] compares a step with its last run.
+//! else here only reads: [`past`] finds the last run of a step ([`same`]) and compares the two ([`compare`]) for [`mod@why`].
 
 mod archive;
 mod cause;
+mod compare;
 mod describe;
 mod ending;
 mod files;
 mod forecast;
 mod lines;
 mod mask;
+mod past;
 mod report;
 mod rows;
+mod same;
 mod why;
 
 use howdah_image::StoreError;

@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use super::HistoryError;
 use super::rows::{self, BuildRow, StepOutcome, StepRow};
-use super::why::{BuildSummary, belongs, summary, text};
+use super::same::text;
+use super::why::{BuildSummary, belongs, summary};
 
 /// Milliseconds of a day.
 const DAY: i64 = 24 * 60 * 60 * 1000;
