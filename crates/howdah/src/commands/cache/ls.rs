@@ -30,19 +30,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let mut table = Table::new([
-        "ID",
-        "TYPE",
-        "SIZE",
-        "LAST USED",
-        "USES",
-        "STATE",
-        "DESCRIPTION",
-    ]);
-    for item in &items {
-        table.row(row(item, now));
-    }
-    table.print();
+    table(&items, now).print();
     let sum = |wanted: fn(&Item) -> bool| -> u64 {
         items
             .iter()
@@ -60,8 +48,24 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
     Ok(ExitCode::SUCCESS)
 }
 
-/// A line of the list.
-pub(super) fn row(item: &Item, now: i64) -> [String; 7] {
+/// The list, as a prune shows it too.
+pub(super) fn table(items: &[Item], now: i64) -> Table<7> {
+    let mut table = Table::new([
+        "ID",
+        "TYPE",
+        "SIZE",
+        "LAST USED",
+        "USES",
+        "STATE",
+        "DESCRIPTION",
+    ]);
+    for item in items {
+        table.row(row(item, now));
+    }
+    table
+}
+
+fn row(item: &Item, now: i64) -> [String; 7] {
     let kind = serde_json::to_value(item.kind).ok();
     let kind = kind
         .as_ref()

@@ -6,8 +6,8 @@ use howdah_build::{Prune, prune};
 use howdah_image::Store;
 
 use super::filter;
-use crate::commands::confirm::confirm;
-use crate::commands::display::{Table, human_size};
+use crate::commands::confirm::Consent;
+use crate::commands::display::human_size;
 use crate::commands::{CommandError, Context};
 
 /// Remove what is in the build cache and not in use (`docker builder prune`).
@@ -16,9 +16,8 @@ pub(super) struct Args {
     /// Also forget steps whose layers images have; they run again in the next build.
     #[arg(short, long)]
     all: bool,
-    /// Do not ask.
-    #[arg(short, long)]
-    force: bool,
+    #[command(flatten)]
+    consent: Consent,
     /// Only what matches: until=TIME (unused for so long), id=ID, type=regular|exec.cachemount.
     #[arg(long = "filter", value_name = "NAME=VALUE", value_parser = filter::parse)]
     filters: Vec<filter::Filter>,
@@ -36,7 +35,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
     } else {
         "This will remove all build cache that is neither in use nor part of an image."
     };
-    if !args.force && !confirm(question)? {
+    if !args.consent.given(question)? {
         return Ok(ExitCode::SUCCESS);
     }
     let store = Store::open(context.root())?;
@@ -57,19 +56,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
         return Ok(ExitCode::SUCCESS);
     }
     if !pruned.items.is_empty() {
-        let mut table = Table::new([
-            "ID",
-            "TYPE",
-            "SIZE",
-            "LAST USED",
-            "USES",
-            "STATE",
-            "DESCRIPTION",
-        ]);
-        for item in &pruned.items {
-            table.row(super::ls::row(item, now));
-        }
-        table.print();
+        super::ls::table(&pruned.items, now).print();
     }
     anstream::println!("Total reclaimed space: {}", human_size(pruned.bytes));
     Ok(ExitCode::SUCCESS)

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use howdah_image::{ImageId, ImageSummary, Reference, Store};
 
 use crate::commands::cache::filter;
-use crate::commands::confirm::confirm;
+use crate::commands::confirm::Consent;
 use crate::commands::display::human_size;
 use crate::commands::{CommandError, Context};
 
@@ -16,9 +16,8 @@ pub(super) struct Args {
     /// Remove all images that no container uses.
     #[arg(short, long)]
     all: bool,
-    /// Do not ask.
-    #[arg(short, long)]
-    force: bool,
+    #[command(flatten)]
+    consent: Consent,
     /// Only those made longer ago: until=TIME.
     #[arg(long = "filter", value_name = "until=TIME", value_parser = until)]
     until: Option<i64>,
@@ -35,7 +34,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
     } else {
         "This will remove all dangling images."
     };
-    if !args.force && !confirm(question)? {
+    if !args.consent.given(question)? {
         return Ok(ExitCode::SUCCESS);
     }
     let store = Store::open(context.root())?;
