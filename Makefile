@@ -23,7 +23,7 @@ PHP_TEST_PACKAGES := php8.2-mbstring php8.2-xml php8.2-sqlite3
 # howdah-php links libphp, so it is dynamic, unlike everything else (.cargo/config.toml).
 PHP_CARGO := RUSTFLAGS="-C target-feature=-crt-static" HOWDAH_PHP_VERSION=8.2 CARGO_TARGET_DIR=target/php/8.2 cargo
 
-.PHONY: help deps deps-test deps-php php build install up down test check buildkit conformance-record fuzz bench clean
+.PHONY: help deps deps-test deps-php php build install up down test check deny buildkit conformance-record fuzz bench clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -64,6 +64,15 @@ check: deps ## Formatting, lints, documentation
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --locked --document-private-items
+
+# No part of check: installing it takes some minutes of two cores, where check itself takes fewer.
+DENY := target/deny/bin/cargo-deny
+
+$(DENY):
+	cargo install --locked --root target/deny cargo-deny --version 0.20.2
+
+deny: $(DENY) ## Licences, sources and doubles of the dependencies, by cargo-deny
+	$(DENY) --locked check bans licenses sources
 
 BUILDKIT := crates/howdah/tests/conformance/buildkit
 
