@@ -57,5 +57,5 @@ pub use request::{
 pub use timing::Phase;
 pub use transport::{
     CacheError, CacheExport, CacheMode, CachePlace, CacheSource, CacheTarget, DocumentError,
-    Exported, FetchedLayers, ParseCacheError,
+    Exported, FetchedLayers, Imported, ParseCacheError, import_cache,
 };

@@ -37,6 +37,18 @@ impl RootLayer {
             content: Key::of(b""),
         }
     }
+
+    /// Whether it is known by its snapshots' names alone: a layer of an image that was not built here.
+    pub(crate) fn is_arrived(&self) -> bool {
+        !self.snapshots.is_empty() && self.content == named_by(&self.snapshots)
+    }
+}
+
+/// The content of a layer that arrived.
+fn named_by(snapshots: &[SnapshotId]) -> Key {
+    let mut recipe = Recipe::new("image-layer", 1);
+    recipe.list("snapshot", snapshots.iter().map(SnapshotId::as_str));
+    recipe.finish().0
 }
 
 impl Root {
@@ -46,14 +58,9 @@ impl Root {
         epoch: i64,
         layers: impl IntoIterator<Item = (&'l Layer, Option<Key>)>,
     ) -> Root {
-        let named_by_snapshots = |layer: &Layer| {
-            let mut recipe = Recipe::new("image-layer", 1);
-            recipe.list("snapshot", layer.snapshots.iter().map(SnapshotId::as_str));
-            recipe.finish().0
-        };
         let layers = layers.into_iter().map(|(layer, content)| RootLayer {
             snapshots: layer.snapshots.clone(),
-            content: content.unwrap_or_else(|| named_by_snapshots(layer)),
+            content: content.unwrap_or_else(|| named_by(&layer.snapshots)),
         });
         Root {
             layers: layers.collect(),

@@ -10,7 +10,7 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
-use howdah_build::{Exported, FetchedLayers, Target};
+use howdah_build::{CacheExport, Exported, FetchedLayers, Target, import_cache};
 use support::registry::Server;
 use support::{Project, Report};
 
@@ -354,4 +354,76 @@ fn cache_mounts_travel_on_request() {
     assert_eq!(build(&there, "2"), "1\n");
     assert_eq!(build(&there, "3"), "1\n2\n");
     assert_eq!(build(&Project::new(&[]), "4"), "1\n2\n3\n");
+}
+
+#[test]
+fn a_store_is_taken_elsewhere_without_a_build() {
+    let cache = tempfile::tempdir().unwrap();
+    let here = Project::new(FILES);
+    here.build(DOCKERFILE).image();
+    here.write("app/a.php", "branch");
+    here.build(DOCKERFILE).image();
+    let registry = howdah_image::RegistryOptions::default();
+    let export = |to: &str| {
+        let target = to.parse().unwrap();
+        let export = CacheExport::of_store(&here.store, target, registry.clone()).unwrap();
+        export.write(&here.store).unwrap()
+    };
+    // Nine steps of the first build, and two more of the second one.
+    let exported = export(&local(cache.path(), "dest"));
+    assert_eq!((exported.steps, exported.sent), (11, 10));
+    let small = tempfile::tempdir().unwrap();
+    let small = format!("{},mode=min", local(small.path(), "dest"));
+    assert_eq!(export(&small).steps, 7);
+
+    let there = Project::new(FILES);
+    let source = local(cache.path(), "src").parse().unwrap();
+    let import = || import_cache(&there.store, &source, &registry, &|error| panic!("{error}"));
+    let imported = import().unwrap();
+    assert_eq!((imported.steps, imported.fetched.layers), (11, 10));
+    assert_eq!(import().unwrap().fetched.layers, 0);
+    // The cache is not needed any more.
+    drop(cache);
+    for content in ["1", "branch"] {
+        there.write("app/a.php", content);
+        let report = there.build(DOCKERFILE);
+        assert_eq!(report.executed.len(), 0, "{:?}", report.executed);
+        assert_eq!(
+            there.read(report.image(), "compiled").as_deref(),
+            Some(content)
+        );
+    }
+}
+
+#[test]
+fn a_blob_with_other_bytes_is_noticed_and_written_anew() {
+    let cache = tempfile::tempdir().unwrap();
+    let here = Project::new(FILES);
+    export(&here, DOCKERFILE, cache.path());
+    // One byte of each layer; the sizes stay.
+    let layers = || {
+        let all = blobs(cache.path()).into_iter();
+        all.filter(|blob| fs_err::read(blob).unwrap()[0] != b'{')
+    };
+    for blob in layers() {
+        let mut bytes = fs_err::read(&blob).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs_err::write(&blob, bytes).unwrap();
+    }
+    let there = Project::new(FILES);
+    let report = import(&there, DOCKERFILE, cache.path());
+    assert_eq!(there.read(report.image(), "compiled").as_deref(), Some("1"));
+    let faults = &report.cache_faults;
+    assert!(
+        faults[0].contains("its step runs again: the blob sha256:"),
+        "{faults:?}"
+    );
+    assert!(faults[0].ends_with("is damaged"), "{faults:?}");
+    // Whoever has the layers sends those that were found to be damaged.
+    let (_, exported) = export(&here, DOCKERFILE, cache.path());
+    assert!(exported.sent > 0);
+    let last = Project::new(FILES);
+    let report = import(&last, DOCKERFILE, cache.path());
+    assert_eq!((report.executed.len(), report.cache_faults.len()), (0, 0));
 }

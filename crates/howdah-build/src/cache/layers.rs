@@ -1,6 +1,6 @@
 //! Layers of `COPY`, digests of parts of roots, and stat caches.
 
-use howdah_image::{Layer, SnapshotId, Store, StoreError};
+use howdah_image::{Image, Layer, SnapshotId, Store, StoreError};
 use howdah_solver::Key;
 use rusqlite::OptionalExtension as _;
 
@@ -100,13 +100,17 @@ impl Memory {
         })
     }
 
-    pub(crate) fn save_content(&self, key: &Key, digest: &Key) -> Result<(), StoreError> {
-        self.store.database().with(|connection| {
-            let sql = "INSERT OR REPLACE INTO build_contents (key, digest) VALUES (?1, ?2)";
-            connection
-                .execute(sql, (key.as_bytes(), digest.as_bytes()))
-                .map(drop)
-        })
+    /// Remembers the digest of a part of a root, or which layer a copy makes. `subject` is the content of that root or
+    /// layer: with it the memory goes.
+    pub(crate) fn save_content(
+        &self,
+        key: &Key,
+        digest: &Key,
+        subject: &Key,
+    ) -> Result<(), StoreError> {
+        self.store
+            .database()
+            .with(|connection| save_content(connection, (key, digest), subject))
     }
 
     /// What a layer of an image that was built here holds.
@@ -119,6 +123,14 @@ impl Memory {
                 .optional()?;
             Ok(content.map(Key::from))
         })
+    }
+
+    /// The root of an image: what its layers hold is known of those that were built here.
+    pub(crate) fn image_root(&self, image: &Image) -> Result<Root, StoreError> {
+        let layers = image.layers.iter();
+        let known = layers.map(|layer| Ok((layer, self.image_layer(layer)?)));
+        let known: Vec<_> = known.collect::<Result<_, StoreError>>()?;
+        Ok(Root::of_image(image.epoch(), known))
     }
 
     /// Remembers what the layers of an image hold, for builds that stand on it.
@@ -177,6 +189,17 @@ impl Memory {
             .collect();
         whole.then_some(StoredLayer { layer, masks })
     }
+}
+
+/// See [`Memory::save_content`].
+pub(crate) fn save_content(
+    connection: &rusqlite::Connection,
+    (key, digest): (&Key, &Key),
+    subject: &Key,
+) -> rusqlite::Result<()> {
+    let sql = "INSERT OR REPLACE INTO build_contents (key, digest, subject) VALUES (?1, ?2, ?3)";
+    let row = (key.as_bytes(), digest.as_bytes(), subject.as_bytes());
+    connection.prepare_cached(sql)?.execute(row).map(drop)
 }
 
 fn joined(snapshots: &[SnapshotId]) -> String {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use howdah_image::{SnapshotId, Store, StoreError};
 use howdah_solver::{Cache, Cancel, Key};
-use rusqlite::OptionalExtension as _;
+use rusqlite::{Connection, OptionalExtension as _};
 
 use super::lock::{KeyLock, KeyLocks};
 use crate::error::StepError;
@@ -58,10 +58,7 @@ impl<'a> Records<'a> {
         self.store.database().with(|connection| {
             let transaction = connection.transaction()?;
             for (key, seconds) in &costs {
-                let sql = "INSERT OR REPLACE INTO build_elsewhere (key, seconds) VALUES (?1, ?2)";
-                transaction
-                    .prepare_cached(sql)?
-                    .execute((key.as_bytes(), seconds))?;
+                save_cost(&transaction, key, *seconds)?;
             }
             transaction.commit()
         })?;
@@ -111,6 +108,20 @@ impl<'a> Records<'a> {
     }
 }
 
+/// Remembers a root, in its JSON form, under a key.
+pub(crate) fn save_record(connection: &Connection, key: &Key, root: &str) -> rusqlite::Result<()> {
+    let sql = "INSERT OR REPLACE INTO build_records (key, root, used) VALUES (?1, ?2, unixepoch())";
+    let row = (key.as_bytes(), root);
+    connection.prepare_cached(sql)?.execute(row).map(drop)
+}
+
+/// Remembers what a step took elsewhere.
+pub(crate) fn save_cost(connection: &Connection, key: &Key, seconds: f64) -> rusqlite::Result<()> {
+    let sql = "INSERT OR REPLACE INTO build_elsewhere (key, seconds) VALUES (?1, ?2)";
+    let row = (key.as_bytes(), seconds);
+    connection.prepare_cached(sql)?.execute(row).map(drop)
+}
+
 impl Cache for Records<'_> {
     type Output = Arc<Root>;
     type Error = StepError;
@@ -139,9 +150,7 @@ impl Cache for Records<'_> {
         self.store.database().with(|connection| {
             let transaction = connection.transaction()?;
             for key in keys {
-                transaction
-                    .prepare_cached("INSERT OR REPLACE INTO build_records (key, root, used) VALUES (?1, ?2, unixepoch())")?
-                    .execute((key.as_bytes(), &text))?;
+                save_record(&transaction, key, &text)?;
             }
             transaction.commit()
         })?;

@@ -48,6 +48,9 @@ const MIGRATIONS: &[&str] = &["
 ", "
     -- What steps took where a cache was written that knows their results (`--cache-from`).
     CREATE TABLE build_elsewhere (key BLOB PRIMARY KEY, seconds REAL NOT NULL) STRICT, WITHOUT ROWID;
+", "
+    -- subject: the content of the root or layer that the digest is of no use without. Old rows have none, and are made anew.
+    ALTER TABLE build_contents ADD COLUMN subject BLOB;
 "];
 
 /// Makes the tables.

@@ -110,7 +110,8 @@ impl Worker<'_> {
         }
         let selection = self.select(op, patterns, place, source, &AtomicBool::new(false))?;
         let digest = selection.digest(true);
-        self.memory.save_content(&memo, &digest)?;
+        self.memory
+            .save_content(&memo, &digest, &source.content())?;
         self.selections
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -133,7 +134,7 @@ impl Worker<'_> {
         )?;
         selection.read(&AtomicBool::new(false))?;
         let digest = selection.digest(true);
-        self.memory.save_content(&memo, &digest)?;
+        self.memory.save_content(&memo, &digest, &root.content())?;
         Ok(digest)
     }
 }

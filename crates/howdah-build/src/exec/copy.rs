@@ -92,7 +92,8 @@ impl Worker<'_> {
         let plan = Plan::new(&sources, &destination, &image)?;
         let done = self.lay(&plan, &op.step, &image, stop)?;
         if let Some(shortcut) = shortcut.filter(|_| done.cacheable) {
-            self.memory.save_content(&shortcut, &plan.key())?;
+            let layer = plan.key();
+            self.memory.save_content(&shortcut, &layer, &layer)?;
         }
         Ok(done)
     }

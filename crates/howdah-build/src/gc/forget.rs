@@ -6,10 +6,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use howdah_image::{SnapshotId, Store, StoreError};
+use howdah_solver::Key;
 use rusqlite::Transaction;
 
 use super::items::{Item, ItemKind};
+use crate::cache::Memory;
 use crate::history;
+use crate::root::Root;
 
 /// Older builds are forgotten.
 const HISTORY: Duration = Duration::from_hours(90 * 24);
@@ -40,9 +43,10 @@ pub(super) fn items(store: &Store, items: &[Item], now: i64) -> Result<(), Store
 }
 
 /// Deletes rows that only meant something together with what is gone: last layers of steps, contents of image layers,
-/// stat caches of directories that are no more.
+/// digests of parts of roots, stat caches of directories that are no more.
 pub(super) fn leftovers(store: &Store, now: i64) -> Result<(), StoreError> {
     let oldest = now.saturating_sub(i64::try_from(HISTORY.as_millis()).unwrap_or(i64::MAX));
+    let images = image_roots(store)?;
     store.database().with(|connection| {
         let transaction = connection.transaction()?;
         transaction.execute(
@@ -51,9 +55,22 @@ pub(super) fn leftovers(store: &Store, now: i64) -> Result<(), StoreError> {
         )?;
         transaction.execute("DELETE FROM build_pruned WHERE at < ?1", [oldest])?;
         image_layers(&transaction, store)?;
+        contents(&transaction, &images)?;
         contexts(&transaction)?;
         transaction.commit()
     })
+}
+
+/// The roots of all images. An image that goes meanwhile needs none.
+fn image_roots(store: &Store) -> Result<Vec<Root>, StoreError> {
+    let memory = Memory::new(store);
+    let mut roots = Vec::new();
+    for summary in store.images()? {
+        if let Some(image) = store.find_image(&summary.id.to_string())? {
+            roots.push(memory.image_root(&image)?);
+        }
+    }
+    Ok(roots)
 }
 
 fn image_layers(transaction: &Transaction<'_>, store: &Store) -> rusqlite::Result<()> {
@@ -67,6 +84,33 @@ fn image_layers(transaction: &Transaction<'_>, store: &Store) -> rusqlite::Resul
             .filter_map(|id| id.parse::<SnapshotId>().ok());
         if !ids.all(|id| store.has_snapshot(&id)) {
             transaction.execute("DELETE FROM build_image_layers WHERE snapshots = ?1", [row])?;
+        }
+    }
+    Ok(())
+}
+
+/// Digests of parts of roots that neither a record nor an image has any more.
+fn contents(transaction: &Transaction<'_>, images: &[Root]) -> rusqlite::Result<()> {
+    let mut subjects: HashSet<Key> = HashSet::new();
+    let mut add = |root: &Root| {
+        subjects.insert(root.content());
+        subjects.extend(root.contents());
+    };
+    images.iter().for_each(&mut add);
+    let mut records = transaction.prepare("SELECT root FROM build_records")?;
+    for text in records.query_map([], |row| row.get::<_, String>(0))? {
+        if let Ok(root) = serde_json::from_str(&text?) {
+            add(&root);
+        }
+    }
+    let mut statement = transaction.prepare("SELECT DISTINCT subject FROM build_contents")?;
+    let known: Vec<Option<[u8; 32]>> = statement
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for subject in known {
+        if subject.is_none_or(|subject| !subjects.contains(&Key::from(subject))) {
+            let sql = "DELETE FROM build_contents WHERE subject IS ?1";
+            transaction.execute(sql, [subject])?;
         }
     }
     Ok(())

@@ -212,11 +212,7 @@ impl<'a> Sources<'a> {
 
     /// The root filesystem of an image.
     pub(crate) fn root(&self, image: &Image) -> Result<Arc<Root>, StoreError> {
-        let memory = Memory::new(self.store);
-        let layers = image.layers.iter();
-        let known = layers.map(|layer| Ok((layer, memory.image_layer(layer)?)));
-        let known: Vec<_> = known.collect::<Result<_, StoreError>>()?;
-        Ok(Arc::new(Root::of_image(image.epoch(), known)))
+        Memory::new(self.store).image_root(image).map(Arc::new)
     }
 
     /// The files of a directory.

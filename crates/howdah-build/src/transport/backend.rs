@@ -69,8 +69,13 @@ impl Backend {
     pub(super) fn fetch_layer(&self, store: &Store, blob: &Blob) -> Result<(), CacheError> {
         match self {
             Backend::Directory(directory) => {
-                receive(store, blob.diff_id, directory.open(&blob.digest)?)?;
-                Ok(())
+                match receive(store, blob.diff_id, directory.open(&blob.digest)?) {
+                    Ok(_) => Ok(()),
+                    Err(_) if directory.remove_damaged(&blob.digest)? => {
+                        Err(CacheError::Damaged(blob.digest))
+                    }
+                    Err(error) => Err(error.into()),
+                }
             }
             Backend::Repository(repository) => repository.fetch_layer(store, blob),
         }

@@ -78,7 +78,7 @@ impl Caches {
     pub(crate) fn root(&self, key: &Key, base: &HashMap<Key, RootLayer>) -> Option<Root> {
         let record = self.records.get(key)?;
         let layers = record.layers.iter().map(|layer| match &layer.files {
-            LayerFiles::Base => base.get(&layer.content).cloned(),
+            LayerFiles::Base(_) => base.get(&layer.content).cloned(),
             LayerFiles::None | LayerFiles::Blob(_) => Some(root_layer(layer)),
         });
         Some(Root {
@@ -183,10 +183,11 @@ impl Caches {
     }
 }
 
-fn root_layer(layer: &CachedLayer) -> RootLayer {
+pub(super) fn root_layer(layer: &CachedLayer) -> RootLayer {
     let snapshots = match &layer.files {
         LayerFiles::Blob(blob) => vec![blob.snapshot()],
-        LayerFiles::None | LayerFiles::Base => Vec::new(),
+        LayerFiles::Base(snapshots) => snapshots.clone(),
+        LayerFiles::None => Vec::new(),
     };
     RootLayer {
         snapshots,

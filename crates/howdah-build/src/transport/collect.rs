@@ -7,7 +7,7 @@ use std::time::Duration;
 use howdah_solver::{Cache as _, Graph, Key, VertexId};
 
 use super::caches::Caches;
-use super::export::CacheExport;
+use super::export::{CacheExport, now};
 use super::spec::{CacheMode, CacheTarget};
 use crate::cache::Records;
 use crate::error::StepError;
@@ -23,8 +23,10 @@ pub(super) struct StepResult {
     /// By definition, and by content where that is known.
     pub(super) keys: Vec<Key>,
     pub(super) root: Arc<Root>,
-    /// 0 if it did not run this time.
+    /// What it took when it ran; 0 if that is not known here.
     pub(super) seconds: f64,
+    /// When it was needed last, in seconds since 1970.
+    pub(super) used: i64,
     pub(super) memories: Vec<(Key, Key)>,
 }
 
@@ -114,6 +116,7 @@ fn collect(
                 keys,
                 root: Arc::clone(root),
                 seconds: took(id).map_or(0.0, |took| took.as_secs_f64()),
+                used: now(),
                 memories: known.memories,
             });
         }

@@ -7,9 +7,9 @@ use howdah_image::{Digest, SnapshotId};
 use howdah_solver::Key;
 
 /// Records that no export used for this long are dropped, in seconds: branches that were merged long ago.
-const LONGEST_UNUSED: i64 = 14 * 24 * 3600;
+pub(super) const LONGEST_UNUSED: i64 = 14 * 24 * 3600;
 /// Records of other builds are kept as long as all blobs together are no larger; the present build's always are.
-const LARGEST: u64 = 10 << 30;
+pub(super) const LARGEST: u64 = 10 << 30;
 /// As many, because registries bound the size of a manifest, which lists them.
 const MOST_BLOBS: usize = 5000;
 
@@ -49,8 +49,9 @@ pub(crate) struct CachedLayer {
 /// Where the files of a layer are.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum LayerFiles {
-    /// In the base image, which everybody has who can ask for the record.
-    Base,
+    /// In the base image, which everybody has who can ask for the record. Its snapshots if that image came from elsewhere,
+    /// where they are the same in every store.
+    Base(Vec<SnapshotId>),
     /// There are none: the step changed nothing.
     None,
     /// In a blob of the cache.
@@ -86,7 +87,7 @@ impl Record {
     pub(crate) fn blobs(&self) -> impl Iterator<Item = &Blob> {
         self.layers.iter().filter_map(|layer| match &layer.files {
             LayerFiles::Blob(blob) => Some(blob),
-            LayerFiles::Base | LayerFiles::None => None,
+            LayerFiles::Base(_) | LayerFiles::None => None,
         })
     }
 }
@@ -110,6 +111,10 @@ impl Contents {
         let is_recent = |used: i64| now.saturating_sub(used) <= LONGEST_UNUSED;
         let mut old = previous.records;
         old.retain(|record| is_recent(record.used));
+        // Written by a clock that was ahead: it would be the newest of all for as long.
+        for record in &mut old {
+            record.used = record.used.min(now);
+        }
         // Stable: records of one export stay in their order, inputs before what reads them.
         old.sort_by_key(|record| std::cmp::Reverse(record.used));
         for record in old {

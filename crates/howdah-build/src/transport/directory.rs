@@ -7,7 +7,7 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use howdah_image::{Descriptor, Digest, Index, Manifest, REF_NAME, SnapshotId};
+use howdah_image::{Descriptor, Digest, DigestReader, Index, Manifest, REF_NAME, SnapshotId};
 use rustix::fs::{FlockOperation, flock};
 
 use super::contents::Blob;
@@ -55,6 +55,20 @@ impl Directory {
     pub(super) fn has(&self, blob: &Blob) -> bool {
         let metadata = fs_err::metadata(self.blob(&blob.digest));
         metadata.is_ok_and(|metadata| metadata.is_file() && metadata.len() == blob.size)
+    }
+
+    /// Removes a blob whose bytes are not what its name says, so that the next export writes it anew. Says whether it was so.
+    pub(super) fn remove_damaged(&self, digest: &Digest) -> Result<bool, CacheError> {
+        let path = self.blob(digest);
+        let mut reader = DigestReader::new(self.open(digest)?);
+        io::copy(&mut reader, &mut io::sink()).map_err(CacheError::io("read", &path))?;
+        let (found, _) = reader.finish();
+        let damaged = found != *digest;
+        if damaged {
+            // A cache that is only lent to us stays as it is.
+            drop(fs_err::remove_file(&path));
+        }
+        Ok(damaged)
     }
 
     pub(super) fn open(&self, digest: &Digest) -> Result<File, CacheError> {

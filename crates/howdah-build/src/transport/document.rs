@@ -5,10 +5,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use howdah_image::Digest;
+use howdah_image::{Digest, SnapshotId};
 use howdah_solver::Key;
 use serde::{Deserialize, Serialize};
 
+use super::caches::root_layer;
 use super::contents::{Blob, CachedLayer, Contents, LayerFiles, MountBlob, Record};
 use super::error::DocumentError;
 use crate::root::key_as_text;
@@ -42,6 +43,9 @@ struct Document {
 struct LayerEntry {
     content: KeyText,
     files: FilesEntry,
+    /// See [`LayerFiles::Base`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    snapshots: Vec<SnapshotId>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -163,9 +167,13 @@ fn layer_entry(layer: &CachedLayer) -> LayerEntry {
     LayerEntry {
         content: KeyText(layer.content),
         files: match &layer.files {
-            LayerFiles::Base => FilesEntry::Base,
+            LayerFiles::Base(_) => FilesEntry::Base,
             LayerFiles::None => FilesEntry::None,
             LayerFiles::Blob(blob) => FilesEntry::Blob(blob.into()),
+        },
+        snapshots: match &layer.files {
+            LayerFiles::Base(snapshots) => snapshots.clone(),
+            LayerFiles::None | LayerFiles::Blob(_) => Vec::new(),
         },
     }
 }
@@ -196,7 +204,8 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents, DocumentError> {
     {
         return Err(DocumentError::TooLarge);
     }
-    let layers: Vec<Arc<CachedLayer>> = document.layers.into_iter().map(cached_layer).collect();
+    let layers = document.layers.into_iter().map(cached_layer);
+    let layers: Vec<Arc<CachedLayer>> = layers.collect::<Result<_, _>>()?;
     let records = document.records.into_iter();
     let records = records.map(|record| read_record(record, &layers));
     let mounts = document.mounts.into_iter().map(|mount| MountBlob {
@@ -210,15 +219,24 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents, DocumentError> {
     })
 }
 
-fn cached_layer(entry: LayerEntry) -> Arc<CachedLayer> {
-    Arc::new(CachedLayer {
+fn cached_layer(entry: LayerEntry) -> Result<Arc<CachedLayer>, DocumentError> {
+    let layer = CachedLayer {
         content: entry.content.0,
         files: match entry.files {
-            FilesEntry::Base => LayerFiles::Base,
+            FilesEntry::Base => LayerFiles::Base(entry.snapshots),
             FilesEntry::None => LayerFiles::None,
             FilesEntry::Blob(blob) => LayerFiles::Blob(blob.into()),
         },
-    })
+    };
+    // A cache may not say of any snapshot that it holds what some other one holds.
+    match &layer.files {
+        LayerFiles::Base(snapshots)
+            if !snapshots.is_empty() && !root_layer(&layer).is_arrived() =>
+        {
+            Err(DocumentError::Record)
+        }
+        _ => Ok(Arc::new(layer)),
+    }
 }
 
 fn read_record(record: RecordEntry, layers: &[Arc<CachedLayer>]) -> Result<Record, DocumentError> {
@@ -244,7 +262,10 @@ fn read_record(record: RecordEntry, layers: &[Arc<CachedLayer>]) -> Result<Recor
 
 #[cfg(test)]
 mod tests {
+    use howdah_image::Layer;
+
     use super::*;
+    use crate::root::{Root, RootLayer};
 
     /// Mutated documents are read or refused; what is read can be written, and is read the same again.
     #[test]
@@ -284,6 +305,15 @@ mod tests {
         });
     }
 
+    /// A layer of an image from elsewhere.
+    fn pulled() -> RootLayer {
+        let layer = Layer {
+            snapshots: vec!["ba5e".repeat(16).parse().unwrap()],
+        };
+        let root = Root::of_image(0, [(&layer, None)]);
+        root.layers.into_iter().next().unwrap()
+    }
+
     fn contents() -> Contents {
         let layer = |name: &str, files| {
             Arc::new(CachedLayer {
@@ -297,7 +327,10 @@ mod tests {
             size: 4,
             media_type: "application/vnd.oci.image.layer.v1.tar+gzip".to_owned(),
         };
-        let base = layer("base", LayerFiles::Base);
+        let base = Arc::new(CachedLayer {
+            content: pulled().content,
+            files: LayerFiles::Base(pulled().snapshots),
+        });
         let run = layer("run", LayerFiles::Blob(blob.clone()));
         let record = |name: &str, layers| Record {
             keys: vec![Key::of(name.as_bytes())],
@@ -342,6 +375,11 @@ mod tests {
         ));
         assert!(matches!(
             with("\"layers\":[0,1]", "\"layers\":[0,99]"),
+            Err(DocumentError::Record)
+        ));
+        // A snapshot that is not what the layer's content names.
+        assert!(matches!(
+            with("\"ba5eba5e", "\"dead0000"),
             Err(DocumentError::Record)
         ));
         let many = format!("\"layers\":[{}0]", "0,".repeat(MOST_LAYERS_OF_A_ROOT));

@@ -72,7 +72,7 @@ impl CacheExport {
             sent_bytes: AtomicU64::new(0),
         };
         let now = now();
-        let records = sending.records(now)?;
+        let records = sending.records()?;
         let mut exported = Exported {
             steps: records.len(),
             ..Exported::default()
@@ -113,7 +113,7 @@ struct Stack {
 
 impl Sending<'_> {
     /// The records of all steps, when the blobs of their layers are there.
-    fn records(&self, now: i64) -> Result<Vec<Record>, CacheError> {
+    fn records(&self) -> Result<Vec<Record>, CacheError> {
         let stacks = self.stacks();
         let blobs = in_parallel(PARALLEL, &stacks, |stack| self.blob(stack));
         let mut by_layer: HashMap<&Layer, Blob> = HashMap::new();
@@ -140,7 +140,7 @@ impl Sending<'_> {
                 layers,
                 epoch: step.root.epoch,
                 seconds: self.seconds(&step.keys, step.seconds),
-                used: now,
+                used: step.used,
                 memories: step.memories.clone(),
             });
         }
@@ -207,7 +207,8 @@ impl Sending<'_> {
             };
             LayerFiles::Blob(blobs.get(&layer)?.clone())
         } else {
-            LayerFiles::Base
+            let arrived = Some(&layer.snapshots).filter(|_| layer.is_arrived());
+            LayerFiles::Base(arrived.cloned().unwrap_or_default())
         };
         Some(CachedLayer {
             content: layer.content,
@@ -218,16 +219,13 @@ impl Sending<'_> {
     /// The blob of a layer, which the cache has when this returns. `None` if it came from a cache that has lost it.
     fn blob(&self, stack: &Stack) -> Result<Option<Blob>, CacheError> {
         let snapshots = stack.layers.last().map(|layer| layer.snapshots.as_slice());
-        if let Some([snapshot]) = snapshots
-            && let Some(caches) = &self.collected.caches
+        let caches = self.collected.caches.as_ref();
+        if let (Some(caches), Some([snapshot])) = (caches, snapshots)
             && let Some(blob) = caches.blob(snapshot)
+            && !self.compression.force
+            && self.has(blob)?
         {
-            if !self.compression.force && self.has(blob)? {
-                return Ok(Some(blob.clone()));
-            }
-            if !caches.fetch(self.store, snapshot, &|_, _| ()) {
-                return Ok(None);
-            }
+            return Ok(Some(blob.clone()));
         }
         let known = self.store.layer_diff_id(&stack.layers, Some(stack.epoch))?;
         if let Some(blob) = known.and_then(|diff_id| self.there.get(&diff_id))
@@ -235,6 +233,14 @@ impl Sending<'_> {
             && self.has(blob)?
         {
             return Ok(Some((*blob).clone()));
+        }
+        // What a layer is packed to may depend on those below it, which another thread may still be fetching.
+        let below = stack.layers.iter().flat_map(|layer| &layer.snapshots);
+        let mut missing = below.filter(|id| !self.store.has_snapshot(id));
+        if let Some(caches) = caches
+            && !missing.all(|id| caches.fetch(self.store, id, &|_, _| ()))
+        {
+            return Ok(None);
         }
         let options = PackOptions {
             epoch: Some(stack.epoch),
@@ -273,7 +279,7 @@ fn blob_of(packed: &LayerBlob) -> Blob {
 }
 
 /// Seconds since 1970.
-fn now() -> i64 {
+pub(super) fn now() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.unwrap_or_default().as_secs().cast_signed()
 }

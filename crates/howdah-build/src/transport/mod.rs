@@ -11,7 +11,9 @@ mod directory;
 mod document;
 mod error;
 mod export;
+mod fetch;
 mod import;
+mod remembered;
 mod repository;
 mod spec;
 
@@ -21,6 +23,7 @@ pub use caches::FetchedLayers;
 pub(crate) use collect::exports;
 pub use error::{CacheError, DocumentError};
 pub use export::{CacheExport, Exported};
+pub use fetch::{Imported, import_cache};
 pub(crate) use import::Imports;
 pub use spec::{CacheMode, CachePlace, CacheSource, CacheTarget, ParseCacheError};
 

@@ -46,8 +46,8 @@ pub struct CacheTarget {
     pub mounts: bool,
     /// Of layers that are not there yet.
     pub compression: CompressionOptions,
-    /// Whether a failed export leaves the command successful. It never harms what was built.
-    pub ignore_error: bool,
+    /// Whether a failed export leaves the command successful, if that was said. It never harms what was built.
+    pub ignore_error: Option<bool>,
 }
 
 /// Which steps a cache gets.
@@ -113,11 +113,12 @@ impl<'t> Fields<'t> {
         Some(self.0.remove(index).1)
     }
 
-    fn flag(&mut self, name: &'static str, default: bool) -> Result<bool, Fault> {
+    /// `None` if it is not there.
+    fn flag(&mut self, name: &'static str) -> Result<Option<bool>, Fault> {
         match self.take(name) {
-            None => Ok(default),
-            Some("true" | "1") => Ok(true),
-            Some("false" | "0") => Ok(false),
+            None => Ok(None),
+            Some("true" | "1") => Ok(Some(true)),
+            Some("false" | "0") => Ok(Some(false)),
             Some(other) => Err(Fault::Value {
                 name,
                 value: other.to_owned(),
@@ -171,7 +172,7 @@ impl<'t> Fields<'t> {
         Ok(CompressionOptions {
             kind,
             level: level.transpose()?,
-            force: self.flag("force-compression", false)?,
+            force: self.flag("force-compression")?.unwrap_or(false),
         })
     }
 
@@ -224,13 +225,13 @@ impl FromStr for CacheTarget {
             let target = CacheTarget {
                 place,
                 mode,
-                mounts: fields.flag("mounts", false)?,
+                mounts: fields.flag("mounts")?.unwrap_or(false),
                 compression: fields.compression()?,
-                ignore_error: fields.flag("ignore-error", true)?,
+                ignore_error: fields.flag("ignore-error")?,
             };
             // Ours is always an OCI image manifest.
-            fields.flag("oci-mediatypes", true)?;
-            fields.flag("image-manifest", true)?;
+            fields.flag("oci-mediatypes")?;
+            fields.flag("image-manifest")?;
             Ok(target)
         })
     }
@@ -297,7 +298,7 @@ mod tests {
                     level: Some(19),
                     force: false,
                 },
-                ignore_error: false,
+                ignore_error: Some(false),
             }
         );
     }

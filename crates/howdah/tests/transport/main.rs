@@ -52,6 +52,12 @@ impl Scene {
 
     /// `howdah build` on a machine of this name.
     fn build(&self, machine: &str, options: &[&str]) -> Command {
+        let mut command = self.howdah(machine);
+        command.args(["build", "--progress=plain"]).args(options);
+        command
+    }
+
+    fn howdah(&self, machine: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_howdah"));
         command
             .env_clear()
@@ -59,8 +65,6 @@ impl Scene {
             .env("HOWDAH_ROOT", self.path(machine))
             .env("XDG_RUNTIME_DIR", self.path(&format!("{machine}-run")))
             .current_dir(self.path("context"))
-            .args(["build", "--progress=plain"])
-            .args(options)
             .stdin(Stdio::null());
         command
     }
@@ -148,6 +152,69 @@ fn a_cache_that_cannot_be_used_is_a_warning() {
         .unwrap();
     assert_eq!(wrong.status.code(), Some(2));
     assert!(told(&wrong).contains("only registry and local are supported"));
+}
+
+#[test]
+fn a_cache_is_taken_to_another_machine_without_builds() {
+    let scene = Scene::new();
+    scene.done("here", &["."]);
+    let cache = scene.path("cache");
+    let command = |machine: &str, words: [&str; 2], field: &str| {
+        let place = format!("type=local,{field}={}", cache.display());
+        let output = scene.howdah(machine).args(words).arg(place).output();
+        let output = output.unwrap();
+        (output.status.code(), told(&output))
+    };
+    let (code, none) = command("there", ["cache", "import"], "src");
+    assert_eq!(code, Some(1), "{none}");
+    assert!(none.contains("there is no cache"), "{none}");
+    let (code, sent) = command("here", ["cache", "export"], "dest");
+    assert_eq!(code, Some(0), "{sent}");
+    assert!(
+        sent.contains("has 5 steps in 4 layers, of which 4 were sent"),
+        "{sent}"
+    );
+    let (code, fetched) = command("there", ["cache", "import"], "src");
+    assert_eq!(code, Some(0), "{fetched}");
+    assert!(
+        fetched.contains("5 steps of cache") && fetched.contains("4 layers"),
+        "{fetched}"
+    );
+    let second = scene.done("there", &["."]);
+    assert!(second.contains("5 steps cached, 0 executed"), "{second}");
+    // Unlike --cache-to after a build, an export that fails is a failed command.
+    let unwritable = scene
+        .howdah("here")
+        .args(["cache", "export", "type=local,dest=/proc/cache"])
+        .output()
+        .unwrap();
+    assert_eq!(unwritable.status.code(), Some(1), "{}", told(&unwritable));
+}
+
+#[test]
+fn a_hit_rate_that_is_missed_has_an_exit_code_of_its_own() {
+    let scene = Scene::new();
+    let gate = |rate: &str| {
+        let mut report = scene.howdah("here");
+        report.args(["cache", "report", "--json", "--min-hit-rate", rate]);
+        let output = report.output().unwrap();
+        (output.status.code(), told(&output))
+    };
+    // Nothing is built yet: no gate to pass, but a failure.
+    assert_eq!(gate("0").0, Some(1));
+    scene.done("here", &["."]);
+    assert_eq!(gate("0").0, Some(0));
+    scene.write_code("2");
+    scene.done("here", &["."]);
+    // The first build had to run something, and the second one found something.
+    let (code, missed) = gate("0.99");
+    assert_eq!(code, Some(3), "{missed}");
+    assert!(
+        missed.contains("of the steps were cached, and 99.0 % are asked for"),
+        "{missed}"
+    );
+    assert_eq!(gate("0.1").0, Some(0));
+    assert_eq!(gate("80").0, Some(2));
 }
 
 #[test]

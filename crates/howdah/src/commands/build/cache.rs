@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use howdah_build::{Built, CacheError, FetchedLayers};
+use howdah_build::{Built, CacheError, CacheExport, FetchedLayers};
 use howdah_image::Store;
 
 use crate::commands::CommandError;
@@ -11,29 +11,36 @@ use crate::commands::display::human_size;
 /// Writes the caches that a build should write. What fails is a warning unless `ignore-error=false` was asked for.
 pub(crate) fn export(store: &Store, built: &Built, quiet: bool) -> Result<(), CommandError> {
     for export in &built.exports {
-        let target = export.target();
-        match export.write(store) {
-            Ok(_) if quiet => {}
-            Ok(exported) => anstream::eprintln!(
-                "cache {} has {} steps in {} layers, of which {} were sent ({})",
-                target.place,
-                exported.steps,
-                exported.layers,
-                exported.sent,
-                human_size(exported.sent_bytes)
-            ),
-            Err(error) if target.ignore_error => {
-                let text = format!(
-                    "cannot write the cache `{}`: {}",
-                    target.place,
-                    told(&error)
-                );
-                anstream::eprintln!("{}", warning(&text));
-            }
-            Err(error) => {
-                let message = format!("cannot write the cache `{}`", target.place);
-                return Err(CommandError::from(error).about(message));
-            }
+        let may_fail = export.target().ignore_error.unwrap_or(true);
+        write(store, export, quiet, may_fail)?;
+    }
+    Ok(())
+}
+
+/// Writes one cache, and says so. With `may_fail` a failure is a warning.
+pub(crate) fn write(
+    store: &Store,
+    export: &CacheExport,
+    quiet: bool,
+    may_fail: bool,
+) -> Result<(), CommandError> {
+    let place = &export.target().place;
+    match export.write(store) {
+        Ok(_) if quiet => {}
+        Ok(exported) => anstream::eprintln!(
+            "cache {place} has {} steps in {} layers, of which {} were sent ({})",
+            exported.steps,
+            exported.layers,
+            exported.sent,
+            human_size(exported.sent_bytes)
+        ),
+        Err(error) if may_fail => {
+            let text = format!("cannot write the cache `{place}`: {}", told(&error));
+            anstream::eprintln!("{}", warning(&text));
+        }
+        Err(error) => {
+            let message = format!("cannot write the cache `{place}`");
+            return Err(CommandError::from(error).about(message));
         }
     }
     Ok(())
@@ -48,7 +55,7 @@ pub(super) fn tell_fetched(fetched: FetchedLayers) {
 }
 
 /// A cache that cannot be used, or not all of it.
-pub(super) fn unusable(cache: &str, error: &CacheError) -> String {
+pub(crate) fn unusable(cache: &str, error: &CacheError) -> String {
     warning(&format!("cache `{cache}`: {}", told(error)))
 }
 

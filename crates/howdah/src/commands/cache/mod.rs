@@ -1,7 +1,9 @@
-//! `howdah cache`: looks at the build cache and keeps it small.
+//! `howdah cache`: looks at the build cache, keeps it small, and takes it elsewhere.
 
 mod chart;
+mod export;
 pub(crate) mod filter;
+mod import;
 mod ls;
 mod page;
 mod prune;
@@ -13,7 +15,7 @@ use clap::Subcommand;
 
 use super::{CommandError, Context};
 
-/// Look at the build cache and make it smaller.
+/// Look at the build cache, make it smaller, take it to another machine.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -24,6 +26,8 @@ pub(crate) struct Args {
 enum Command {
     #[command(visible_alias = "du")]
     Ls(ls::Args),
+    Export(export::Args),
+    Import(import::Args),
     Prune(prune::Args),
     Report(report::Args),
 }
@@ -31,6 +35,8 @@ enum Command {
 pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandError> {
     match &args.command {
         Command::Ls(args) => ls::run(context, args),
+        Command::Export(args) => export::run(context, args),
+        Command::Import(args) => import::run(context, args),
         Command::Prune(args) => prune::run(context, args),
         Command::Report(args) => report::run(context, args),
     }
