@@ -25,5 +25,6 @@ pub use platform::{ParsePlatformError, Platform};
 pub use reference::{ParseReferenceError, Reference};
 pub use registry::{Notice, Registry, RegistryError, RegistryOptions, Transfer, TransferState};
 pub use store::{
-    BlobWriter, Compression, Database, LayerBlob, Pin, Staging, Store, StoreError, Swept,
+    BlobWriter, Compression, Database, LayerBlob, Pin, Room, SqliteError, Staging, Store,
+    StoreError, Swept,
 };

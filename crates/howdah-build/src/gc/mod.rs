@@ -57,6 +57,7 @@ pub fn items(store: &Store) -> Result<Vec<Item>, PruneError> {
 
 /// Removes what `prune` says, and everything in the store that belonged to it alone. `now`: milliseconds since 1970.
 pub fn prune(store: &Store, prune: &Prune, now: i64) -> Result<Pruned, PruneError> {
+    let _room = store.make_room();
     migrate(store)?;
     let inventory = items::Inventory::take(store)?;
     let chosen = policy::choose(&inventory, prune, now);
@@ -83,6 +84,7 @@ pub fn prune(store: &Store, prune: &Prune, now: i64) -> Result<Pruned, PruneErro
 
 /// Removes snapshots and blobs that nothing needs any more, as after an image was removed. Returns how many bytes.
 pub fn collect(store: &Store) -> Result<u64, PruneError> {
+    let _room = store.make_room();
     migrate(store)?;
     let Swept { bytes, .. } = store.sweep(referenced)?;
     Ok(bytes + store.sweep_blobs()?)

@@ -7,8 +7,8 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, TransactionBehavior};
 
-use super::StoreError;
 use super::temporary::lock_exclusively;
+use super::{SqliteError, StoreError};
 
 /// Longer than any write here takes, with many processes in the queue.
 const BUSY_TIMEOUT: Duration = Duration::from_mins(1);
@@ -124,16 +124,15 @@ impl Database {
         })
     }
 
-    fn error(&self, source: rusqlite::Error) -> StoreError {
-        if source.sqlite_error_code() == Some(ErrorCode::DiskFull) {
-            let source = std::io::Error::new(std::io::ErrorKind::StorageFull, source);
-            return StoreError::DiskFull {
-                path: self.path.clone(),
-                source,
-            };
-        }
+    fn error(&self, error: rusqlite::Error) -> StoreError {
         let path = self.path.clone();
-        match source.sqlite_error_code() {
+        let code = error.sqlite_error_code();
+        let source = SqliteError::from(error);
+        match code {
+            Some(ErrorCode::DiskFull) => StoreError::DiskFull {
+                path,
+                source: std::io::Error::new(std::io::ErrorKind::StorageFull, source),
+            },
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 StoreError::DamagedDatabase { path, source }
             }

@@ -32,7 +32,7 @@ pub enum StoreError {
         /// The database's file.
         path: PathBuf,
         /// Why not.
-        source: rusqlite::Error,
+        source: SqliteError,
     },
     /// Made by a later version of Howdah.
     #[error("the database `{}` has version {found} of its `{part}` tables, this howdah knows up to {known}", path.display())]
@@ -76,7 +76,7 @@ pub enum StoreError {
         /// The database's file.
         path: PathBuf,
         /// What was found.
-        source: rusqlite::Error,
+        source: SqliteError,
     },
     /// A blob's bytes are not what its name says.
     #[error("blob {expected} has the digest {found}")]
@@ -94,6 +94,17 @@ pub enum StoreError {
         /// Why not.
         source: serde_json::Error,
     },
+}
+
+/// What `SQLite` says. rusqlite has the same again, by its number, as the source.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct SqliteError(rusqlite::Error);
+
+impl From<rusqlite::Error> for SqliteError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self(error)
+    }
 }
 
 impl StoreError {

@@ -12,6 +12,7 @@ mod ids;
 mod images;
 mod layers;
 mod partial;
+mod reserve;
 mod staging;
 mod sweep;
 mod temporary;
@@ -25,10 +26,11 @@ use crate::SnapshotId;
 
 pub use blobs::BlobWriter;
 pub use database::Database;
-pub use error::StoreError;
+pub use error::{SqliteError, StoreError};
 pub use hold::Pin;
 pub use layers::{Compression, LayerBlob};
 pub(crate) use partial::PartialBlob;
+pub use reserve::Room;
 pub use staging::Staging;
 pub use sweep::Swept;
 pub(crate) use temporary::{Temporary, random_bytes};
@@ -63,6 +65,7 @@ impl Store {
         ids::check(store.root())?;
         store.database().migrate("image", images::MIGRATIONS)?;
         temporary::reap(&store.temporary_directory())?;
+        store.keep_reserve();
         Ok(store)
     }
 

@@ -43,6 +43,10 @@ use howdah_image::StoreError;
 
 use howdah_runtime::rootless::Ids;
 
+/// What to do about a full disk.
+const FULL: &str = "make room and try again: `howdah system df` tells what howdah has there, `howdah cache prune` and \
+                    `howdah image prune` remove what is not used; nothing that was whole is harmed";
+
 /// Options every command takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct GlobalArgs {
@@ -209,15 +213,19 @@ impl<E: std::error::Error + 'static> From<E> for CommandError {
     }
 }
 
-/// What to do about a store that lost something, whichever command found out.
+/// What to do about a full disk, or a store that lost something, whichever command found out.
 fn store_hint(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    if let Some(error) = error.downcast_ref::<std::io::Error>() {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        return matches!(error.kind(), StorageFull | QuotaExceeded).then(|| FULL.to_owned());
+    }
     match error.downcast_ref::<StoreError>()? {
         StoreError::DamagedImage { image, .. } => Some(format!(
             "get it again: howdah image rm --force {image}, then howdah pull, build or image bootstrap"
         )),
         StoreError::DamagedDatabase { path, .. } => Some(format!(
-            "move it away with its -wal and -shm: mv {0} {0}.damaged; images and cache begin anew, volumes stay, and \
-             `howdah cache prune` frees the layers that nobody knows then",
+            "move it away with what belongs to it: mkdir {0}.damaged && mv {0} {0}-* {0}.damaged; images and cache begin \
+             anew, volumes stay, and `howdah cache prune` frees the layers that nobody knows then",
             path.display()
         )),
         _ => None,

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::Scene;
+use crate::{Scene, spread};
 
 const KILLS: u32 = 200;
 
@@ -21,11 +21,6 @@ COPY --from=one /one /src /all/
 COPY --from=two /two /all/
 RUN cat /all/one /all/two /all/round > /result
 "#;
-
-/// A number in `0..1` that falls everywhere over many `round`s: the fractions of the golden ratio's multiples.
-fn spread(round: u32) -> f64 {
-    (f64::from(round) * 0.618_033_988_749_895).fract()
-}
 
 #[test]
 #[expect(

@@ -1,4 +1,4 @@
-//! Builds that are killed, and builds beside builds: the store stays whole and nothing is done twice.
+//! Commands that are killed, builds beside builds, full disks, damaged files: the store stays whole and nothing is done twice.
 #![expect(
     clippy::unwrap_used,
     clippy::tests_outside_test_module,
@@ -6,7 +6,10 @@
 )]
 
 mod concurrent;
+mod damaged;
+mod full;
 mod killed;
+mod swept;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -77,6 +80,19 @@ impl Scene {
         let staged = staged.filter(|name| !name.starts_with('.'));
         mounts.map(str::to_owned).chain(staged).collect()
     }
+}
+
+/// Runs a command that must succeed.
+pub(crate) fn succeeded(command: &mut Command) {
+    let output = command.output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    assert!(output.status.success(), "{text}");
+}
+
+/// A number in `0..1` that falls everywhere over many `round`s: the fractions of the golden ratio's multiples.
+pub(crate) fn spread(round: u32) -> f64 {
+    (f64::from(round) * 0.618_033_988_749_895).fract()
 }
 
 /// Whether some process other than this one has `directory` in its command line.

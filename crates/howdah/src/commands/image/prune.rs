@@ -38,6 +38,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
         return Ok(ExitCode::SUCCESS);
     }
     let store = Store::open(context.root())?;
+    let _room = store.make_room();
     let used: HashSet<ImageId> = store.pins()?.into_iter().map(|pin| pin.image).collect();
     let now = jiff::Timestamp::now().as_millisecond();
     let goes = |image: &ImageSummary| {
