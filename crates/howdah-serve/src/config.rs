@@ -4,17 +4,62 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
+use crate::tls::Certificates;
+
 /// Everything that can be set. [`ServeConfig::new`] gives the defaults for a document root.
 #[derive(Debug, Clone)]
 pub struct ServeConfig {
     /// Where requests are taken; port 0 lets the kernel choose one.
-    pub listeners: Vec<SocketAddr>,
+    pub listeners: Vec<Listener>,
+    /// Where health and metrics are asked for, if anywhere.
+    pub admin: Option<SocketAddr>,
+    /// The certificates of all listeners with TLS.
+    pub certificates: Option<Certificates>,
     /// The files that are served.
     pub site: Site,
     /// What a client may use at most.
     pub limits: Limits,
     /// How long things may take.
     pub timeouts: Timeouts,
+    /// Who is believed when it says for whom it asks. Empty: nobody, and the application gets such header fields as they are.
+    pub trusted_proxies: Vec<IpNet>,
+    /// What is told and added besides.
+    pub extras: Extras,
+}
+
+/// Where requests are taken, and what comes before the first one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listener {
+    /// The address.
+    pub address: SocketAddr,
+    /// Is it https?
+    pub tls: bool,
+    /// Does a connection begin with a header of the PROXY protocol? It must then.
+    pub proxy_protocol: bool,
+}
+
+impl Listener {
+    /// Plain HTTP.
+    pub fn plain(address: SocketAddr) -> Self {
+        Self {
+            address,
+            tls: false,
+            proxy_protocol: false,
+        }
+    }
+}
+
+/// What a server does besides answering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extras {
+    /// A line of the log for each request.
+    pub access_log: bool,
+    /// Compress what the client takes compressed.
+    pub compression: bool,
+    /// Add the header fields that keep browsers from guessing and framing, where the application did not.
+    pub security_headers: bool,
 }
 
 /// A document root and how paths are looked up in it.
@@ -61,7 +106,9 @@ impl ServeConfig {
     /// `/index.php` for everything that is no file.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self {
-            listeners: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))],
+            listeners: vec![Listener::plain((Ipv4Addr::LOCALHOST, 0).into())],
+            admin: None,
+            certificates: None,
             site: Site {
                 root: root.into(),
                 index: vec!["index.php".into(), "index.html".into()],
@@ -69,6 +116,18 @@ impl ServeConfig {
             },
             limits: Limits::default(),
             timeouts: Timeouts::default(),
+            trusted_proxies: Vec::new(),
+            extras: Extras::default(),
+        }
+    }
+}
+
+impl Default for Extras {
+    fn default() -> Self {
+        Self {
+            access_log: true,
+            compression: true,
+            security_headers: false,
         }
     }
 }

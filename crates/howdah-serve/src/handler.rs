@@ -1,18 +1,21 @@
 //! Who answers a request: a file of the document root, or PHP.
 
-use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use http::header::{HeaderValue, LOCATION};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, LOCATION};
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
 use crate::config::ServeConfig;
 use crate::files::Files;
 use crate::files::lookup::{Script, Target, lookup};
 use crate::files::path::{CleanPath, PathFault};
-use crate::http::{Body, check, response};
+use crate::http::access::{Activity, Exchange};
+use crate::http::client::Client;
+use crate::http::request_body::Bounded;
+use crate::http::{Body, check, compress, response};
 use crate::log::Log;
 
 /// Answers requests. One for the whole server.
@@ -20,17 +23,23 @@ use crate::log::Log;
 pub(crate) struct Handler {
     pub(crate) config: ServeConfig,
     pub(crate) log: Log,
+    pub(crate) activity: Arc<Activity>,
     files: Files,
 }
 
 /// What is known of the connection that a request came by.
-#[derive(Debug, Clone, Copy)]
-#[expect(dead_code, reason = "what PHP is told of the connection")]
+#[derive(Debug, Clone)]
 pub(crate) struct Link {
-    /// The other end.
-    pub(crate) peer: SocketAddr,
-    /// This end.
-    pub(crate) local: SocketAddr,
+    /// The other end, or for whom a balancer opened the connection; and whether it is one of TLS.
+    pub(crate) client: Client,
+}
+
+/// A request for PHP, with what is known of its client.
+#[expect(dead_code, reason = "the pool of PHP processes takes it")]
+struct Asked {
+    parts: Parts,
+    body: Bounded<Incoming>,
+    client: Client,
 }
 
 impl Handler {
@@ -38,6 +47,7 @@ impl Handler {
         Self {
             config,
             log,
+            activity: Arc::default(),
             files: Files::default(),
         }
     }
@@ -48,19 +58,58 @@ impl Handler {
         request: Request<Incoming>,
         link: Link,
     ) -> Response<Body> {
-        let (parts, body) = request.into_parts();
-        if let Err(status) = check::check(&parts) {
+        let mut exchange = Exchange::begin(&self.activity);
+        let (mut parts, body) = request.into_parts();
+        let client = link
+            .client
+            .of_request(&mut parts.headers, &self.config.trusted_proxies);
+        if self.config.extras.access_log {
+            exchange.tell(&self.log, &parts, client);
+        }
+        // What remains to be known of the request when it has been given away.
+        let (method, version) = (parts.method.clone(), parts.version);
+        let accept = self
+            .config
+            .extras
+            .compression
+            .then(|| parts.headers.clone());
+        let limits = (self.config.limits.body_bytes, self.config.timeouts.body);
+        let body = Bounded::new(body, limits.0, limits.1);
+        let mut response = self
+            .answer(Asked {
+                parts,
+                body,
+                client,
+            })
+            .await;
+        if let Some(accept) = accept {
+            response = compress::compress(&method, &accept, response);
+        }
+        // hyper takes what follows CONNECT for the tunnel.
+        if method == Method::CONNECT || self.activity.is_draining() {
+            close(&mut response, version);
+        }
+        self.secure(&mut response, client);
+        exchange.answer(response)
+    }
+
+    async fn answer(&self, asked: Asked) -> Response<Body> {
+        let parts = &asked.parts;
+        if let Err(status) = check::check(parts) {
             return response::plain(status);
         }
-        if parts.uri.path() == "*" {
-            return response::plain(StatusCode::NO_CONTENT);
+        if self.is_too_large(parts) {
+            return response::plain(StatusCode::PAYLOAD_TOO_LARGE);
         }
-        match self.look_up(&parts) {
+        if parts.uri.path() == "*" {
+            return response::empty(StatusCode::NO_CONTENT);
+        }
+        match self.look_up(parts) {
             Err(PathFault::Bad) => response::plain(StatusCode::BAD_REQUEST),
             Err(PathFault::Hidden) | Ok(Target::Nothing) => response::plain(StatusCode::NOT_FOUND),
-            Ok(Target::File(file)) => self.files.respond(&file, &parts).await,
-            Ok(Target::Directory) => with_slash(&parts),
-            Ok(Target::Script(script)) => self.run(script, parts, body, link).await,
+            Ok(Target::File(file)) => self.file(file, parts).await,
+            Ok(Target::Directory) => with_slash(parts),
+            Ok(Target::Script(script)) => self.run(script, asked).await,
         }
     }
 
@@ -68,26 +117,62 @@ impl Handler {
         Ok(lookup(&self.config.site, &CleanPath::of(parts.uri.path())?))
     }
 
+    /// A body that says beforehand that it is too long is not even begun. hyper has checked that the length is a number.
+    fn is_too_large(&self, parts: &Parts) -> bool {
+        let length = parts.headers.get(CONTENT_LENGTH);
+        length
+            .and_then(|length| length.to_str().ok()?.parse().ok())
+            .is_some_and(|length: u64| length > self.config.limits.body_bytes)
+    }
+
+    async fn file(&self, file: PathBuf, parts: &Parts) -> Response<Body> {
+        let compression = self.config.extras.compression;
+        self.files.respond(&file, parts, compression).await
+    }
+
     /// Has PHP answer.
     #[expect(
         clippy::unused_async,
         reason = "the pool of PHP processes takes this place"
     )]
-    async fn run(
-        &self,
-        _script: Script,
-        _parts: Parts,
-        _body: Incoming,
-        _link: Link,
-    ) -> Response<Body> {
+    async fn run(&self, _script: Script, _asked: Asked) -> Response<Body> {
         response::plain(StatusCode::NOT_IMPLEMENTED)
+    }
+
+    fn secure(&self, response: &mut Response<Body>, client: Client) {
+        if self.config.extras.security_headers {
+            let only_https = usize::from(!client.is_https);
+            for (name, value) in &SECURITY[only_https..] {
+                let entry = response.headers_mut().entry(name);
+                entry.or_insert(HeaderValue::from_static(value));
+            }
+        }
     }
 }
 
+/// Ends the connection with this response; HTTP/2 says it with a frame of its own.
+fn close(response: &mut Response<Body>, version: Version) {
+    if version < Version::HTTP_2 {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
+}
+
+/// Header fields that restrict browsers; the first one is for https only (RFC 6797 section 7.2).
+static SECURITY: [(HeaderName, &str); 4] = [
+    (http::header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
+    (http::header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (http::header::X_FRAME_OPTIONS, "SAMEORIGIN"),
+    (
+        http::header::REFERRER_POLICY,
+        "strict-origin-when-cross-origin",
+    ),
+];
+
 /// To the same path with a slash at its end; only 308 keeps another method than GET and HEAD.
 fn with_slash(parts: &Parts) -> Response<Body> {
-    let keeps_method = parts.method == Method::GET || parts.method == Method::HEAD;
-    let mut response = response::plain(if keeps_method {
+    let is_read = parts.method == Method::GET || parts.method == Method::HEAD;
+    let mut response = response::plain(if is_read {
         StatusCode::MOVED_PERMANENTLY
     } else {
         StatusCode::PERMANENT_REDIRECT

@@ -3,12 +3,14 @@
 //! A request goes through [`server`] (connections), [`http`] (what is allowed, who asked), and [`handler`], which answers it
 //! with a file of the document root or has PHP do it.
 
+mod admin;
 pub mod config;
 mod files;
 mod handler;
 pub mod http;
 pub mod log;
 pub mod server;
+pub mod tls;
 
 pub use config::ServeConfig;
 pub use server::{Order, Report, ServeError, Server};

@@ -10,15 +10,15 @@ mod types;
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 use http::header::{
-    ACCEPT_RANGES, ALLOW, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue,
-    LAST_MODIFIED, RANGE,
+    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
+    CONTENT_TYPE, ETAG, HeaderValue, LAST_MODIFIED, RANGE,
 };
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
@@ -28,7 +28,8 @@ use cache::{Cache, Identity, MAX_FILE};
 use conditional::Validators;
 use range::Wanted;
 
-use crate::http::{Body, response};
+use crate::http::compress::{self, add_vary, is_text};
+use crate::http::{Body, Coding, accepted, response};
 
 /// Serves files, the small ones from memory.
 #[derive(Debug, Default)]
@@ -43,6 +44,11 @@ struct Representation {
     etag: String,
     modified: SystemTime,
     content_type: Option<&'static str>,
+    /// How the content is coded, and does that depend on the client?
+    coding: Option<Coding>,
+    varies: bool,
+    identity: Identity,
+    is_fingerprinted: bool,
 }
 
 enum Content {
@@ -52,14 +58,25 @@ enum Content {
 
 impl Files {
     /// Answers GET and HEAD with the content of a file, or the part of it that was asked for.
-    pub(crate) async fn respond(&self, file: &Path, request: &Parts) -> Response<Body> {
+    /// With `compression`, compressed files beside it are served instead, or made in memory, for clients that take them.
+    pub(crate) async fn respond(
+        &self,
+        file: &Path,
+        request: &Parts,
+        compression: bool,
+    ) -> Response<Body> {
         if request.method != Method::GET && request.method != Method::HEAD {
             let mut refused = response::plain(StatusCode::METHOD_NOT_ALLOWED);
             let allowed = HeaderValue::from_static("GET, HEAD");
             refused.headers_mut().insert(ALLOW, allowed);
             return refused;
         }
-        match self.open(file).await {
+        let opened = if compression && types::of(file).is_some_and(is_text) {
+            self.open_coded(file, request).await
+        } else {
+            self.open(file).await
+        };
+        match opened {
             Ok(representation) => representation.respond(request),
             Err(error) => response::plain(match error.kind() {
                 io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => StatusCode::NOT_FOUND,
@@ -67,6 +84,70 @@ impl Files {
                 _ => StatusCode::INTERNAL_SERVER_ERROR,
             }),
         }
+    }
+
+    /// The file in the coding that the client likes best: from a file beside it, else compressed in memory.
+    async fn open_coded(&self, file: &Path, request: &Parts) -> io::Result<Representation> {
+        let codings = accepted(&request.headers);
+        for coding in &codings {
+            let mut name = file.as_os_str().to_owned();
+            name.push(".");
+            name.push(coding.extension());
+            let beside = Path::new(&name);
+            if fs_err::metadata(beside).is_ok_and(|metadata| metadata.is_file()) {
+                let mut representation = self.open(beside).await?;
+                representation.content_type = types::of(file);
+                representation.is_fingerprinted = is_fingerprinted(file);
+                representation.coding = Some(*coding);
+                representation.varies = true;
+                return Ok(representation);
+            }
+        }
+        let mut plain = self.open(file).await?;
+        plain.varies = true;
+        match codings.first() {
+            Some(coding) if !request.headers.contains_key(RANGE) => {
+                self.coded(file, plain, *coding).await
+            }
+            _ => Ok(plain),
+        }
+    }
+
+    /// Compresses a file that is in memory, once. A larger one is compressed while it is sent.
+    async fn coded(
+        &self,
+        file: &Path,
+        mut plain: Representation,
+        coding: Coding,
+    ) -> io::Result<Representation> {
+        let (Content::Memory(bytes), identity) = (&plain.content, plain.identity) else {
+            return Ok(plain);
+        };
+        if bytes.len() < compress::MIN_LENGTH {
+            return Ok(plain);
+        }
+        // No file has a NUL in its name.
+        let mut key = file.as_os_str().to_owned();
+        key.push("\0");
+        key.push(coding.extension());
+        let key = PathBuf::from(key);
+        let coded = if let Some(coded) = self.cache.get(&key, identity) {
+            coded
+        } else {
+            let bytes = bytes.clone();
+            let coded = tokio::task::spawn_blocking(move || compress::whole(&bytes, coding))
+                .await
+                .map_err(io::Error::other)??;
+            self.cache.put(&key, identity, coded.clone());
+            coded
+        };
+        plain.length = coded.len() as u64;
+        plain.content = Content::Memory(coded);
+        plain
+            .etag
+            .insert_str(plain.etag.len() - 1, &format!("-{}", coding.extension()));
+        plain.coding = Some(coding);
+        Ok(plain)
     }
 
     async fn open(&self, path: &Path) -> io::Result<Representation> {
@@ -137,6 +218,10 @@ impl Representation {
             ),
             modified,
             content_type: types::of(path),
+            coding: None,
+            varies: false,
+            identity: Identity::of(metadata),
+            is_fingerprinted: is_fingerprinted(path),
         }
     }
 
@@ -158,6 +243,13 @@ impl Representation {
         };
         let headers = response.headers_mut();
         headers.insert(ETAG, value(&self.etag));
+        if self.is_fingerprinted {
+            let forever = HeaderValue::from_static("public, max-age=31536000, immutable");
+            headers.insert(CACHE_CONTROL, forever);
+        }
+        if self.varies {
+            add_vary(headers);
+        }
         headers.insert(
             LAST_MODIFIED,
             value(&httpdate::fmt_http_date(self.modified)),
@@ -243,6 +335,9 @@ impl Representation {
         if let Some(content_type) = self.content_type {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
+        if let Some(coding) = self.coding {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+        }
         response
     }
 
@@ -257,6 +352,19 @@ impl Representation {
             }
         }
     }
+}
+
+/// Is the content part of the name, as Vite and others have it (`build/assets/app-DcxnPXnC.js`)? Such a file never changes.
+fn is_fingerprinted(path: &Path) -> bool {
+    const LENGTH: usize = 8;
+    let is_built = path
+        .parent()
+        .is_some_and(|directory| directory.ends_with("build/assets"));
+    let hash = path
+        .file_stem()
+        .and_then(|stem| stem.to_str()?.rsplit_once(['-', '.']))
+        .map(|(_, hash)| hash);
+    is_built && hash.is_some_and(|hash| hash.len() >= LENGTH)
 }
 
 /// Text of this module's own making, which is visible ASCII.

@@ -6,6 +6,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
+use super::access::Counted;
+use super::compress::Compressed;
 use crate::files::FileBody;
 
 /// Why a body ended before its end. The connection is closed, so that the client sees that something is missing.
@@ -24,6 +26,8 @@ enum Content {
     Whole(Bytes),
     File(FileBody),
     Stream(Stream),
+    Counted(Counted),
+    Compressed(Box<Compressed>),
 }
 
 impl Body {
@@ -33,6 +37,14 @@ impl Body {
         B: http_body::Body<Data = Bytes, Error = BodyError> + Send + 'static,
     {
         Self(Content::Stream(Box::pin(body)))
+    }
+
+    pub(crate) fn counted(body: Counted) -> Self {
+        Self(Content::Counted(body))
+    }
+
+    pub(crate) fn compressed(body: Compressed) -> Self {
+        Self(Content::Compressed(Box::new(body)))
     }
 
     pub(crate) fn file(body: FileBody) -> Self {
@@ -68,6 +80,8 @@ impl http_body::Body for Body {
             }
             Content::File(body) => Pin::new(body).poll_frame(context),
             Content::Stream(body) => body.as_mut().poll_frame(context),
+            Content::Counted(body) => Pin::new(body).poll_frame(context),
+            Content::Compressed(body) => Pin::new(&mut **body).poll_frame(context),
         }
     }
 
@@ -77,6 +91,8 @@ impl http_body::Body for Body {
             Content::Whole(_) => false,
             Content::File(body) => body.is_end_stream(),
             Content::Stream(body) => body.is_end_stream(),
+            Content::Counted(body) => body.is_end_stream(),
+            Content::Compressed(body) => body.is_end_stream(),
         }
     }
 
@@ -86,6 +102,8 @@ impl http_body::Body for Body {
             Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Content::File(body) => body.size_hint(),
             Content::Stream(body) => body.size_hint(),
+            Content::Counted(body) => body.size_hint(),
+            Content::Compressed(body) => body.size_hint(),
         }
     }
 }

@@ -14,3 +14,10 @@ pub(crate) fn plain(status: StatusCode) -> Response<Body> {
     response.headers_mut().insert(CONTENT_TYPE, text);
     response
 }
+
+/// Nothing but a status.
+pub(crate) fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::default());
+    *response.status_mut() = status;
+    response
+}

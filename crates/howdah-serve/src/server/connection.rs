@@ -6,7 +6,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -15,8 +15,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::watch;
 
-use super::Phase;
 use super::stream::Watched;
+use super::{LINGER, Phase};
 use crate::handler::{Handler, Link};
 use crate::http::Body;
 
@@ -37,10 +37,19 @@ pub(crate) async fn serve<S>(
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let timeouts = handler.config.timeouts;
-    let first = tokio::time::timeout(timeouts.head, read_first(&mut stream)).await;
-    let Ok(Ok(ahead)) = first else {
-        return;
-    };
+    let mut ahead = BytesMut::with_capacity(8 << 10);
+    let first = read_first(&mut stream, &mut ahead);
+    match tokio::time::timeout(timeouts.head, first).await {
+        Ok(Ok(())) => {}
+        Ok(Err(_)) => return,
+        Err(_) => {
+            if !ahead.is_empty() {
+                stream.write_all(TIMED_OUT).await.ok();
+            }
+            return;
+        }
+    }
+    let ahead = ahead.freeze();
     let is_http2 = ahead.starts_with(PREFACE);
     let stream = Watched::new(stream, ahead, timeouts.write);
     if is_http2 {
@@ -51,13 +60,12 @@ pub(crate) async fn serve<S>(
 }
 
 /// Reads until the bytes are the preface of HTTP/2, or cannot become it.
-async fn read_first(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Bytes> {
-    let mut first = BytesMut::with_capacity(8 << 10);
+async fn read_first(stream: &mut (impl AsyncRead + Unpin), first: &mut BytesMut) -> io::Result<()> {
     loop {
-        let read = stream.read_buf(&mut first).await?;
-        let undecided = first.len() < PREFACE.len() && PREFACE.starts_with(&first);
-        if read == 0 || !undecided {
-            return Ok(first.freeze());
+        let read = stream.read_buf(first).await?;
+        let is_undecided = first.len() < PREFACE.len() && PREFACE.starts_with(first);
+        if read == 0 || !is_undecided {
+            return Ok(());
         }
     }
 }
@@ -81,17 +89,17 @@ async fn serve_http1<S>(
         .half_close(false);
     let answering = Arc::clone(&handler);
     let service = service_fn(move |request: Request<Incoming>| -> Answer {
-        let response = Arc::clone(&answering).handle(request, link);
+        let response = Arc::clone(&answering).handle(request, link.clone());
         Box::pin(async move { Ok(response.await) })
     });
     let mut connection = builder.serve_connection(TokioIo::new(stream), service);
-    let mut closing = std::pin::pin!(phase.wait_for(|phase| *phase == Phase::Closing));
-    let mut told = false;
+    let mut closing = std::pin::pin!(closed(&mut phase));
+    let mut is_told = false;
     let served = loop {
         tokio::select! {
             served = poll_fn(|context| connection.poll_without_shutdown(context)) => break served,
-            _ = &mut closing, if !told => {
-                told = true;
+            () = &mut closing, if !is_told => {
+                is_told = true;
                 Pin::new(&mut connection).graceful_shutdown();
             }
         }
@@ -101,9 +109,9 @@ async fn serve_http1<S>(
     // A client that has begun a request and does not go on is told so; one that only waits is left.
     if served.is_err_and(|error| error.is_timeout()) && !parts.read_buf.is_empty() {
         // Whether it hears it is its own business.
-        drop(stream.write_all(TIMED_OUT).await);
+        stream.write_all(TIMED_OUT).await.ok();
     }
-    drop(stream.shutdown().await);
+    stream.shutdown().await.ok();
 }
 
 async fn serve_http2<S>(
@@ -125,20 +133,28 @@ async fn serve_http2<S>(
         .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
         .adaptive_window(true);
     let service = service_fn(move |request: Request<Incoming>| {
-        let response = Arc::clone(&handler).handle(request, link);
+        let response = Arc::clone(&handler).handle(request, link.clone());
         async move { Ok::<_, Infallible>(response.await) }
     });
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut closing = std::pin::pin!(phase.wait_for(|phase| *phase == Phase::Closing));
-    let mut told = false;
+    let mut is_told = false;
     loop {
         tokio::select! {
             // What ends a connection of HTTP/2 is the client's affair or its fault.
             _ = &mut connection => break,
-            _ = &mut closing, if !told => {
-                told = true;
+            _ = &mut closing, if !is_told => {
+                is_told = true;
                 connection.as_mut().graceful_shutdown();
             }
         }
     }
+}
+
+/// Returns when a connection of HTTP/1 that is still idle should be closed. In HTTP/2 the server can say that it goes away; here
+/// a request may cross with the close of its connection.
+async fn closed(phase: &mut watch::Receiver<Phase>) {
+    // An error means that the server is gone.
+    phase.wait_for(|phase| *phase == Phase::Closing).await.ok();
+    tokio::time::sleep(LINGER).await;
 }

@@ -1,19 +1,28 @@
 //! The server's life: listeners, connections, and the end of both.
 
+mod acceptor;
 mod connection;
+mod proxy_protocol;
 mod stream;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
-use tokio::task::JoinSet;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::{AbortHandle, JoinSet};
 
-use crate::config::ServeConfig;
-use crate::handler::{Handler, Link};
-use crate::log::Log;
+use crate::config::{Listener, ServeConfig};
+use crate::handler::Handler;
+use crate::log::{Level, Log};
+use crate::tls::{Tls, TlsError};
+use acceptor::Acceptor;
+
+/// Connections that wait in the kernel to be accepted.
+const BACKLOG: u32 = 4096;
 
 /// Why a server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +35,12 @@ pub enum ServeError {
         /// Why.
         source: io::Error,
     },
+    /// There is no certificate to use.
+    #[error("cannot serve https")]
+    Tls(#[from] TlsError),
+    /// A listener is to be one of https, and no certificates are given.
+    #[error("cannot serve https at `{0}` without a certificate")]
+    NoCertificate(SocketAddr),
 }
 
 /// What a running server can be told.
@@ -33,18 +48,29 @@ pub enum ServeError {
 pub enum Order {
     /// Finish what is in flight and end.
     Drain,
+    /// Read the certificates anew.
+    Reload,
 }
 
 /// How a server ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Connections that were still open when the time for them was over.
-    pub cut: usize,
+    /// Requests that were being answered when no more connections were taken, or came after that on those there were.
+    pub in_flight: usize,
+    /// Those of them that were answered to their end.
+    pub finished: usize,
+}
+
+impl Report {
+    /// Requests that were cut off.
+    pub fn lost(&self) -> usize {
+        self.in_flight.saturating_sub(self.finished)
+    }
 }
 
 /// How far the end has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
+enum Phase {
     /// Not begun.
     Serving,
     /// No more connections are taken, and those there are end with their request.
@@ -54,131 +80,145 @@ pub(crate) enum Phase {
 /// A server that is bound and not yet running.
 #[derive(Debug)]
 pub struct Server {
-    listeners: Vec<TcpListener>,
+    listeners: Vec<(Listener, TcpListener)>,
+    admin: Option<TcpListener>,
+    tls: Option<Arc<Tls>>,
     handler: Arc<Handler>,
 }
 
 impl Server {
-    /// Listens at all addresses; connections wait in the kernel until [`Server::run`].
-    pub async fn bind(config: ServeConfig, log: Log) -> Result<Self, ServeError> {
+    /// Listens at all addresses, in a runtime of tokio; connections wait in the kernel until [`Server::run`].
+    pub fn bind(config: ServeConfig, log: Log) -> Result<Self, ServeError> {
+        let tls = config.certificates.clone().map(Tls::new).transpose()?;
         let mut listeners = Vec::new();
-        for address in &config.listeners {
-            let listener = TcpListener::bind(address).await;
-            listeners.push(listener.map_err(|source| ServeError::Listen {
-                address: *address,
-                source,
-            })?);
+        for listener in &config.listeners {
+            if listener.tls && tls.is_none() {
+                return Err(ServeError::NoCertificate(listener.address));
+            }
+            listeners.push((*listener, listen(listener.address)?));
         }
-        let handler = Arc::new(Handler::new(config, log));
-        Ok(Self { listeners, handler })
+        let admin = config.admin.map(listen).transpose()?;
+        Ok(Self {
+            listeners,
+            admin,
+            tls: tls.map(Arc::new),
+            handler: Arc::new(Handler::new(config, log)),
+        })
     }
 
     /// Where it listens, with the ports that the kernel chose.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners
-            .iter()
-            .filter_map(|listener| listener.local_addr().ok())
-            .collect()
+        let bound = self.listeners.iter().map(|(_, listener)| listener);
+        bound.filter_map(|bound| bound.local_addr().ok()).collect()
+    }
+
+    /// Where health and metrics are asked for.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref()?.local_addr().ok()
     }
 
     /// Serves until it is told to drain, or nobody is left who could tell it.
     pub async fn run(self, mut orders: mpsc::Receiver<Order>) -> Report {
+        let handler = self.handler;
+        let _admin = self.admin.map(|listener| {
+            Aborted(
+                tokio::spawn(crate::admin::serve(listener, Arc::clone(&handler))).abort_handle(),
+            )
+        });
         let (phase, _) = watch::channel(Phase::Serving);
-        let permits = Arc::new(Semaphore::new(self.handler.config.limits.connections));
+        let permits = Arc::new(Semaphore::new(handler.config.limits.connections));
         let mut acceptors = JoinSet::new();
-        for listener in self.listeners {
+        for (options, listener) in self.listeners {
             let acceptor = Acceptor {
                 listener,
-                handler: Arc::clone(&self.handler),
+                proxy_protocol: options.proxy_protocol,
+                tls: self.tls.clone().filter(|_| options.tls),
+                handler: Arc::clone(&handler),
                 permits: Arc::clone(&permits),
                 phase: phase.subscribe(),
             };
             acceptors.spawn(acceptor.run());
         }
-        match orders.recv().await {
-            Some(Order::Drain) | None => {}
+        while let Some(Order::Reload) = orders.recv().await {
+            reload(self.tls.as_deref(), &handler.log);
         }
-        let timeouts = self.handler.config.timeouts;
-        tokio::time::sleep(timeouts.drain_delay).await;
-        phase.send_replace(Phase::Closing);
-        let mut connections = JoinSet::new();
-        while let Some(acceptor) = acceptors.join_next().await {
-            if let Ok(mut remaining) = acceptor {
-                connections.spawn(async move { while remaining.join_next().await.is_some() {} });
-            }
-        }
-        let all = async { while connections.join_next().await.is_some() {} };
-        let in_time = tokio::time::timeout(timeouts.drain, all).await.is_ok();
-        let cut = self.handler.config.limits.connections - permits.available_permits();
-        Report {
-            cut: if in_time { 0 } else { cut },
-        }
+        drain(&handler, &phase, acceptors).await
     }
 }
 
-/// Takes the connections of one listener.
-struct Acceptor {
-    listener: TcpListener,
-    handler: Arc<Handler>,
-    permits: Arc<Semaphore>,
-    phase: watch::Receiver<Phase>,
+/// Ends a task with its owner.
+struct Aborted(AbortHandle);
+
+impl Drop for Aborted {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
-impl Acceptor {
-    /// Gives the connections that are left when no more are taken.
-    async fn run(self) -> JoinSet<()> {
-        let mut connections = JoinSet::new();
-        let mut phase = self.phase.clone();
-        let closing = phase.wait_for(|phase| *phase == Phase::Closing);
-        tokio::pin!(closing);
-        loop {
-            tokio::select! {
-                biased;
-                _ = &mut closing => return connections,
-                Some(_) = connections.join_next(), if !connections.is_empty() => {}
-                accepted = self.accept() => if let Some((stream, link, permit)) = accepted {
-                    let handler = Arc::clone(&self.handler);
-                    let phase = self.phase.clone();
-                    connections.spawn(async move {
-                        connection::serve(stream, link, handler, phase).await;
-                        drop(permit);
-                    });
-                },
-            }
+/// Readiness fails first; once nobody sends more, connections end with what is in flight on them.
+async fn drain(
+    handler: &Handler,
+    phase: &watch::Sender<Phase>,
+    mut acceptors: JoinSet<JoinSet<()>>,
+) -> Report {
+    let timeouts = handler.config.timeouts;
+    handler.activity.leave();
+    tokio::time::sleep(timeouts.drain_delay).await;
+    handler.activity.drain();
+    phase.send_replace(Phase::Closing);
+    let all = async {
+        while let Some(connections) = acceptors.join_next().await {
+            let Ok(mut connections) = connections else {
+                continue;
+            };
+            while connections.join_next().await.is_some() {}
         }
+    };
+    // What is not done in time is cut off, with the tasks that these sets own; the report says so.
+    tokio::time::timeout(timeouts.drain, all).await.ok();
+    let (in_flight, finished) = handler.activity.drained();
+    Report {
+        in_flight,
+        finished,
     }
+}
 
-    /// The next connection, once there is room for it.
-    async fn accept(&self) -> Option<(TcpStream, Link, OwnedSemaphorePermit)> {
-        let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
-        let (stream, peer) = match self.listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                self.refused(&error).await;
-                return None;
-            }
-        };
-        let local = stream.local_addr().ok()?;
-        stream.set_nodelay(true).ok()?;
-        Some((stream, Link { peer, local }, permit))
-    }
-
-    /// Without descriptors (`EMFILE`) the kernel keeps the connection; asking again at once would only burn the processor.
-    async fn refused(&self, error: &io::Error) {
-        const PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
-        let gone = matches!(
-            error.kind(),
-            io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
-        );
-        if !gone {
-            let fields = serde_json::json!({ "error": error.to_string() });
-            self.handler.log.line(
-                crate::log::Level::Error,
-                "http",
-                "cannot accept a connection",
+fn reload(tls: Option<&Tls>, log: &Log) {
+    match tls.map(Tls::reload) {
+        None => {}
+        Some(Ok(())) => log.line(Level::Info, "tls", "certificates reloaded", json!({})),
+        Some(Err(error)) => {
+            let fields = json!({ "error": chain(&error) });
+            log.line(
+                Level::Error,
+                "tls",
+                "certificates not reloaded, the ones from before stay",
                 fields,
             );
-            tokio::time::sleep(PAUSE).await;
         }
     }
 }
+
+/// An error with its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let told: Vec<String> = causes.map(ToString::to_string).collect();
+    told.join(": ")
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    let bind = || {
+        let socket = match address {
+            SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4(),
+            SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6(),
+        }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    bind().map_err(|source| ServeError::Listen { address, source })
+}
+
+/// A connection that is idle when the server closes has this long to send the request that may be on its way already. A request
+/// that it sends is answered with `Connection: close`.
+const LINGER: Duration = Duration::from_millis(500);

@@ -1,0 +1,121 @@
+//! The body of a request, within the bounds of size and time that a client has.
+
+use std::future::Future as _;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use http_body::{Frame, SizeHint};
+use tokio::time::{Instant, Sleep};
+
+use super::BodyError;
+
+/// Why a request's body ended before its end.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestBodyError {
+    /// It is longer than allowed.
+    #[error("the request's body has more than {0} bytes")]
+    TooLarge(u64),
+    /// The client stopped sending.
+    #[error("the client sent nothing of the request's body for {0:?}")]
+    TimedOut(Duration),
+    /// The client is gone, or what it sends is no body.
+    #[error("the request's body cannot be read")]
+    Broken(#[source] hyper::Error),
+}
+
+impl RequestBodyError {
+    /// The status that tells the client.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TimedOut(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::Broken(_) => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// The status of the body's error that `error` came from, if it did.
+    #[expect(dead_code, reason = "for bodies that PHP reads")]
+    pub(crate) fn status_of(error: &(dyn std::error::Error + 'static)) -> Option<StatusCode> {
+        std::iter::successors(Some(error), |error| error.source())
+            .find_map(|error| error.downcast_ref::<Self>())
+            .map(Self::status)
+    }
+}
+
+/// A body that counts its bytes and waits for each piece only so long.
+#[derive(Debug)]
+pub(crate) struct Bounded<B> {
+    inner: B,
+    limit: u64,
+    left: u64,
+    patience: Duration,
+    waiting: Option<Pin<Box<Sleep>>>,
+}
+
+impl<B> Bounded<B> {
+    /// At most `limit` bytes, and at most `patience` between two pieces.
+    pub(crate) fn new(inner: B, limit: u64, patience: Duration) -> Self {
+        Self {
+            inner,
+            limit,
+            left: limit,
+            patience,
+            waiting: None,
+        }
+    }
+
+    fn is_late(&mut self, context: &mut Context<'_>) -> bool {
+        let patience = self.patience;
+        let waiting = self
+            .waiting
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + patience)));
+        waiting.as_mut().poll(context).is_ready()
+    }
+}
+
+impl<B> http_body::Body for Bounded<B>
+where
+    B: http_body::Body<Data = Bytes, Error = hyper::Error> + Unpin,
+{
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let body = &mut *self;
+        let polled = Pin::new(&mut body.inner).poll_frame(context);
+        if polled.is_pending() && body.is_late(context) {
+            let error = RequestBodyError::TimedOut(body.patience);
+            return Poll::Ready(Some(Err(error.into())));
+        }
+        let frame = ready!(polled);
+        body.waiting = None;
+        Poll::Ready(match frame {
+            None => None,
+            Some(Err(error)) => Some(Err(RequestBodyError::Broken(error).into())),
+            Some(Ok(frame)) => {
+                let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+                Some(match body.left.checked_sub(length) {
+                    None => Err(RequestBodyError::TooLarge(body.limit).into()),
+                    Some(left) => {
+                        body.left = left;
+                        Ok(frame)
+                    }
+                })
+            }
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

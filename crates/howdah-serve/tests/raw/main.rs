@@ -1,0 +1,107 @@
+//! Raw requests over a real socket: what comes back, and whether the connection goes on. The cases are data, see
+//! `cases/README.md`.
+
+#![expect(
+    clippy::tests_outside_test_module,
+    clippy::unwrap_used,
+    reason = "the whole program is a test"
+)]
+
+mod case;
+mod client;
+
+use std::path::Path;
+use std::time::Duration;
+
+use howdah_serve::log::Log;
+use howdah_serve::{Order, ServeConfig, Server};
+use tokio::sync::mpsc;
+
+use case::Case;
+
+/// The directory that is served.
+fn site(root: &Path) {
+    for (name, content) in [
+        ("index.html", "<p>Jumbo</p>\n"),
+        ("ten.txt", "0123456789"),
+        ("empty.txt", ""),
+        ("a b.txt", "blank\n"),
+        ("page.css", "a{}\n"),
+        ("app.js", "plain"),
+        ("app.js.br", "brotli"),
+        ("app.js.gz", "gzip"),
+        ("code.phtml", "<?php secret"),
+        ("index.php.bak", "<?php secret"),
+        ("picture.php.jpg", "jpeg"),
+        ("directory/index.html", "inside\n"),
+        ("bare/file", "no type"),
+        (".env", "SECRET=1"),
+        (".git/config", "secret"),
+        (".well-known/security.txt", "Contact: us\n"),
+        ("../outside.txt", "outside"),
+    ] {
+        let file = root.join(name);
+        fs_err::create_dir_all(file.parent().unwrap()).unwrap();
+        fs_err::write(file, content).unwrap();
+    }
+    fs_err::os::unix::fs::symlink("ten.txt", root.join("link.txt")).unwrap();
+    fs_err::os::unix::fs::symlink("nowhere", root.join("broken.txt")).unwrap();
+    fs_err::os::unix::fs::symlink("loop.txt", root.join("loop.txt")).unwrap();
+}
+
+/// Runs all cases of a file and tells every one that came out otherwise.
+async fn run(text: &str, change: impl FnOnce(&mut ServeConfig)) {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().join("public");
+    fs_err::create_dir(&root).unwrap();
+    site(&root);
+    let mut config = ServeConfig::new(root);
+    config.limits.body_bytes = 1000;
+    change(&mut config);
+    let server = Server::bind(config, Log::new(drop)).unwrap();
+    let address = server.addresses()[0];
+    let (orders, receiver) = mpsc::channel(1);
+    let running = tokio::spawn(server.run(receiver));
+    let mut faults = Vec::new();
+    for case in Case::all(text) {
+        let outcome = tokio::time::timeout(Duration::from_mins(1), client::run(address, &case));
+        if let Err(fault) = outcome.await.unwrap_or_else(|_| Err("no answer".into())) {
+            faults.push(format!("{}: {fault}", case.name));
+        }
+    }
+    orders.send(Order::Drain).await.unwrap();
+    assert_eq!(running.await.unwrap().lost(), 0);
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+macro_rules! files {
+    ($($name:ident => $change:expr),* $(,)?) => {
+        mod files {
+            use super::*;
+
+            $(#[tokio::test]
+            async fn $name() {
+                run(include_str!(concat!("cases/", stringify!($name), ".txt")), $change).await;
+            })*
+        }
+
+        #[test]
+        fn there_are_at_least_a_hundred_cases() {
+            let texts = [$(include_str!(concat!("cases/", stringify!($name), ".txt"))),*];
+            let count: usize = texts.iter().map(|text| Case::all(text).len()).sum();
+            assert!(count >= 100, "{count}");
+        }
+    };
+}
+
+files! {
+    syntax => |_| {},
+    targets => |_| {},
+    fields => |_| {},
+    bodies => |_| {},
+    connections => |_| {},
+    files => |_| {},
+    limits => |config| config.limits.head_bytes = 8 << 10,
+    slowness => |config| config.timeouts.head = Duration::from_millis(500),
+    proxies => |config| config.listeners[0].proxy_protocol = true,
+}
