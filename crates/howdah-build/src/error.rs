@@ -107,6 +107,15 @@ pub enum LowerError {
         /// As written.
         number: String,
     },
+    /// A mount over the root filesystem.
+    #[error("a mount cannot be at `/`, where the image's files are")]
+    MountOnRoot,
+    /// A part of nothing.
+    #[error("the cache mount has the source `{source_path}` and no `from`")]
+    CacheSource {
+        /// As written.
+        source_path: String,
+    },
     /// A step asks for what the caller does not allow.
     #[error("`{}` is not allowed in this build", .0.name())]
     NotAllowed(Entitlement),
@@ -116,9 +125,12 @@ pub enum LowerError {
         /// Before expansion.
         text: String,
     },
-    /// Not built yet.
-    #[error("{0} is not supported yet")]
-    Unsupported(String),
+    /// Devices are those of the Container Device Interface, which is not read here.
+    #[error("the step requires the device `{device}`, and builds have no devices of the host")]
+    NoDevice {
+        /// Its name or class.
+        device: String,
+    },
     /// Something could not be fetched.
     #[error(transparent)]
     Remote(#[from] RemoteError),

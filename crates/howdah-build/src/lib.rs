@@ -52,7 +52,8 @@ pub use remote::{
     Fetched, GitReference, ParseGitReferenceError, Remote, RemoteContext, RemoteError,
 };
 pub use request::{
-    ContextSource, Entitlement, NamedContext, Options, SOURCE_DATE_EPOCH, Secret, Target, Text,
+    ContextSource, DEFAULT_AGENT, Entitlement, NamedContext, NoCache, Options, SOURCE_DATE_EPOCH,
+    Secret, Target, Text,
 };
 pub use timing::Phase;
 pub use transport::{

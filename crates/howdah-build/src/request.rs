@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use howdah_dockerfile::Network;
 use howdah_image::{Platform, Reference, RegistryOptions};
+use howdah_runtime::Limits;
 
 use crate::error::BuildError;
 use crate::remote::Fetched;
@@ -41,12 +42,41 @@ pub struct Target {
     pub network: Network,
     /// More lines of `/etc/hosts` (`--add-host`).
     pub hosts: Vec<(IpAddr, String)>,
-    /// Execute every step (`--no-cache`).
-    pub no_cache: bool,
+    /// What each `RUN` may use up (`--shm-size`, `--ulimit`, `--memory`).
+    pub limits: Limits,
+    /// The control group that those of `RUN` are made in (`--cgroup-parent`).
+    pub cgroup_parent: Option<String>,
+    /// What is executed although its result is known.
+    pub no_cache: NoCache,
     /// Caches elsewhere that may know what the store does not (`--cache-from`).
     pub cache_from: Vec<CacheSource>,
     /// Caches that get what this build knows (`--cache-to`).
     pub cache_to: Vec<CacheTarget>,
+}
+
+/// The steps that are executed whatever is known of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum NoCache {
+    /// None.
+    #[default]
+    Nothing,
+    /// All (`--no-cache`).
+    Everything,
+    /// Those of the stages with these names (`--no-cache-filter`).
+    Stages(Vec<String>),
+}
+
+impl NoCache {
+    /// Whether it concerns a stage. Names do not distinguish case, and a stage without one is only meant with all.
+    pub(crate) fn has(&self, stage: Option<&str>) -> bool {
+        match (self, stage) {
+            (NoCache::Everything, _) => true,
+            (NoCache::Stages(names), Some(stage)) => {
+                names.iter().any(|name| name.eq_ignore_ascii_case(stage))
+            }
+            (NoCache::Nothing | NoCache::Stages(_), _) => false,
+        }
+    }
 }
 
 /// A text file and the name it has for people.
@@ -152,7 +182,9 @@ impl Target {
             tags: Vec::new(),
             network: Network::Default,
             hosts: Vec::new(),
-            no_cache: false,
+            limits: Limits::default(),
+            cgroup_parent: None,
+            no_cache: NoCache::Nothing,
             cache_from: Vec::new(),
             cache_to: Vec::new(),
         }
@@ -218,6 +250,9 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+/// The agent that is meant where none is named (`--ssh default`).
+pub const DEFAULT_AGENT: &str = "default";
+
 /// What a step can only have when the caller allows it (`--allow`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Entitlement {
@@ -242,8 +277,8 @@ impl Entitlement {
 pub struct Options {
     /// Secrets by name.
     pub secrets: BTreeMap<String, Secret>,
-    /// The caller's SSH agent (`SSH_AUTH_SOCK`), if it forwards it.
-    pub ssh_agent: Option<PathBuf>,
+    /// The sockets of SSH agents that the caller forwards, by name; repositories are fetched with [`DEFAULT_AGENT`].
+    pub ssh_agents: BTreeMap<String, PathBuf>,
     /// Ask the registry for every base image, although one is here (`--pull`).
     pub pull: bool,
     /// How caches in registries are reached.

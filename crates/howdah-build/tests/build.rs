@@ -8,7 +8,7 @@ mod support;
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
-use howdah_build::{BuildError, RunError, StepError};
+use howdah_build::{BuildError, NoCache, RunError, StepError};
 use support::{Project, explain};
 
 #[test]
@@ -438,7 +438,7 @@ fn the_cache_can_be_ignored() {
     let project = Project::new(&[]);
     let mut target = project.target("FROM busybox:test\nRUN date > /made\n");
     project.build_all(&[target.clone()]).image();
-    target.no_cache = true;
+    target.no_cache = NoCache::Everything;
     assert_eq!(project.build_all(&[target]).executed.len(), 1);
     assert_eq!(
         project.query::<String>(

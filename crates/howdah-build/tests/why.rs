@@ -8,7 +8,8 @@
 mod support;
 
 use howdah_build::{
-    Answer, Cause, FileDifference, LineChange, Prediction, Question, Selection, Why, report, why,
+    Answer, Cause, FileDifference, LineChange, NoCache, Prediction, Question, Selection, Why,
+    report, why,
 };
 use support::Project;
 
@@ -270,7 +271,7 @@ fn without_the_cache_and_with_a_lost_result() {
     let dockerfile = "FROM busybox:test\nRUN date > /date\n";
     project.build(dockerfile).image();
     let mut target = project.target(dockerfile);
-    target.no_cache = true;
+    target.no_cache = NoCache::Everything;
     project.build_all(&[target]).image();
     assert_eq!(
         ask(&project, &Question::default()).steps[0].causes,

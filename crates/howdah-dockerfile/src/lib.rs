@@ -31,7 +31,7 @@ pub use parse::{parse, parse_trigger};
 pub use signals::is_signal;
 pub use span::{Lines, Span};
 pub use tree::{
-    Add, Arg, ArgValue, Bind, Cache, Command, CommandLine, Copy, Directives, Dockerfile, Expose,
-    Files, Healthcheck, Heredoc, Instruction, Mount, MountKind, Network, Onbuild, Pair, PortRange,
-    Probe, Run, RunBody, RunMount, Secret, Security, Sharing, Ssh, Stage, Tmpfs, Word,
+    Add, Arg, ArgValue, Bind, Cache, Command, CommandLine, Copy, Device, Directives, Dockerfile,
+    Expose, Files, Healthcheck, Heredoc, Instruction, Mount, MountKind, Network, Onbuild, Pair,
+    PortRange, Probe, Run, RunBody, RunMount, Secret, Security, Sharing, Ssh, Stage, Tmpfs, Word,
 };

@@ -64,6 +64,8 @@ fn check_target(target: &Target, images: &dyn Images, report: &mut Report) {
         Err(error) => {
             let check = file.directives.check.as_ref();
             let span = check.map_or_else(Span::default, |word| word.span);
+            // As BuildKit does: what was meant cannot be known.
+            report.stops_builds = true;
             return report.faults(source, vec![Fault::error(span, error.to_string())]);
         }
     };

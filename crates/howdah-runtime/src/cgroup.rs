@@ -1,4 +1,4 @@
-//! The container's control groups: `/howdah/<name>` in the unified hierarchy, or in every version 1 hierarchy.
+//! The container's control groups: `/howdah/<name>`, or below another group, in the unified hierarchy, or in every version 1 hierarchy.
 //!
 //! libcontainer sets the limits and puts the process in; this module reads what was used and takes the groups away, also
 //! those of containers whose helper was killed.
@@ -15,6 +15,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::{Usage, rootless};
 
 const MOUNT: &str = "/sys/fs/cgroup";
+/// The group that ours are in unless another is asked for.
+const PARENT: &str = "howdah";
 /// How often, and how long apart, a group is tried to be removed while its last processes are being torn down.
 const REMOVE_TRIES: u32 = 200;
 const REMOVE_PAUSE: Duration = Duration::from_millis(5);
@@ -31,14 +33,15 @@ pub(crate) enum Version {
 /// The control groups of one container.
 #[derive(Debug, Clone)]
 pub(crate) struct Cgroup {
-    name: String,
+    /// Below each hierarchy's root.
+    path: PathBuf,
     pub(crate) version: Version,
 }
 
 impl Cgroup {
     /// The groups of the container whose state is in `directory`: ids are unique only below one state directory, so the
-    /// directory goes into the name.
-    pub(crate) fn new(id: &str, directory: &Path) -> Self {
+    /// directory goes into the name. They are below `parent`, if one was asked for.
+    pub(crate) fn new(id: &str, directory: &Path, parent: Option<&str>) -> Self {
         let mut hasher = DefaultHasher::new();
         directory.hash(&mut hasher);
         let unified = Path::new(MOUNT).join("cgroup.controllers");
@@ -50,22 +53,22 @@ impl Cgroup {
             Version::One
         };
         Self {
-            name: format!("{id}-{:08x}", hasher.finish() & 0xffff_ffff),
+            path: Path::new(parent.unwrap_or(PARENT).trim_matches('/'))
+                .join(format!("{id}-{:08x}", hasher.finish() & 0xffff_ffff)),
             version,
         }
     }
 
     /// Path below each hierarchy's root, as the OCI specification's `cgroupsPath` has it.
     pub(crate) fn path(&self) -> String {
-        format!("/howdah/{}", self.name)
+        format!("/{}", self.path.display())
     }
 
     /// The container's directory in every hierarchy, by the hierarchy's name (empty for the unified one).
     pub(crate) fn directories(&self) -> io::Result<Vec<(String, PathBuf)>> {
-        let below = Path::new("howdah").join(&self.name);
         match self.version {
             Version::Foreign => return Ok(Vec::new()),
-            Version::Two => return Ok(vec![(String::new(), Path::new(MOUNT).join(below))]),
+            Version::Two => return Ok(vec![(String::new(), Path::new(MOUNT).join(&self.path))]),
             Version::One => {}
         }
         let mut directories = Vec::new();
@@ -74,7 +77,7 @@ impl Cgroup {
             // `unified` has no controllers here; `systemd` belongs to systemd; links are other names of the same.
             let name = entry.file_name().to_string_lossy().into_owned();
             if entry.file_type()?.is_dir() && name != "unified" && name != "systemd" {
-                directories.push((name, entry.path().join(&below)));
+                directories.push((name, entry.path().join(&self.path)));
             }
         }
         directories.sort();
@@ -211,10 +214,16 @@ mod tests {
 
     #[test]
     fn the_same_id_below_two_state_directories_has_two_groups() {
-        let one = Cgroup::new("web", Path::new("/run/a"));
-        let two = Cgroup::new("web", Path::new("/run/b"));
+        let one = Cgroup::new("web", Path::new("/run/a"), None);
+        let two = Cgroup::new("web", Path::new("/run/b"), None);
         assert_ne!(one.path(), two.path());
         assert!(one.path().starts_with("/howdah/web-"));
+    }
+
+    #[test]
+    fn groups_can_be_in_another_group() {
+        let group = Cgroup::new("web", Path::new("/run/a"), Some("/ci/builds/"));
+        assert!(group.path().starts_with("/ci/builds/web-"));
     }
 
     #[test]

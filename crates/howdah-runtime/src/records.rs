@@ -17,6 +17,7 @@ use rustix::fs::{CWD, RenameFlags};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::cgroup::Cgroup;
 use crate::process::ProcessName;
 use crate::{ContainerSpec, Exit, Usage};
 
@@ -149,6 +150,13 @@ impl Entry {
 
     pub(crate) fn spec(&self) -> io::Result<Option<ContainerSpec>> {
         read(&self.directory.join("spec.json"))
+    }
+
+    /// Its control groups.
+    pub(crate) fn cgroup(&self) -> io::Result<Cgroup> {
+        // The specification goes when the container has ended, after the groups.
+        let parent = self.spec()?.and_then(|spec| spec.cgroup_parent);
+        Ok(Cgroup::new(&self.id, &self.directory, parent.as_deref()))
     }
 
     pub(crate) fn exit(&self) -> io::Result<Option<Exit>> {

@@ -10,7 +10,6 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 
-use crate::cgroup::Cgroup;
 use crate::error::During;
 use crate::plumbing::Plumbing;
 use crate::process::signal_from_number;
@@ -186,7 +185,10 @@ impl Runtime {
                 });
             }
         }
-        Cgroup::new(id, entry.directory()).remove().during(action)?;
+        entry
+            .cgroup()
+            .and_then(|group| group.remove())
+            .during(action)?;
         entry.remove().during(action)
     }
 
@@ -215,7 +217,7 @@ impl Runtime {
             let dead = !record.helper.is_alive();
             if dead
                 && (entry.exit().during(action)?.is_none()
-                    || Cgroup::new(&entry.id, entry.directory()).exists())
+                    || entry.cgroup().during(action)?.exists())
             {
                 bury(&entry, &record)?;
                 cleared.push(entry.id);
@@ -297,8 +299,9 @@ fn await_start(control: &UnixStream, id: &str) -> Result<Option<OwnedFd>, Runtim
 /// Clears a container away whose helper was killed, and records that nobody knows how it ended.
 fn bury(entry: &Entry, record: &Record) -> Result<State, RuntimeError> {
     let action = || format!("clear container `{}` away", entry.id);
-    Cgroup::new(&entry.id, entry.directory())
-        .remove()
+    entry
+        .cgroup()
+        .and_then(|group| group.remove())
         .during(action)?;
     if record.attached || record.started.is_none() {
         entry.remove().during(action)?;

@@ -26,7 +26,7 @@ pub struct ContainerSpec {
     pub read_only: bool,
     /// The program and its arguments; the program is looked up in the container's `PATH`.
     pub args: Vec<String>,
-    /// `NAME=value` pairs. `PATH`, `HOME`, `HOSTNAME` and, with a terminal, `TERM` are added when absent, as Docker does.
+    /// `NAME=value` pairs. `PATH`, `HOME`, `HOSTNAME` and, with a terminal, `TERM` are added when absent, as `docker run` does.
     pub env: Vec<String>,
     /// Working directory, made when missing; empty means `/`.
     pub cwd: String,
@@ -40,6 +40,8 @@ pub struct ContainerSpec {
     pub stdin: bool,
     /// Host name; empty means the first twelve characters of the id.
     pub hostname: String,
+    /// Leave `HOSTNAME` out of the environment, as builds do.
+    pub no_hostname_variable: bool,
     /// NIS domain name, appended to the host name in `/etc/hosts`.
     pub domainname: Option<String>,
     /// Binds and tmpfs, mounted in this order over the default mounts.
@@ -54,6 +56,9 @@ pub struct ContainerSpec {
     pub security: Security,
     /// What the container may use up.
     pub limits: Limits,
+    /// The control group that the container's are made in (`--cgroup-parent`), a path from the root of each hierarchy;
+    /// Howdah's own when absent. No meaning in a user namespace, which has no groups to make.
+    pub cgroup_parent: Option<String>,
     /// Namespaced kernel settings (`--sysctl`).
     pub sysctls: BTreeMap<String, String>,
     /// Device nodes of the host (`--device`).
@@ -96,6 +101,9 @@ pub enum Mount {
         size_bytes: Option<u64>,
         /// Permission bits of its root; 0o1777 when absent, as Docker does.
         mode: Option<u32>,
+        /// Nothing can be written.
+        #[serde(default)]
+        read_only: bool,
     },
 }
 
@@ -206,6 +214,28 @@ pub struct Ulimit {
     pub soft: u64,
     /// Hard limit; `u64::MAX` is unlimited.
     pub hard: u64,
+}
+
+impl Ulimit {
+    /// All that there are (getrlimit(2)).
+    pub const NAMES: [&str; 16] = [
+        "as",
+        "core",
+        "cpu",
+        "data",
+        "fsize",
+        "locks",
+        "memlock",
+        "msgqueue",
+        "nice",
+        "nofile",
+        "nproc",
+        "rss",
+        "rtprio",
+        "rttime",
+        "sigpending",
+        "stack",
+    ];
 }
 
 /// One device node of the host in the container.

@@ -185,6 +185,7 @@ fn links_in_an_image_do_not_lead_mounts_to_the_host() {
         target: "/escape/below".into(),
         size_bytes: None,
         mode: None,
+        read_only: false,
     }];
     // Whether it is refused or made inside does not matter.
     lab.run(&spec).ok();

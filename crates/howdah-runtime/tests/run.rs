@@ -197,6 +197,7 @@ fn mount_points_go_and_what_the_program_wrote_stays() {
             target: "/run/cache".into(),
             size_bytes: Some(65536),
             mode: Some(0o700),
+            read_only: false,
         },
     ];
     assert_eq!(lab.run_ok(&spec), "bound");
@@ -254,6 +255,7 @@ fn a_read_only_root_can_still_have_writable_mounts() {
         target: "/tmp".into(),
         size_bytes: None,
         mode: None,
+        read_only: false,
     }];
     assert_eq!(lab.run_ok(&spec), "1\n0\n");
 }

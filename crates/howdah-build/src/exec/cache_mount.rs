@@ -4,6 +4,7 @@ use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
 use howdah_dockerfile::Sharing;
@@ -12,19 +13,20 @@ use howdah_solver::{Cancel, Key};
 
 use super::RunError;
 use crate::cache::{KeyLock, KeyLocks};
+use crate::copy::{Owner, Piece, Placed, write_tree};
 use crate::op::Attributes;
+use crate::tree::{self, Entry, Tree, TreePath};
 
 /// More copies of a private cache than builds that run at once.
 const PRIVATE_COPIES: usize = 64;
 
 /// The directory of a cache, the lock that its sharing asks for, and the one that keeps it from being removed. A new cache
-/// is filled by `fill` if that says so.
+/// is what `fill` makes.
 pub(super) fn directory(
     store: &Store,
-    id: &str,
-    sharing: Sharing,
-    attributes: Attributes,
-    (cancel, fill): (&Cancel, &dyn Fn(&Path) -> bool),
+    (id, sharing): (&str, Sharing),
+    cancel: &Cancel,
+    fill: &dyn Fn(&Path) -> Result<(), RunError>,
 ) -> Result<(PathBuf, Vec<KeyLock>), RunError> {
     let locks = KeyLocks::new(store.root());
     let key = |copy: usize| key(id, copy);
@@ -58,7 +60,10 @@ pub(super) fn directory(
         .map_err(failed)?;
     let in_use = in_use.ok_or(RunError::Cancelled)?;
     if !path.is_dir() {
-        make(&path, id, attributes, fill).map_err(failed)?;
+        let new = path.with_extension(SnapshotId::random().as_str());
+        begin(&new, id).map_err(failed)?;
+        fill(&new.join("data"))?;
+        publish(&new, &path).map_err(failed)?;
     }
     // Says when the cache was used last.
     let touched = fs_err::File::options().write(true).open(path.join("id"));
@@ -103,33 +108,80 @@ fn path(store: &Store, key: &Key) -> PathBuf {
     store.root().join("mounts").join(key.to_string())
 }
 
-/// Appears by rename.
-fn make(
-    path: &Path,
-    id: &str,
-    attributes: Attributes,
-    fill: &dyn Fn(&Path) -> bool,
-) -> io::Result<()> {
-    let parent = path.parent().unwrap_or(path);
+/// The directory of a cache that is being made, without its data.
+fn begin(new: &Path, id: &str) -> io::Result<()> {
+    let parent = new.parent().unwrap_or(new);
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(parent)?;
-    let new = path.with_extension(SnapshotId::random().as_str());
-    fs_err::create_dir(&new)?;
-    fs_err::write(new.join("id"), id)?;
-    let data = new.join("data");
-    fs_err::create_dir(&data)?;
-    if !fill(&data) {
-        fs_err::remove_dir_all(&data)?;
-        fs_err::create_dir(&data)?;
-    }
-    let (uid, gid) = namespace::owner(attributes.uid, attributes.gid);
-    rustix::fs::chown(&data, Some(uid), Some(gid))?;
-    fs_err::set_permissions(&data, Permissions::from_mode(attributes.mode))?;
-    match fs_err::rename(&new, path) {
+    fs_err::create_dir(new)?;
+    fs_err::write(new.join("id"), id)
+}
+
+/// It appears by rename.
+fn publish(new: &Path, path: &Path) -> io::Result<()> {
+    match fs_err::rename(new, path) {
         // Another build was faster.
-        Err(_) if path.is_dir() => fs_err::remove_dir_all(&new),
+        Err(_) if path.is_dir() => fs_err::remove_dir_all(new),
         other => other,
     }
+}
+
+/// Gives the directory of a new cache its mode and owner.
+pub(super) fn set_attributes(data: &Path, attributes: Attributes) -> io::Result<()> {
+    let (uid, gid) = namespace::owner(attributes.uid, attributes.gid);
+    rustix::fs::chown(data, Some(uid), Some(gid))?;
+    fs_err::set_permissions(data, Permissions::from_mode(attributes.mode))
+}
+
+/// Makes the directory of a new cache like the directory `source` of a tree. Owners on the host of a build context do not count.
+pub(super) fn copy(
+    tree: &dyn Tree,
+    source: &str,
+    data: &Path,
+    keep_owners: bool,
+) -> Result<(), RunError> {
+    let failed = RunError::io(
+        "copy the first content of a cache mount from",
+        Path::new(source),
+    );
+    let placed = match directory_of(tree, source) {
+        Ok(entries) => entries.into_iter().map(|(path, entry)| {
+            let mut placed = Placed::of(&entry);
+            if !keep_owners {
+                placed.owner = Owner { uid: 0, gid: 0 };
+            }
+            (path, placed)
+        }),
+        Err(error) => return Err(failed(error)),
+    };
+    let placed: Vec<(TreePath, Placed)> = placed.collect();
+    let pieces: Vec<Piece<'_>> = placed
+        .iter()
+        .map(|(path, placed)| Piece {
+            path,
+            placed,
+            link: None,
+        })
+        .collect();
+    let written = write_tree(data, &pieces, &AtomicBool::new(false));
+    written
+        .map(drop)
+        .map_err(|error| failed(io::Error::other(error)))
+}
+
+/// A directory and everything in it, by the paths from there.
+fn directory_of(tree: &dyn Tree, source: &str) -> io::Result<Vec<(TreePath, Entry)>> {
+    let path = tree::resolve(tree, source.as_bytes())?;
+    let top = tree.entry(&path)?.filter(Entry::is_directory);
+    let top = top.ok_or(io::ErrorKind::NotADirectory)?;
+    let below = tree.below(&path)?;
+    let below = below.into_iter().filter(|entry| entry.path != path);
+    let inside = |entry: Entry| {
+        let inside = entry.path.get(path.len()..).unwrap_or_default();
+        let inside = inside.strip_prefix(b"/").unwrap_or(inside);
+        (inside.to_vec(), entry)
+    };
+    Ok(std::iter::once(top).chain(below).map(inside).collect())
 }

@@ -10,7 +10,7 @@ use super::Worker;
 use super::copy::input_patterns;
 use crate::copy::{Pattern, select};
 use crate::error::StepError;
-use crate::op::{CopyOp, MountKindOp, Op, RunOp};
+use crate::op::{CopyOp, MountOp, Op, RunOp, TreeSource};
 use crate::pattern::Excludes;
 use crate::root::Root;
 
@@ -141,9 +141,10 @@ impl Worker<'_> {
 
 /// The paths of an input that a `RUN` mounts.
 fn mounted(op: &RunOp, input: usize) -> impl Iterator<Item = &String> {
-    op.mounts.iter().filter_map(move |mount| match &mount.kind {
-        MountKindOp::Input { number, source } if *number == input => Some(source),
-        _ => None,
+    let trees = op.mounts.iter().filter_map(MountOp::tree);
+    trees.filter_map(move |tree| match tree {
+        TreeSource::Input { number, source } if *number == input => Some(source),
+        TreeSource::Input { .. } | TreeSource::Context { .. } => None,
     })
 }
 

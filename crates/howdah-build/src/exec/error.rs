@@ -53,8 +53,11 @@ pub enum RunError {
         id: String,
     },
     /// A step asks for an SSH agent, and there is none.
-    #[error("the step needs an SSH agent, and none is forwarded")]
-    NoAgent,
+    #[error("the step needs the SSH agent `{id}`, and it is not forwarded")]
+    NoAgent {
+        /// Its name.
+        id: String,
+    },
     /// The source of a bind mount is not there.
     #[error("`{source_path}` does not exist in the source of the bind mount")]
     NoBindSource {

@@ -1,5 +1,6 @@
 //! Executing vertices: the only place where a build changes anything.
 
+mod agent;
 mod bind;
 pub(crate) mod cache_mount;
 mod contents;

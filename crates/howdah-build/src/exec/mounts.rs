@@ -12,13 +12,17 @@ use howdah_solver::Cancel;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
+use super::agent::AgentSocket;
 use super::{RunError, bind, cache_mount, private};
 use crate::cache::KeyLock;
 use crate::lower::SCRIPT_DIRECTORY;
-use crate::op::{Attributes, MountKindOp, MountOp, RunOp};
+use crate::op::{Attributes, CacheStart, MountKindOp, MountOp, RunOp, TreeSource};
 use crate::request::{Options, Secret};
 use crate::root::Root;
 use crate::transport::Imports;
+
+/// Where ssh(1) looks for its agent.
+const AGENT_VARIABLE: &str = "SSH_AUTH_SOCK=";
 
 /// A script is executed by whoever runs the step.
 const SCRIPT: Attributes = Attributes {
@@ -35,6 +39,17 @@ pub(super) struct Prepared {
     pub(super) env: Vec<String>,
     /// Of cache directories; held as long as the container runs.
     locks: Vec<KeyLock>,
+    /// Open as long.
+    agents: Vec<AgentSocket>,
+}
+
+impl Prepared {
+    /// The first agent is the one that programs find.
+    fn name_agent(&mut self, target: &str) {
+        if !self.env.iter().any(|env| env.starts_with(AGENT_VARIABLE)) {
+            self.env.push(format!("{AGENT_VARIABLE}{target}"));
+        }
+    }
 }
 
 /// What mounts are made of.
@@ -52,7 +67,7 @@ pub(super) fn needs_namespace(op: &RunOp) -> bool {
     let mounts_here = |mount: &MountOp| {
         matches!(
             mount.kind,
-            MountKindOp::Context { .. } | MountKindOp::Input { .. } | MountKindOp::Secret { .. }
+            MountKindOp::Bind(_) | MountKindOp::Secret { .. }
         )
     };
     op.script.is_some() || op.mounts.iter().any(mounts_here)
@@ -96,27 +111,11 @@ impl MountSources<'_> {
     fn add(&self, number: usize, mount: &MountOp, prepared: &mut Prepared) -> Result<(), RunError> {
         let read_only = mount.read_only;
         let source = match &mount.kind {
-            MountKindOp::Context { scan, source, .. } => {
-                bind::context(&self.directory(&format!("bind-{number}")), scan, source)?
-            }
-            MountKindOp::Input {
-                number: input,
-                source,
-            } => bind::root(
-                &self.directory(&format!("bind-{number}")),
-                self.store,
-                &self.inputs[*input],
-                source,
-            )?,
-            MountKindOp::Cache {
-                id,
-                sharing,
-                attributes,
-            } => {
-                let fill = |directory: &Path| self.imports.fill_mount(id, directory);
-                let needs = (self.cancel, &fill as &dyn Fn(&Path) -> bool);
+            MountKindOp::Bind(tree) => self.bind(&format!("bind-{number}"), tree)?,
+            MountKindOp::Cache { id, sharing, start } => {
+                let make = |directory: &Path| self.new_cache(id, start, directory);
                 let (source, lock) =
-                    cache_mount::directory(self.store, id, *sharing, *attributes, needs)?;
+                    cache_mount::directory(self.store, (id, *sharing), self.cancel, &make)?;
                 prepared.locks.extend(lock);
                 source
             }
@@ -126,6 +125,7 @@ impl MountSources<'_> {
                     target,
                     size_bytes: *size_bytes,
                     mode: None,
+                    read_only,
                 });
                 return Ok(());
             }
@@ -135,14 +135,15 @@ impl MountSources<'_> {
                 required,
                 attributes,
             } => {
-                let Some(value) = self.secret(id, *required)? else {
+                let value = self.secret(id, *required)?;
+                if let Some(env) = env {
+                    // As BuildKit: one that is not there is empty.
+                    let value = value.as_deref().unwrap_or_default();
+                    prepared.env.push(secret_variable(id, env, value)?);
+                }
+                let Some(value) = value else {
                     return Ok(());
                 };
-                prepared.env.extend(
-                    env.as_ref()
-                        .map(|env| secret_variable(id, env, &value))
-                        .transpose()?,
-                );
                 if mount.target.is_empty() {
                     return Ok(());
                 }
@@ -154,15 +155,23 @@ impl MountSources<'_> {
                 )?
             }
             MountKindOp::Ssh {
-                agent: Some(agent), ..
+                agent: Some(agent),
+                attributes,
+                ..
             } => {
-                prepared.env.push(format!("SSH_AUTH_SOCK={}", mount.target));
-                agent.clone()
+                prepared.name_agent(&mount.target);
+                let directory = self.directory(&format!("agent-{number}"));
+                let socket = AgentSocket::listen(&directory, agent, *attributes)?;
+                let path = socket.path.clone();
+                prepared.agents.push(socket);
+                path
             }
-            MountKindOp::Ssh { required: true, .. } => return Err(RunError::NoAgent),
+            MountKindOp::Ssh {
+                id, required: true, ..
+            } => return Err(RunError::NoAgent { id: id.clone() }),
             MountKindOp::Ssh { .. } => {
                 // As BuildKit does, although nobody listens there.
-                prepared.env.push(format!("SSH_AUTH_SOCK={}", mount.target));
+                prepared.name_agent(&mount.target);
                 return Ok(());
             }
         };
@@ -172,6 +181,44 @@ impl MountSources<'_> {
             read_only,
         });
         Ok(())
+    }
+
+    fn bind(&self, name: &str, tree: &TreeSource) -> Result<PathBuf, RunError> {
+        let directory = self.directory(name);
+        match tree {
+            TreeSource::Context { scan, source, .. } => bind::context(&directory, scan, source),
+            TreeSource::Input { number, source } => {
+                bind::root(&directory, self.store, &self.inputs[*number], source)
+            }
+        }
+    }
+
+    /// Makes the directory of a new cache: as it was where it was exported, else as the step says.
+    fn new_cache(&self, id: &str, start: &CacheStart, directory: &Path) -> Result<(), RunError> {
+        let failed = |source| RunError::CacheMount {
+            id: id.to_owned(),
+            source,
+        };
+        let fresh = || fs_err::create_dir(directory).map_err(failed);
+        fresh()?;
+        let is_whole = self.imports.fill_mount(id, directory);
+        if is_whole == Some(false) {
+            fs_err::remove_dir_all(directory).map_err(failed)?;
+            fresh()?;
+        }
+        match start {
+            CacheStart::Empty(attributes) => {
+                cache_mount::set_attributes(directory, *attributes).map_err(failed)
+            }
+            CacheStart::Copy(_) if is_whole == Some(true) => Ok(()),
+            CacheStart::Copy(TreeSource::Context { scan, source, .. }) => {
+                cache_mount::copy(&**scan, source, directory, false)
+            }
+            CacheStart::Copy(TreeSource::Input { number, source }) => {
+                let view = self.inputs[*number].view(self.store);
+                cache_mount::copy(&view, source, directory, true)
+            }
+        }
     }
 
     /// A place beside the step's tree, gone with it.

@@ -146,6 +146,9 @@ impl Worker<'_> {
             cwd: op.cwd.clone(),
             user: op.user.clone(),
             hostname: HOSTNAME.to_owned(),
+            no_hostname_variable: true,
+            limits: op.limits.clone(),
+            cgroup_parent: op.cgroup_parent.clone(),
             hosts: op.hosts.clone(),
             mounts: prepared.mounts.clone(),
             ..ContainerSpec::default()

@@ -11,7 +11,7 @@ use super::files::{self, ShortDigest, SourceFile};
 use super::mask;
 use crate::copy::{Pattern, Selection, select};
 use crate::lower::Step;
-use crate::op::{CopySource, MountKindOp, Op};
+use crate::op::{CopySource, MountOp, Op, TreeSource};
 use crate::pattern::Excludes;
 use crate::request::{Options, Secret};
 use crate::tree::{Entry, Kind};
@@ -109,12 +109,12 @@ fn each_selection(op: &Op, visit: &mut dyn FnMut(&Key, &Selection)) {
             }
         }
         Op::Run(op) => {
-            for mount in &op.mounts {
-                let MountKindOp::Context {
+            for tree in op.mounts.iter().filter_map(MountOp::tree) {
+                let TreeSource::Context {
                     scan,
                     source,
                     digest,
-                } = &mount.kind
+                } = tree
                 else {
                     continue;
                 };

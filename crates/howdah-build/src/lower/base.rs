@@ -48,6 +48,8 @@ impl FileLowering<'_, '_> {
                 ..(*self.stage(earlier)?).clone()
             };
             state.platform = platform.unwrap_or(state.platform);
+            // An ARG after an ENV of its name only counts in its own stage.
+            state.scope.set_all(&state.config.env);
             let triggers = triggers(&mut state.config, &place)?;
             return Ok((state, triggers));
         }

@@ -1,6 +1,6 @@
 //! `RUN`.
 
-use howdah_dockerfile::{MountKind, Names, Network, Run, RunBody, Security};
+use howdah_dockerfile::{Cache, MountKind, Names, Network, Run, RunBody, Security};
 use howdah_solver::VertexId;
 
 use super::config::in_shell;
@@ -9,9 +9,10 @@ use super::stage::{FileLowering, Site, StageState, in_workdir, instruction_error
 use super::wording;
 use crate::copy::{Pattern, select};
 use crate::error::{BuildError, LowerError};
-use crate::op::{Attributes, MountKindOp, MountOp, Op, RunOp};
+use crate::op::{Attributes, CacheStart, MountKindOp, MountOp, Op, RunOp, TreeSource};
 use crate::pattern::Excludes;
 use crate::request::Entitlement;
+use crate::tree;
 
 /// Where BuildKit mounts a heredoc that is a program (moby/buildkit `dispatchRun`).
 pub(crate) const SCRIPT_DIRECTORY: &str = "/dev/pipes";
@@ -26,14 +27,12 @@ impl FileLowering<'_, '_> {
         state: &mut StageState,
         run: &Run,
     ) -> Result<(), BuildError> {
-        let unsupported = |what: &str| {
-            Err(instruction_error(
+        if let Some(device) = run.devices.iter().find(|device| device.required) {
+            let device = device.name.clone();
+            return Err(instruction_error(
                 site.place.clone(),
-                LowerError::Unsupported(what.to_owned()),
-            ))
-        };
-        if !run.devices.is_empty() {
-            return unsupported("RUN --device");
+                LowerError::NoDevice { device },
+            ));
         }
         self.check_allowed(site, run)?;
         let mut script = None;
@@ -51,7 +50,13 @@ impl FileLowering<'_, '_> {
             let mount = mount.resolve(&self.globals.lexer, &state.scope, &mut Names::default());
             let mount = mount.map_err(|fault| self.faults(fault))?;
             let kind = self.mount_kind(site, mount.kind, &mut others)?;
-            let target = target(state, &mount.target, &kind, mounts.len());
+            let target = target(state, &mount.target, &kind, &mounts);
+            if target == "/" {
+                return Err(instruction_error(
+                    site.place.clone(),
+                    LowerError::MountOnRoot,
+                ));
+            }
             mounts.push(MountOp {
                 target,
                 read_only: mount.read_only,
@@ -75,6 +80,8 @@ impl FileLowering<'_, '_> {
             mounts,
             script,
             proxies: self.globals.proxies(),
+            limits: self.target.limits.clone(),
+            cgroup_parent: self.target.cgroup_parent.clone(),
             platform: state.platform.clone(),
         };
         self.step_onto(site, state, Op::Run(Box::new(op)), others, history);
@@ -107,25 +114,10 @@ impl FileLowering<'_, '_> {
         others: &mut Vec<VertexId>,
     ) -> Result<MountKindOp, BuildError> {
         Ok(match kind {
-            MountKind::Bind(bind) => self.bind(site, bind.from.as_deref(), bind.source, others)?,
-            MountKind::Cache(cache) => {
-                if cache.from.is_some() {
-                    let what = "the initial content (from=) of a cache mount".to_owned();
-                    return Err(instruction_error(
-                        site.place.clone(),
-                        LowerError::Unsupported(what),
-                    ));
-                }
-                MountKindOp::Cache {
-                    id: cache.id,
-                    sharing: cache.sharing,
-                    attributes: Attributes {
-                        mode: cache.mode.unwrap_or(CACHE_MODE),
-                        uid: cache.uid.unwrap_or(0),
-                        gid: cache.gid.unwrap_or(0),
-                    },
-                }
+            MountKind::Bind(bind) => {
+                MountKindOp::Bind(self.tree(site, bind.from.as_deref(), bind.source, others)?)
             }
+            MountKind::Cache(cache) => self.cache(site, cache, others)?,
             MountKind::Tmpfs(tmpfs) => MountKindOp::Tmpfs {
                 size_bytes: tmpfs.size_bytes,
             },
@@ -146,18 +138,75 @@ impl FileLowering<'_, '_> {
                     uid: ssh.uid,
                     gid: ssh.gid,
                 },
-                agent: self.lowering.options.ssh_agent.clone(),
+                agent: self.lowering.options.ssh_agents.get(&ssh.id).cloned(),
+                id: ssh.id,
             },
         })
     }
 
-    fn bind(
+    /// Caches of one id that begin differently are different caches, as in BuildKit.
+    fn cache(
+        &mut self,
+        site: &Site<'_>,
+        cache: Cache,
+        others: &mut Vec<VertexId>,
+    ) -> Result<MountKindOp, BuildError> {
+        let Cache {
+            mut id,
+            sharing,
+            mode,
+            uid,
+            gid,
+            from,
+            source,
+        } = cache;
+        // The parser takes the target for the id of a cache that has none.
+        if id.starts_with('/') {
+            id = tree::display(&tree::clean(id.as_bytes()));
+        }
+        let attributes = Attributes {
+            mode: mode.unwrap_or(CACHE_MODE),
+            uid: uid.unwrap_or(0),
+            gid: gid.unwrap_or(0),
+        };
+        let says_attributes = mode.is_some() || uid.is_some() || gid.is_some();
+        let has_source = !tree::clean(source.as_bytes()).is_empty();
+        if says_attributes && !has_source {
+            // An empty directory, whatever `from` has.
+            id = format!("{id} ({attributes})");
+        }
+        let start = match from {
+            Some(from) if has_source || !says_attributes => {
+                let tree = self.tree(site, Some(&from), source, others)?;
+                let content = match &tree {
+                    TreeSource::Context { digest, .. } => *digest,
+                    TreeSource::Input { number, .. } => {
+                        *self.lowering.graph.vertex(others[number - 1]).key()
+                    }
+                };
+                id = format!("{id} (from {from} {})", &content.to_string()[..12]);
+                CacheStart::Copy(tree)
+            }
+            None if has_source => {
+                return Err(instruction_error(
+                    site.place.clone(),
+                    LowerError::CacheSource {
+                        source_path: source,
+                    },
+                ));
+            }
+            _ => CacheStart::Empty(attributes),
+        };
+        Ok(MountKindOp::Cache { id, sharing, start })
+    }
+
+    fn tree(
         &mut self,
         site: &Site<'_>,
         from: Option<&str>,
         source: String,
         others: &mut Vec<VertexId>,
-    ) -> Result<MountKindOp, BuildError> {
+    ) -> Result<TreeSource, BuildError> {
         if let Some(number) = from.filter(|from| from.parse::<usize>().is_ok()) {
             // BuildKit takes it for an image.
             let number = number.to_owned();
@@ -176,7 +225,7 @@ impl FileLowering<'_, '_> {
                         others.len() - 1
                     });
                 // The vertex's first input is the root filesystem.
-                Ok(MountKindOp::Input {
+                Ok(TreeSource::Input {
                     number: number + 1,
                     source,
                 })
@@ -195,7 +244,7 @@ impl FileLowering<'_, '_> {
                 let selection = selection
                     .map_err(|error| instruction_error(site.place.clone(), error.into()))?;
                 let digest = selection.digest(false);
-                Ok(MountKindOp::Context {
+                Ok(TreeSource::Context {
                     scan,
                     source,
                     digest,
@@ -206,11 +255,15 @@ impl FileLowering<'_, '_> {
 }
 
 /// Where a mount goes; the parser leaves the place of secrets and agents to us.
-fn target(state: &StageState, given: &str, kind: &MountKindOp, number: usize) -> String {
+fn target(state: &StageState, given: &str, kind: &MountKindOp, before: &[MountOp]) -> String {
     match kind {
         _ if !given.is_empty() => in_workdir(state, given),
         MountKindOp::Secret { env: None, id, .. } => format!("/run/secrets/{id}"),
-        MountKindOp::Ssh { .. } => format!("/run/buildkit/ssh_agent.{number}"),
+        MountKindOp::Ssh { .. } => {
+            let is_agent = |mount: &&MountOp| matches!(mount.kind, MountKindOp::Ssh { .. });
+            let number = before.iter().filter(is_agent).count();
+            format!("/run/buildkit/ssh_agent.{number}")
+        }
         _ => String::new(),
     }
 }

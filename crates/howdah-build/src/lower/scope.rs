@@ -111,10 +111,15 @@ impl Scope {
     /// The scope at the beginning of a stage on an image with this environment.
     pub(crate) fn of_image(env: &[String]) -> Scope {
         let mut scope = Scope::default();
-        for (name, value) in env.iter().map(|pair| split_pair(pair)) {
-            scope.set(name, value);
-        }
+        scope.set_all(env);
         scope
+    }
+
+    /// The environment of what a stage begins with.
+    pub(crate) fn set_all(&mut self, env: &[String]) {
+        for (name, value) in env.iter().map(|pair| split_pair(pair)) {
+            self.set(name, value);
+        }
     }
 
     /// `ENV`

@@ -265,7 +265,10 @@ impl<'l, 'a> FileLowering<'l, 'a> {
         let mut step = self.step(site.stage, site.number, site.place.clone());
         step.args = state.scope.visible_args();
         let inputs = [vec![state.root], others].concat();
-        state.root = self.lowering.add(op, inputs, step, self.target.no_cache);
+        let name = self.file.stages[site.stage].name.as_ref();
+        let name = name.map(|name| name.text.as_str());
+        let no_cache = self.target.no_cache.has(name);
+        state.root = self.lowering.add(op, inputs, step, no_cache);
         state.history.push(HistoryStep {
             text,
             layer: Some(state.depth),

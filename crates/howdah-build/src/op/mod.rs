@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use howdah_dockerfile::{Network, Security};
 use howdah_image::{Digest, Platform};
+use howdah_runtime::{Limits, Ulimit};
 use howdah_solver::{Key, Recipe};
 
 use crate::copy::{Pattern, Selection};
 use crate::remote::FetchOp;
 use crate::root::Root;
 
-pub(crate) use mount::{Attributes, MountKindOp, MountOp};
+pub(crate) use mount::{Attributes, CacheStart, MountKindOp, MountOp, TreeSource};
 
 /// The fields a key was made of, kept for people who ask why a step ran.
 pub(crate) type Fields = Vec<(&'static str, String)>;
@@ -103,11 +104,15 @@ pub(crate) struct RunOp {
     pub(crate) mounts: Vec<MountOp>,
     /// A heredoc that is a program of its own: name and text.
     pub(crate) script: Option<(String, String)>,
+    /// In the key: the size of `/dev/shm` and the limits of setrlimit(2), which programs can ask for, if any is given.
+    /// Not: memory and processors.
+    pub(crate) limits: Limits,
     // Not in the key:
     /// Values of the proxy arguments, which Docker keeps out of keys and history.
     pub(crate) proxies: Vec<String>,
     /// Which machine its programs are for; they are input, and say it themselves.
     pub(crate) platform: Platform,
+    pub(crate) cgroup_parent: Option<String>,
 }
 
 impl Op {
@@ -229,6 +234,12 @@ impl RunOp {
         if let Some((name, text)) = &self.script {
             recipe.text("script", name).text("text", text);
         }
+        if let Some(bytes) = self.limits.shm_bytes {
+            recipe.text("shm", &bytes.to_string());
+        }
+        for Ulimit { name, soft, hard } in &self.limits.ulimits {
+            recipe.text("ulimit", &format!("{name}={soft}:{hard}"));
+        }
         for mount in &self.mounts {
             mount.add_to(&mut recipe);
         }
@@ -337,11 +348,11 @@ mod tests {
         let cache = MountKindOp::Cache {
             id: "npm".into(),
             sharing: Sharing::Locked,
-            attributes: Attributes {
+            start: CacheStart::Empty(Attributes {
                 mode: 0o755,
                 uid: 0,
                 gid: 0,
-            },
+            }),
         };
         RunOp {
             args: ["/bin/sh", "-c", "composer install"]
@@ -368,6 +379,8 @@ mod tests {
             script: None,
             proxies: Vec::new(),
             platform: Platform::default(),
+            limits: Limits::default(),
+            cgroup_parent: None,
         }
     }
 
@@ -386,6 +399,23 @@ mod tests {
             ..run()
         };
         assert_eq!(with_proxy.digest().0, run().digest().0);
+        let elsewhere = RunOp {
+            cgroup_parent: Some("ci".into()),
+            limits: Limits {
+                memory_bytes: Some(1 << 30),
+                ..Limits::default()
+            },
+            ..run()
+        };
+        assert_eq!(elsewhere.digest().0, run().digest().0);
+        let with_shm = RunOp {
+            limits: Limits {
+                shm_bytes: Some(1 << 30),
+                ..Limits::default()
+            },
+            ..run()
+        };
+        assert_ne!(with_shm.digest().0, run().digest().0);
         let with_host = RunOp {
             hosts: vec![([10, 0, 0, 1].into(), "db".into())],
             ..run()

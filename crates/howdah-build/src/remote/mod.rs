@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use howdah_image::Store;
 use howdah_solver::Cancel;
 
-use crate::request::{Options, Secret};
+use crate::request::{DEFAULT_AGENT, Options, Secret};
 
 pub use error::RemoteError;
 pub use fetch::{Fetched, RemoteContext};
@@ -39,7 +39,7 @@ impl Remote {
         Remote {
             store: store.clone(),
             secrets: options.secrets.clone(),
-            ssh_agent: options.ssh_agent.clone(),
+            ssh_agent: options.ssh_agents.get(DEFAULT_AGENT).cloned(),
             cancel: cancel.clone(),
         }
     }

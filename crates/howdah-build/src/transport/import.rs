@@ -166,16 +166,16 @@ impl<'a> Imports<'a> {
         Ok(())
     }
 
-    /// Fills the new directory of a cache mount as it was where a cache was written. False if nothing of use came.
-    pub(crate) fn fill_mount(&self, id: &str, directory: &Path) -> bool {
-        let Some(caches) = self.asked() else {
-            return true;
-        };
-        match caches.fill_mount(self.store, id, directory) {
-            None | Some((_, Ok(()))) => true,
-            Some((name, Err(error))) => {
+    /// Fills the new directory of a cache mount as it was where a cache was written. `None` if no cache has it, false if not all
+    /// of it came.
+    pub(crate) fn fill_mount(&self, id: &str, directory: &Path) -> Option<bool> {
+        let caches = self.asked()?;
+        let (name, filled) = caches.fill_mount(self.store, id, directory)?;
+        match filled {
+            Ok(()) => Some(true),
+            Err(error) => {
                 self.complain(name, error);
-                false
+                Some(false)
             }
         }
     }

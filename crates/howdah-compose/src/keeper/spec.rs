@@ -241,6 +241,7 @@ impl Parts<'_> {
                         target,
                         size_bytes: *size,
                         mode: *mode,
+                        read_only: mount.read_only,
                     });
                 }
                 MountSource::Anonymous { .. } => {}

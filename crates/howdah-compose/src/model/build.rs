@@ -33,6 +33,9 @@ pub struct BuildSection {
     pub cache_to: Vec<String>,
     /// `no_cache:`.
     pub no_cache: bool,
+    /// `no_cache_filter:` stages.
+    #[serde(default)]
+    pub no_cache_filter: Vec<String>,
     /// `pull:`.
     pub pull: bool,
     /// `network:` of RUN.
@@ -43,6 +46,12 @@ pub struct BuildSection {
     pub extra_hosts: BTreeMap<String, String>,
     /// `shm_size:` of RUN, bytes.
     pub shm_size: Option<u64>,
+    /// `ulimits:` of RUN, by name: soft and hard; -1 is no limit.
+    #[serde(default)]
+    pub ulimits: BTreeMap<String, (i64, i64)>,
+    /// `entitlements:` that steps may have; `privileged: true` is `security.insecure`.
+    #[serde(default)]
+    pub entitlements: Vec<String>,
     /// `platforms:`.
     pub platforms: Vec<Platform>,
     /// `tags:` beside the service's image name.

@@ -173,9 +173,21 @@ fn build(node: &mut Node, path: &str, base: &Base, findings: &mut Findings) {
     for key in ["args", "labels", "additional_contexts", "extra_hosts"] {
         to_pairs(build, key, &path, findings);
     }
-    for key in ["cache_from", "cache_to", "tags", "platforms", "ssh"] {
+    if let Some(agents) = build.get_mut("ssh") {
+        pairs_to_list(agents);
+    }
+    for key in [
+        "cache_from",
+        "cache_to",
+        "entitlements",
+        "no_cache_filter",
+        "platforms",
+        "ssh",
+        "tags",
+    ] {
         to_list(build, key);
     }
+    lists::limits(build);
     lists::file_references(build, "secrets", &path, findings);
     let contexts = build
         .get_mut("additional_contexts")
@@ -191,6 +203,21 @@ fn build(node: &mut Node, path: &str, base: &Base, findings: &mut Findings) {
         .get_mut("context")
         .into_iter()
         .for_each(|context| resolve_context(context, base));
+}
+
+/// `{name: value}` becomes `[name=value]`.
+fn pairs_to_list(node: &mut Node) {
+    let Some(map) = node.as_map_mut() else {
+        return;
+    };
+    let items = map.entries.iter().map(|entry| {
+        let text = match entry.node.as_str() {
+            Some(value) => format!("{}={value}", entry.key),
+            None => entry.key.clone(),
+        };
+        Node::text(text, &entry.node.origin)
+    });
+    node.value = Value::List(items.collect());
 }
 
 /// Contexts may also be addresses (`https://..`, `git@..`, `docker-image://..`, `service:..`).

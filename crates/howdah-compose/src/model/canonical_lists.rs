@@ -59,7 +59,12 @@ pub(crate) fn service_lists(service: &mut Map, path: &str, base: &Base, findings
     file_references(service, "secrets", path, findings);
     file_references(service, "configs", path, findings);
     to_pairs(service, "extra_hosts", path, findings);
-    let limits = service.get_mut("ulimits").and_then(Node::as_map_mut);
+    limits(service);
+}
+
+/// `{nofile: 1024}` becomes `{nofile: {soft: 1024, hard: 1024}}`.
+pub(crate) fn limits(section: &mut Map) {
+    let limits = section.get_mut("ulimits").and_then(Node::as_map_mut);
     for entry in limits.into_iter().flat_map(|map| &mut map.entries) {
         if let Value::Scalar(_) = entry.node.value {
             let (limit, at) = (entry.node.clone(), entry.node.origin.clone());

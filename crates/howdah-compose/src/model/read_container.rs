@@ -344,16 +344,21 @@ fn security(section: &Section<'_>) -> SecuritySection {
     security
 }
 
-fn limits(section: &Section<'_>) -> LimitsSection {
-    let mut ulimits = BTreeMap::new();
-    for (entry, item) in section.named("ulimits") {
+/// `ulimits:` by name: soft and hard.
+pub(super) fn ulimits(section: &Section<'_>) -> BTreeMap<String, (i64, i64)> {
+    let limit = |item: &Section<'_>| {
         let soft = item.parsed("soft", "a number").unwrap_or(-1);
-        ulimits.insert(
-            entry.key.clone(),
-            (soft, item.parsed("hard", "a number").unwrap_or(soft)),
-        );
+        (soft, item.parsed("hard", "a number").unwrap_or(soft))
+    };
+    let limits = section.named("ulimits").into_iter().map(|(entry, item)| {
+        let limit = limit(&item);
         item.finish();
-    }
+        (entry.key.clone(), limit)
+    });
+    limits.collect()
+}
+
+fn limits(section: &Section<'_>) -> LimitsSection {
     LimitsSection {
         memory: section.bytes("mem_limit"),
         memory_swap: section.with(
@@ -367,7 +372,7 @@ fn limits(section: &Section<'_>) -> LimitsSection {
         cpus: section.parsed("cpus", "a number of processors"),
         pids: section.parsed("pids_limit", "a number"),
         shm_size: section.bytes("shm_size"),
-        ulimits,
+        ulimits: ulimits(section),
         oom_score_adj: section.parsed("oom_score_adj", "a number"),
     }
 }

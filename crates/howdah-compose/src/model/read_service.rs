@@ -8,7 +8,7 @@ use super::canonical::is_remote;
 use super::fault::Fault;
 use super::interpolate::Variables;
 use super::project::{FileDefinition, FileSource};
-use super::read_container;
+use super::read_container::{self, ulimits};
 use super::section::Section;
 use super::service::{Condition, Dependency, NetworkMode, PullPolicy, RestartPolicy, Service};
 
@@ -256,6 +256,10 @@ fn build_section(section: Section<'_>, lookup: &Lookup<'_>) -> BuildSection {
             *value = lookup.variables.get(name).cloned();
         }
     }
+    let mut entitlements = section.strings("entitlements");
+    if section.flag("privileged") {
+        entitlements.push("security.insecure".to_owned());
+    }
     let build = BuildSection {
         context: if is_remote_context {
             BuildContext::Remote(context)
@@ -272,11 +276,14 @@ fn build_section(section: Section<'_>, lookup: &Lookup<'_>) -> BuildSection {
         cache_from: section.strings("cache_from"),
         cache_to: section.strings("cache_to"),
         no_cache: section.flag("no_cache"),
+        no_cache_filter: section.strings("no_cache_filter"),
         pull: section.flag("pull"),
         network: section.string("network"),
         additional_contexts: section.labels("additional_contexts"),
         extra_hosts: section.labels("extra_hosts"),
         shm_size: section.bytes("shm_size"),
+        ulimits: ulimits(&section),
+        entitlements,
         platforms: section.parsed_list("platforms", "platforms such as linux/arm64"),
         tags: section.strings("tags"),
     };
@@ -287,15 +294,7 @@ fn build_section(section: Section<'_>, lookup: &Lookup<'_>) -> BuildSection {
             "cannot be given beside `dockerfile`",
         );
     }
-    section.ignored(&[
-        "entitlements",
-        "isolation",
-        "no_cache_filter",
-        "privileged",
-        "provenance",
-        "sbom",
-        "ulimits",
-    ]);
+    section.ignored(&["isolation", "provenance", "sbom"]);
     section.finish();
     build
 }

@@ -1,5 +1,6 @@
 //! The options of `RUN --mount` (<https://docs.docker.com/reference/dockerfile/#run---mount>).
 
+mod device;
 mod text;
 
 use text::{Field, Problem, boolean, mode, number, sharing, size, split_fields};
@@ -106,11 +107,7 @@ impl RunMount {
     }
 
     fn fault(&self, problem: Problem) -> Fault {
-        let fault = Fault::error(self.options.span, problem.message);
-        match problem.help {
-            Some(help) => fault.with_help(help),
-            None => fault,
-        }
+        problem.at(self.options.span)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The text of a mount's options: separated, and each value read for what it is.
 
-use crate::{Sharing, suggest::nearest, units::parse_bytes};
+use crate::{Fault, Sharing, Span, suggest::nearest, units::parse_bytes};
 
 pub(super) struct Problem {
     pub(super) message: String,
@@ -12,6 +12,14 @@ impl Problem {
         Problem {
             message: message.into(),
             help: None,
+        }
+    }
+
+    pub(super) fn at(self, span: Span) -> Fault {
+        let fault = Fault::error(span, self.message);
+        match self.help {
+            Some(help) => fault.with_help(help),
+            None => fault,
         }
     }
 

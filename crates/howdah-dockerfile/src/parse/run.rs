@@ -8,7 +8,9 @@ use super::{
     json,
     statement::Statement,
 };
-use crate::{Fault, Lexer, Network, Run, RunBody, RunMount, Security, Word, suggest::nearest};
+use crate::{
+    Device, Fault, Lexer, Network, Run, RunBody, RunMount, Security, Word, suggest::nearest,
+};
 
 /// `RUN [flags] command`
 pub(super) fn run(statement: &Statement, warnings: &mut Faults) -> Result<Run, Faults> {
@@ -29,6 +31,15 @@ pub(super) fn run(statement: &Statement, warnings: &mut Faults) -> Result<Run, F
         .map(|options| RunMount { options })
         .collect();
     faults.extend(mounts.iter().filter_map(|mount| mount.check(lexer).err()));
+    let devices = flags.list("device").into_iter();
+    let devices = devices.filter_map(|word| match Device::parse(&word) {
+        Ok(device) => Some(device),
+        Err(fault) => {
+            faults.push(fault);
+            None
+        }
+    });
+    let devices: Vec<Device> = devices.collect();
     let network = choice(
         &flags,
         "network",
@@ -63,7 +74,7 @@ pub(super) fn run(statement: &Statement, warnings: &mut Faults) -> Result<Run, F
         mounts,
         network,
         security,
-        devices: flags.list("device"),
+        devices,
     })
 }
 

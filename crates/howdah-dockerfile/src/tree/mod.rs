@@ -9,8 +9,8 @@ pub use config::{
 };
 pub use files::{Add, Copy, Files, Heredoc};
 pub use run::{
-    Bind, Cache, Mount, MountKind, Network, Run, RunBody, RunMount, Secret, Security, Sharing, Ssh,
-    Tmpfs,
+    Bind, Cache, Device, Mount, MountKind, Network, Run, RunBody, RunMount, Secret, Security,
+    Sharing, Ssh, Tmpfs,
 };
 
 use crate::{Fault, Lines, Span};

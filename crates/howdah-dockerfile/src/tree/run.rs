@@ -16,7 +16,16 @@ pub struct Run {
     /// `--security`
     pub security: Security,
     /// `--device`, several; never expands.
-    pub devices: Vec<Word>,
+    pub devices: Vec<Device>,
+}
+
+/// `RUN --device`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// A device or a class of them, by its name in the Container Device Interface.
+    pub name: String,
+    /// Without it the step fails.
+    pub required: bool,
 }
 
 /// What a `RUN` executes.

@@ -10,7 +10,7 @@ use super::user::User;
 use super::{files, mounts};
 use crate::protocol::{Failure, Step};
 use crate::records::{Entry, write};
-use crate::{ContainerSpec, ExecSpec, Limits, Network};
+use crate::{ContainerSpec, ExecSpec, Limits, Network, Ulimit};
 
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Kernel interfaces that tell or change what is not the container's.
@@ -146,7 +146,9 @@ fn environment(spec: &ContainerSpec, user: &User) -> Vec<String> {
         }
     };
     default("PATH", DEFAULT_PATH);
-    default("HOSTNAME", &files::hostname(spec));
+    if !spec.no_hostname_variable {
+        default("HOSTNAME", &files::hostname(spec));
+    }
     default("HOME", &user.home);
     if spec.terminal {
         default("TERM", "xterm");
@@ -155,29 +157,11 @@ fn environment(spec: &ContainerSpec, user: &User) -> Vec<String> {
 }
 
 fn rlimits(limits: &Limits) -> Result<Vec<Value>, Failure> {
-    const KNOWN: [&str; 16] = [
-        "as",
-        "core",
-        "cpu",
-        "data",
-        "fsize",
-        "locks",
-        "memlock",
-        "msgqueue",
-        "nice",
-        "nofile",
-        "nproc",
-        "rss",
-        "rtprio",
-        "rttime",
-        "sigpending",
-        "stack",
-    ];
     limits
         .ulimits
         .iter()
         .map(|limit| {
-            if !KNOWN.contains(&limit.name.as_str()) {
+            if !Ulimit::NAMES.contains(&limit.name.as_str()) {
                 return Err(Failure::Invalid(format!(
                     "unknown resource limit `{}`",
                     limit.name

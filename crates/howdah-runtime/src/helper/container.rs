@@ -77,6 +77,12 @@ pub(super) fn launch(
             spec.id
         )));
     }
+    let parent = spec.cgroup_parent.as_deref().unwrap_or_default();
+    if parent.split('/').any(|part| part == "..") {
+        return Err(Failure::Invalid(format!(
+            "the control group `{parent}` has `..` in it"
+        )));
+    }
     let entry = Entry::new(state, &spec.id);
     let helper = ProcessName::of(std::process::id()).step("name the helper")?;
     let record = Record {
@@ -92,7 +98,7 @@ pub(super) fn launch(
             },
             _ => Failure::setup("record the container", &error),
         })?;
-    let cgroup = Cgroup::new(&spec.id, entry.directory());
+    let cgroup = Cgroup::new(&spec.id, entry.directory(), spec.cgroup_parent.as_deref());
     let mut remains = Remains {
         entry,
         cgroup,

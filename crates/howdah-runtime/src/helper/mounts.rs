@@ -144,7 +144,10 @@ fn own(mount: &Mount) -> Result<Planned, Failure> {
             Ok(bind(source, &target, *read_only, point))
         }
         Mount::Tmpfs {
-            size_bytes, mode, ..
+            size_bytes,
+            mode,
+            read_only,
+            ..
         } => {
             // Programs may be executed in it, unlike Docker's --tmpfs: builds do, and it is no boundary.
             let mut options = vec![
@@ -153,6 +156,7 @@ fn own(mount: &Mount) -> Result<Planned, Failure> {
                 format!("mode={:o}", mode.unwrap_or(0o1777)),
             ];
             options.extend(size_bytes.map(|size| format!("size={size}")));
+            options.extend(read_only.then(|| "ro".to_owned()));
             Ok(Planned {
                 target,
                 kind: "tmpfs",
@@ -232,6 +236,7 @@ mod tests {
             target: target.into(),
             size_bytes: Some(1024),
             mode: None,
+            read_only: false,
         }
     }
 

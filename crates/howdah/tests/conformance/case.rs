@@ -39,6 +39,17 @@ pub(crate) struct Case {
     /// Files beside the directory `context`, for named contexts.
     #[serde(default)]
     pub(crate) beside: BTreeMap<String, File>,
+    /// The main context's address, instead of a directory: words of [`crate::remote::Remote`] stand for the servers, here, in
+    /// `dockerfile`, in `file` and in `build-contexts`.
+    pub(crate) at: Option<String>,
+    /// The Dockerfile goes to the standard input (`--file -`).
+    #[serde(default)]
+    pub(crate) on_stdin: bool,
+    /// `--shm-size`, in bytes.
+    pub(crate) shm_size: Option<u64>,
+    /// `--ulimit`
+    #[serde(default)]
+    pub(crate) ulimits: Vec<String>,
     /// `--target`
     pub(crate) target: Option<String>,
     /// `--build-arg`
@@ -108,6 +119,26 @@ fn default_file() -> String {
 /// Where this program's data is.
 pub(crate) fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance")
+}
+
+impl Case {
+    /// The Dockerfile's name in the context. One by its URL is there too, because buildx fetches it for BuildKit.
+    pub(crate) fn local_file(&self) -> &str {
+        if self.file.contains("://") {
+            "Dockerfile"
+        } else {
+            &self.file
+        }
+    }
+
+    /// Whether it needs servers.
+    pub(crate) fn is_remote(&self) -> bool {
+        let texts = [Some(&self.dockerfile), self.at.as_ref(), Some(&self.file)];
+        let texts = texts.into_iter().flatten();
+        texts
+            .chain(self.build_contexts.values())
+            .any(|text| text.contains("{http}") || text.contains("{git}"))
+    }
 }
 
 impl Group {

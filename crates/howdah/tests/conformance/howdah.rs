@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, OnceLock};
 
 use crate::case::Case;
 use crate::images::Bases;
 use crate::outcome::Outcome;
+use crate::remote::Remote;
 use crate::scene::Scene;
 use crate::user::User;
 
@@ -16,11 +18,16 @@ pub(crate) struct Howdah {
     bases: Bases,
     /// Whose commands they are; root's without one.
     user: Option<User>,
+    remote: Arc<OnceLock<Remote>>,
 }
 
 impl Howdah {
-    /// Everything is kept below `directory`; what a user has, in its own.
-    pub(crate) fn new(directory: &Path, user: Option<User>) -> Howdah {
+    /// Everything is kept below `directory`; what a user has, in its own. `remote` starts with the first case that needs it.
+    pub(crate) fn new(
+        directory: &Path,
+        user: Option<User>,
+        remote: &Arc<OnceLock<Remote>>,
+    ) -> Howdah {
         let layout = match &user {
             Some(user) => user.path("bases"),
             None => directory.join("bases"),
@@ -33,6 +40,7 @@ impl Howdah {
             root: directory.join("root"),
             bases,
             user,
+            remote: Arc::clone(remote),
         };
         let mut load = howdah.command();
         load.args(["image", "load", "--quiet", "--input"])
@@ -48,10 +56,38 @@ impl Howdah {
 
     /// Builds a case.
     pub(crate) fn build(&self, case: &Case) -> Outcome {
+        if !case.is_remote() {
+            return self.build_filled(case);
+        }
+        let remote = self.remote.get_or_init(Remote::start);
+        remote.mask(self.build_filled(&remote.fill(case)))
+    }
+
+    fn build_filled(&self, case: &Case) -> Outcome {
         let scene = Scene::new(case, self.user.as_ref());
         let mut command = self.command();
         command.args(["build", "--progress", "plain"]);
-        command.arg("--file").arg(scene.context().join(&case.file));
+        match &case.at {
+            _ if case.on_stdin => {
+                command.args(["--file", "-"]).stdin(scene.dockerfile(case));
+            }
+            _ if case.file.contains("://") => {
+                command.args(["--file", &case.file]);
+            }
+            None => {
+                command.arg("--file").arg(scene.context().join(&case.file));
+            }
+            Some(_) if case.file != "Dockerfile" => {
+                command.args(["--file", &case.file]);
+            }
+            Some(_) => {}
+        }
+        if let Some(bytes) = case.shm_size {
+            command.args(["--shm-size", &bytes.to_string()]);
+        }
+        for limit in &case.ulimits {
+            command.args(["--ulimit", limit]);
+        }
         command
             .arg("--output")
             .arg(format!("type=oci,dest={}", scene.image().display()));
@@ -87,7 +123,11 @@ impl Howdah {
                 .args(["--ssh", "default"])
                 .env("SSH_AUTH_SOCK", scene.agent());
         }
-        let output = command.arg(scene.context()).output().unwrap();
+        match &case.at {
+            Some(address) => command.arg(address),
+            None => command.arg(scene.context()),
+        };
+        let output = command.output().unwrap();
         if output.status.success() {
             self.bases.outcome(&scene.image())
         } else {

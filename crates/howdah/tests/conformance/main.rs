@@ -11,12 +11,25 @@
     reason = "the whole program is a test, and a test fails by panicking"
 )]
 
+#[path = "../support/buildkit.rs"]
+#[expect(dead_code, reason = "benchmarks need more of it")]
 mod buildkit;
 mod case;
+#[path = "../../../howdah-build/tests/support/git.rs"]
+#[expect(dead_code, reason = "other tests of repositories need more of it")]
+mod git;
 mod howdah;
+#[path = "../../../howdah-build/tests/support/http.rs"]
+#[expect(dead_code, reason = "other tests of URLs need more of it")]
+mod http;
 mod images;
 mod outcome;
+mod record;
+mod remote;
 mod scene;
+#[path = "../support/mod.rs"]
+#[expect(dead_code, reason = "other tests need more of it")]
+mod support;
 mod tree;
 #[path = "../support/user.rs"]
 #[expect(dead_code, reason = "other tests of ordinary users need more of it")]
@@ -37,12 +50,14 @@ fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
     if words.next().as_deref() == Some("record") {
         let programs = words.next().expect("record DIRECTORY-OF-BUILDKIT [FILTER]");
-        return buildkit::record(&PathBuf::from(programs), &words.next().unwrap_or_default());
+        return record::record(&PathBuf::from(programs), &words.next().unwrap_or_default());
     }
     let arguments = Arguments::from_args();
     let temporary = tempfile::tempdir().unwrap();
-    let by_root = Arc::new(Howdah::new(temporary.path(), None));
-    let by_user = Arc::new(Howdah::new(temporary.path(), Some(User::with_ranges())));
+    let remote = Arc::default();
+    let by_root = Arc::new(Howdah::new(temporary.path(), None, &remote));
+    let user = Some(User::with_ranges());
+    let by_user = Arc::new(Howdah::new(temporary.path(), user, &remote));
     let groups = Group::all();
     let trials = [("", by_root), ("rootless::", by_user)]
         .iter()

@@ -33,10 +33,11 @@ impl Scene {
             _agent: agent,
         };
         fs_err::create_dir(scene.context()).unwrap();
-        let file = [(case.file.clone(), File::Text(case.dockerfile.clone()))];
+        let text = File::Text(case.dockerfile.clone());
+        let file = (case.local_file().to_owned(), text);
         let none = BTreeMap::new();
         let modes = [
-            write(&scene.context(), &BTreeMap::from(file)),
+            write(&scene.context(), &BTreeMap::from([file])),
             write(&scene.context(), case.context.as_ref().unwrap_or(&none)),
             write(&scene.context(), &case.more),
             write(scene.directory.path(), &case.beside),
@@ -57,6 +58,12 @@ impl Scene {
 
     pub(crate) fn context(&self) -> PathBuf {
         self.directory.path().join("context")
+    }
+
+    /// The Dockerfile, open.
+    pub(crate) fn dockerfile(&self, case: &Case) -> std::fs::File {
+        let file = fs_err::File::open(self.context().join(case.local_file())).unwrap();
+        file.into_file()
     }
 
     pub(crate) fn secret(&self, id: &str) -> PathBuf {

@@ -65,7 +65,13 @@ impl BuildKit {
     pub(crate) fn provide(&self, source: &str, name: &str) {
         output(
             Command::new("skopeo")
-                .args(["copy", "--quiet", "--dest-tls-verify=false", source])
+                .args([
+                    "copy",
+                    "--all",
+                    "--quiet",
+                    "--dest-tls-verify=false",
+                    source,
+                ])
                 .arg(format!("docker://127.0.0.1:{}/library/{name}", self.port)),
         );
     }

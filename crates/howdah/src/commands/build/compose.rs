@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use howdah_build::{Options, Secret, Target, Text};
+use howdah_build::{NoCache, Options, Secret, Target, Text};
 use howdah_compose::{
     BuildContext, BuildSecret, BuildSection, LoadOptions, Project, Service, load as load_project,
 };
 
 use howdah_image::{Platform, Store};
+use howdah_runtime::Ulimit;
 
 use super::contexts::{self, Place};
-use super::{Args, inputs};
+use super::{Args, inputs, limits, ssh};
 use crate::commands::stack::{refused, variables, warn};
 use crate::commands::{CommandError, platform};
 
@@ -110,6 +111,15 @@ pub(crate) fn targets(
         for (id, source) in &build.secrets {
             add_secret(options, id, source)?;
         }
+        for text in &build.ssh {
+            let (name, socket) = ssh::agent(text)?;
+            // The command line's word is the last.
+            options.ssh_agents.entry(name).or_insert(socket);
+        }
+        for name in &build.entitlements {
+            let entitlement = inputs::entitlement(name).map_err(CommandError::new)?;
+            options.allowed.insert(entitlement);
+        }
         let mut target = dockerfile(store, options, &service.name, build)?;
         complete(&mut target, service, &project.image_name(service), build)?;
         // Services that share an image build it once.
@@ -179,7 +189,15 @@ fn complete(
         .filter_map(|(name, value)| Some((name.clone(), value.clone()?)));
     target.build_args = args.collect();
     target.labels.clone_from(&build.labels);
-    target.no_cache = build.no_cache;
+    target.no_cache = if build.no_cache {
+        NoCache::Everything
+    } else if build.no_cache_filter.is_empty() {
+        NoCache::Nothing
+    } else {
+        NoCache::Stages(build.no_cache_filter.clone())
+    };
+    target.limits.shm_bytes = build.shm_size;
+    target.limits.ulimits = ulimits(build)?;
     let sources = build.cache_from.iter().map(|text| text.parse());
     target.cache_from = sources.collect::<Result<_, _>>()?;
     let caches = build.cache_to.iter().map(|text| text.parse());
@@ -200,6 +218,19 @@ fn complete(
     let contexts = contexts.map(|(name, place)| Ok((name.clone(), contexts::named(place, base)?)));
     target.contexts = contexts.collect::<Result<BTreeMap<_, _>, CommandError>>()?;
     Ok(())
+}
+
+fn ulimits(build: &BuildSection) -> Result<Vec<Ulimit>, CommandError> {
+    // -1, and nothing else that is negative, is no limit.
+    let value = |limit: i64| u64::try_from(limit).unwrap_or(u64::MAX);
+    let limits = build.ulimits.iter().map(|(name, (soft, hard))| {
+        limits::checked(Ulimit {
+            name: name.clone(),
+            soft: value(*soft),
+            hard: value(*hard),
+        })
+    });
+    limits.collect::<Result<_, _>>().map_err(CommandError::new)
 }
 
 /// A path as people know it: below the current directory, relative to it.

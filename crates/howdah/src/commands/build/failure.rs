@@ -101,8 +101,8 @@ fn step_hint(error: &StepError) -> Option<String> {
         StepError::Run(RunError::NoSecret { id }) => {
             Some(format!("give it with --secret id={id},src=FILE"))
         }
-        StepError::Run(RunError::NoAgent) => {
-            Some("start an agent and give --ssh default".to_owned())
+        StepError::Run(RunError::NoAgent { id }) => {
+            Some(format!("start an agent and give --ssh {id}"))
         }
         StepError::Run(RunError::Exit { code: 127, .. }) => {
             Some("127: a command was not found".to_owned())

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
-use howdah_build::{Entitlement, Network, Options, SOURCE_DATE_EPOCH, Secret, Target};
+use howdah_build::{Entitlement, Network, NoCache, Options, SOURCE_DATE_EPOCH, Secret, Target};
 use howdah_image::{Platform, Store};
 
-use super::Args;
 use super::contexts::{self, Place};
+use super::{Args, ssh};
 use crate::commands::CommandError;
 use crate::commands::transfer::registry_options;
 
@@ -19,26 +19,10 @@ pub(super) fn options(args: &Args) -> Result<Options, CommandError> {
         .iter()
         .map(|text| secret(text))
         .collect::<Result<_, _>>()?;
-    let ssh_agent = match args.ssh.as_deref() {
-        None => None,
-        Some("default") => match std::env::var_os("SSH_AUTH_SOCK") {
-            Some(socket) => Some(socket.into()),
-            None => {
-                return Err(CommandError::new(
-                    "--ssh needs a running agent, and SSH_AUTH_SOCK is not set",
-                ));
-            }
-        },
-        Some(other) => {
-            return Err(
-                CommandError::new(format!("--ssh {other} is not supported yet"))
-                    .hint("use --ssh default"),
-            );
-        }
-    };
+    let ssh_agents = args.ssh.iter().map(|text| ssh::agent(text));
     Ok(Options {
         secrets,
-        ssh_agent,
+        ssh_agents: ssh_agents.collect::<Result<_, _>>()?,
         pull: args.pull,
         registry: registry_options(),
         allowed: args.allow.iter().copied().collect(),
@@ -128,7 +112,12 @@ pub(super) fn common(target: &mut Target, args: &Args) -> Result<(), CommandErro
     if args.network != "default" {
         target.network = network(&args.network)?;
     }
-    target.no_cache |= args.no_cache;
+    if args.no_cache {
+        target.no_cache = NoCache::Everything;
+    } else if !args.no_cache_filter.is_empty() {
+        target.no_cache = NoCache::Stages(args.no_cache_filter.clone());
+    }
+    args.limits.apply(target)?;
     target.cache_from.extend(args.cache_from.iter().cloned());
     target.cache_to.extend(args.cache_to.iter().cloned());
     Ok(())

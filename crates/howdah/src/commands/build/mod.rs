@@ -5,14 +5,17 @@ mod check;
 pub(crate) mod compose;
 mod contexts;
 mod failure;
+mod foreign;
 mod inputs;
 mod insight;
 mod interrupt;
+mod limits;
 mod live;
 mod outputs;
 mod plain;
 mod progress;
 pub(crate) mod quota;
+mod ssh;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -26,7 +29,9 @@ use super::cache::filter;
 use super::transfer::{self, registry_options};
 use super::{CommandError, Context, platform, rootless};
 use check::CheckArgs;
+use foreign::ForeignArgs;
 use insight::InsightArgs;
+use limits::LimitArgs;
 use outputs::OutputArgs;
 pub(crate) use progress::Mode;
 use progress::Progress;
@@ -57,9 +62,9 @@ pub(crate) struct Args {
     /// A secret for RUN --mount=type=secret.
     #[arg(long = "secret", value_name = "id=NAME[,src=FILE|,env=VARIABLE]")]
     secrets: Vec<String>,
-    /// Forward the SSH agent to RUN --mount=type=ssh.
-    #[arg(long, value_name = "default", num_args = 0..=1, default_missing_value = "default")]
-    ssh: Option<String>,
+    /// Forward an SSH agent to RUN --mount=type=ssh: the one of `SSH_AUTH_SOCK`, or another socket; may be given several times.
+    #[arg(long, value_name = "default|NAME[=SOCKET]", num_args = 0..=1, default_missing_value = "default")]
+    ssh: Vec<String>,
     // An attribute, because rustdoc would take the forms for links.
     #[arg(
         long = "build-context",
@@ -80,9 +85,19 @@ pub(crate) struct Args {
     /// Allow steps what is dangerous: RUN --network=host, RUN --security=insecure.
     #[arg(long, value_name = "network.host|security.insecure", value_parser = inputs::entitlement)]
     allow: Vec<Entitlement>,
+    #[command(flatten)]
+    limits: LimitArgs,
     /// Execute every step.
     #[arg(long)]
     no_cache: bool,
+    /// Execute every step of these stages.
+    #[arg(
+        long,
+        value_name = "STAGE",
+        value_delimiter = ',',
+        conflicts_with = "no_cache"
+    )]
+    no_cache_filter: Vec<String>,
     /// A cache elsewhere to look into; may be given several times.
     #[arg(long, value_name = "type=registry,ref=NAME|type=local,src=DIR")]
     cache_from: Vec<CacheSource>,
@@ -116,10 +131,13 @@ pub(crate) struct Args {
     /// fifth of the disk free].
     #[arg(long, value_name = "SIZE", value_parser = filter::size)]
     cache_quota: Option<u64>,
+    #[command(flatten)]
+    foreign: ForeignArgs,
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandError> {
     let began = Instant::now();
+    args.foreign.check()?;
     if let Some(format) = args.checks.wanted() {
         return check::run(context, args, format);
     }

@@ -136,7 +136,7 @@ pub(super) fn run(
     })
 }
 
-/// Refuses a build whose Dockerfile says `error=true` and has findings. Base images that are not here yet are pulled
+/// Refuses a build whose Dockerfile says `error=true` and has findings, or has settings of checks that cannot be read. Base images that are not here yet are pulled
 /// first, since their variables count.
 pub(super) fn before_build(
     store: &Store,
@@ -154,7 +154,7 @@ pub(super) fn before_build(
     }
     anstream::eprint!("{}", text::render(&report));
     let error = CommandError::new(
-        "the Dockerfile refuses builds with findings of its checks (`error=true`)",
+        "the Dockerfile's checks refuse the build: it says `error=true`, or their settings cannot be read",
     );
     Err(error.hint("mend what is found, or leave a rule out with `# check=skip=RULE`"))
 }
