@@ -15,7 +15,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := build-essential pkg-config libseccomp-dev ca-certificates nftables mmdebstrap iproute2 procps
 # What only the tests drive: a small root filesystem, a registry, an independent reader of images, Docker, HTTP clients,
 # another machine's processor.
-TEST_PACKAGES := busybox-static docker-registry skopeo docker.io curl jq uidmap slirp4netns qemu-user-static
+TEST_PACKAGES := git busybox-static docker-registry skopeo docker.io curl jq uidmap slirp4netns qemu-user-static
 
 # PHP's headers and library for howdah-php, and the extensions its tests use.
 PHP_PACKAGES := php8.2-dev libphp8.2-embed php8.2-opcache
