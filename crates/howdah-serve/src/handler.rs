@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, LOCATION};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderName, HeaderValue, LOCATION};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 use crate::config::ServeConfig;
@@ -14,7 +15,7 @@ use crate::files::lookup::{Script, Target, lookup};
 use crate::files::path::{CleanPath, PathFault};
 use crate::http::access::{Activity, Exchange};
 use crate::http::client::Client;
-use crate::http::request_body::Bounded;
+use crate::http::request_body::{Bounded, RequestBodyError};
 use crate::http::{Body, check, compress, response};
 use crate::log::Log;
 
@@ -104,12 +105,16 @@ impl Handler {
         if parts.uri.path() == "*" {
             return response::empty(StatusCode::NO_CONTENT);
         }
-        match self.look_up(parts) {
+        let response = match self.look_up(parts) {
             Err(PathFault::Bad) => response::plain(StatusCode::BAD_REQUEST),
             Err(PathFault::Hidden) | Ok(Target::Nothing) => response::plain(StatusCode::NOT_FOUND),
             Ok(Target::File(file)) => self.file(file, parts).await,
             Ok(Target::Directory) => with_slash(parts),
-            Ok(Target::Script(script)) => self.run(script, asked).await,
+            Ok(Target::Script(script)) => return self.run(script, asked).await,
+        };
+        match discard(asked).await {
+            Ok(()) => response,
+            Err(status) => response::plain(status),
         }
     }
 
@@ -148,6 +153,22 @@ impl Handler {
             }
         }
     }
+}
+
+/// Reads the body of a request that is answered without it. A client that is still sending could lose the answer with its
+/// connection; one that asked whether it should send has its answer.
+async fn discard(asked: Asked) -> Result<(), StatusCode> {
+    if asked.parts.headers.contains_key(EXPECT) {
+        return Ok(());
+    }
+    let mut body = asked.body;
+    while let Some(frame) = body.frame().await {
+        if let Err(error) = frame {
+            let status = RequestBodyError::status_of(&*error);
+            return Err(status.unwrap_or(StatusCode::BAD_REQUEST));
+        }
+    }
+    Ok(())
 }
 
 /// Ends the connection with this response; HTTP/2 says it with a frame of its own.

@@ -37,7 +37,6 @@ impl RequestBodyError {
     }
 
     /// The status of the body's error that `error` came from, if it did.
-    #[expect(dead_code, reason = "for bodies that PHP reads")]
     pub(crate) fn status_of(error: &(dyn std::error::Error + 'static)) -> Option<StatusCode> {
         std::iter::successors(Some(error), |error| error.source())
             .find_map(|error| error.downcast_ref::<Self>())

@@ -132,7 +132,12 @@ impl Opening {
             return connection::serve(stream, link, self.handler, self.phase).await;
         };
         let handshake = TlsAcceptor::from(tls.current()).accept(stream);
-        if let Ok(Ok(stream)) = tokio::time::timeout(timeouts.head, handshake).await {
+        let Ok(Ok(stream)) = tokio::time::timeout(timeouts.head, handshake).await else {
+            return;
+        };
+        if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+            connection::serve_http2(stream, link, self.handler, self.phase).await;
+        } else {
             connection::serve(stream, link, self.handler, self.phase).await;
         }
     }

@@ -49,6 +49,9 @@ pub(crate) async fn serve<S>(
             return;
         }
     }
+    if is_other_protocol(&ahead) {
+        return;
+    }
     let ahead = ahead.freeze();
     let is_http2 = ahead.starts_with(PREFACE);
     let stream = Watched::new(stream, ahead, timeouts.write);
@@ -68,6 +71,20 @@ async fn read_first(stream: &mut (impl AsyncRead + Unpin), first: &mut BytesMut)
             return Ok(());
         }
     }
+}
+
+/// A line of three words of which the last is no version of HTTP, as a wrong preface of HTTP/2 is one: who sends it would not
+/// understand a response of HTTP/1 (RFC 9113 section 3.4).
+fn is_other_protocol(first: &[u8]) -> bool {
+    let line = first.split(|byte| *byte == b'\n').next();
+    let mut words = line
+        .unwrap_or_default()
+        .trim_ascii_end()
+        .split(|byte| *byte == b' ');
+    let version = words.nth(2);
+    first.contains(&b'\n')
+        && words.next().is_none()
+        && version.is_some_and(|version| !version.to_ascii_uppercase().starts_with(b"HTTP/"))
 }
 
 async fn serve_http1<S>(
@@ -114,8 +131,9 @@ async fn serve_http1<S>(
     stream.shutdown().await.ok();
 }
 
-async fn serve_http2<S>(
-    stream: Watched<S>,
+/// Serves one connection of HTTP/2 to its end.
+pub(super) async fn serve_http2<S>(
+    stream: S,
     link: Link,
     handler: Arc<Handler>,
     mut phase: watch::Receiver<Phase>,

@@ -106,6 +106,9 @@ files! {
     connections => |_| {},
     files => |_| {},
     limits => |config| config.limits.head_bytes = 8 << 10,
-    slowness => |config| config.timeouts.head = Duration::from_secs(2),
+    slowness => |config| {
+        config.timeouts.head = Duration::from_secs(2);
+        config.timeouts.body = Duration::from_secs(2);
+    },
     proxies => |config| config.listeners[0].proxy_protocol = true,
 }
