@@ -17,7 +17,7 @@ PACKAGES := build-essential pkg-config libseccomp-dev ca-certificates nftables m
 # another machine's processor.
 TEST_PACKAGES := git busybox-static docker-registry skopeo docker.io curl jq uidmap slirp4netns qemu-user-static
 
-# PHP's headers and library for howdah-php, and the extensions its tests use.
+# PHP's headers and library for howdah-php, and the extensions its tests use. PHP 8.4 is trixie's, unpacked and not installed.
 PHP_PACKAGES := php8.2-dev libphp8.2-embed php8.2-opcache
 PHP_TEST_PACKAGES := php8.2-mbstring php8.2-xml php8.2-sqlite3
 # howdah-php links libphp, so it is dynamic, unlike everything else (.cargo/config.toml).
@@ -36,10 +36,13 @@ deps-test: deps
 
 deps-php: deps
 	@.ci/packages $(PHP_PACKAGES)
+	@[ -e target/php/trixie/unpacked ] || .ci/packages-of trixie target/php/trixie $(subst 8.2,8.4,$(PHP_PACKAGES))
 
 php: deps-php ## Build howdah-php, which runs PHP for `howdah serve`, into target/php
 	$(PHP_CARGO) build --release --locked -p howdah-php
 	install -m 755 target/php/8.2/$(TARGET)/release/howdah-php target/php/howdah-php8.2
+	HOWDAH_PHP_ROOT=$(CURDIR)/target/php/trixie/root $(subst 8.2,8.4,$(PHP_CARGO)) build --release --locked -p howdah-php
+	install -m 755 target/php/8.4/$(TARGET)/release/howdah-php target/php/howdah-php8.4
 
 build: deps ## Build the release binary
 	cargo build --release --locked -p howdah

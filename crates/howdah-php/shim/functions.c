@@ -152,15 +152,17 @@ static PHP_FUNCTION(mercure_publish)
 	RETURN_THROWS();
 }
 
-/* opcache_reset() in one process would leave the others with what they run: the front replaces them all. */
-static zif_handler original_opcache_reset;
-
+/* The memory that a reset empties is shared with workers that run what is in it. The front starts a new generation instead, whose
+ * memory is new. */
 static PHP_FUNCTION(opcache_reset)
 {
-	original_opcache_reset(INTERNAL_FUNCTION_PARAM_PASSTHRU);
-	if (Z_TYPE_P(return_value) == IS_TRUE) {
-		howdah_reload(howdah_link);
+	ZEND_PARSE_PARAMETERS_NONE();
+
+	if (!INI_BOOL("opcache.enable")) {
+		RETURN_FALSE;
 	}
+	howdah_reload(howdah_link);
+	RETURN_TRUE;
 }
 
 void howdah_override_functions(void)
@@ -168,7 +170,6 @@ void howdah_override_functions(void)
 	zend_internal_function *function = zend_hash_str_find_ptr(CG(function_table), ZEND_STRL("opcache_reset"));
 
 	if (function) {
-		original_opcache_reset = function->handler;
 		function->handler = ZEND_FN(opcache_reset);
 	}
 }

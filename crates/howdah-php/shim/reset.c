@@ -1,5 +1,6 @@
 /* What one request must not leave to the next one of the same worker, and what the boot of the application leaves to all. */
 #include "shim.h"
+#include <ext/date/php_date.h>
 #include <ext/random/php_random.h>
 #include <ext/session/php_session.h>
 #include <locale.h>
@@ -11,11 +12,15 @@ static const char *const module_names[] = {"filter", "zlib", "mbstring", "sessio
 #define MODULE_COUNT (sizeof(module_names) / sizeof(module_names[0]))
 static zend_module_entry *modules[MODULE_COUNT];
 static php_ps_globals *session_globals;
-static zval session_handlers[PS_NUM_APIS];
+/* session_set_save_handler()'s callables; the structure has one zval for each and nothing else. */
+#define HANDLER_COUNT (sizeof(((php_ps_globals *) NULL)->mod_user_names) / sizeof(zval))
+static zval session_handlers[HANDLER_COUNT];
 
 /* The application's, from the end of its boot on. */
 static int boot_directory = -1;
 static char *boot_locale;
+static char *boot_timezone;
+static zend_date_globals *timezones;
 
 void howdah_reset_find_modules(void)
 {
@@ -26,6 +31,10 @@ void howdah_reset_find_modules(void)
 	}
 	if (modules[MODULE_COUNT - 1]) {
 		session_globals = modules[MODULE_COUNT - 1]->globals_ptr;
+	}
+	zend_module_entry *date = zend_hash_str_find_ptr(&module_registry, ZEND_STRL("date"));
+	if (date) {
+		timezones = date->globals_ptr;
 	}
 }
 
@@ -54,6 +63,11 @@ static void keep_directives(void)
 	EG(modified_ini_directives) = NULL;
 }
 
+static zval *session_handler(size_t index)
+{
+	return (zval *) &session_globals->mod_user_names + index;
+}
+
 /* session_set_save_handler() before the loop counts for every request; the module's end of a request would drop it. */
 static void keep_session_handlers(void)
 {
@@ -62,8 +76,8 @@ static void keep_session_handlers(void)
 	if (!session_globals) {
 		return;
 	}
-	for (index = 0; index < PS_NUM_APIS; index++) {
-		ZVAL_COPY(&session_handlers[index], &session_globals->mod_user_names.names[index]);
+	for (index = 0; index < HANDLER_COUNT; index++) {
+		ZVAL_COPY(&session_handlers[index], session_handler(index));
 	}
 }
 
@@ -74,8 +88,8 @@ static void restore_session_handlers(void)
 	if (!session_globals) {
 		return;
 	}
-	for (index = 0; index < PS_NUM_APIS; index++) {
-		zval *handler = &session_globals->mod_user_names.names[index];
+	for (index = 0; index < HANDLER_COUNT; index++) {
+		zval *handler = session_handler(index);
 		if (Z_ISUNDEF_P(handler) && !Z_ISUNDEF(session_handlers[index])) {
 			ZVAL_COPY(handler, &session_handlers[index]);
 		}
@@ -89,6 +103,7 @@ void howdah_reset_after_boot(void)
 	keep_directives();
 	keep_session_handlers();
 	boot_locale = locale ? strdup(locale) : NULL;
+	boot_timezone = timezones && timezones->timezone ? strdup(timezones->timezone) : NULL;
 	boot_directory = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
@@ -195,6 +210,16 @@ static void clear_last_error(void)
 	PG(last_error_type) = 0;
 }
 
+/* date_default_timezone_set() */
+static void restore_timezone(void)
+{
+	if (!timezones || !timezones->timezone || (boot_timezone && !strcmp(timezones->timezone, boot_timezone))) {
+		return;
+	}
+	efree(timezones->timezone);
+	timezones->timezone = boot_timezone ? estrdup(boot_timezone) : NULL;
+}
+
 static void restore_process(void)
 {
 	if (BG(locale_changed) && boot_locale) {
@@ -220,6 +245,7 @@ void howdah_reset_end(void)
 	clear_last_error();
 	howdah_reset_random();
 	restore_process();
+	restore_timezone();
 	if (BG(strtok_string)) {
 		zend_string_release(BG(strtok_string));
 		BG(strtok_string) = NULL;

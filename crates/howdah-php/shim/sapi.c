@@ -140,12 +140,13 @@ int howdah_php_start(const howdah_start *start)
 	module.startup = startup;
 	module.name = (char *) start->name;
 	module.php_ini_path_override = (char *) start->ini_path;
-	module.ini_entries = (char *) start->ini_entries;
 	/* The front's name for the file is final; the working directory is no place to look for a php.ini. */
 	module.php_ini_ignore_cwd = 1;
 	zend_signal_startup();
 	howdah_backtrace_install();
 	sapi_startup(&module);
+	/* It has forgotten any that were set before. */
+	module.ini_entries = (char *) start->ini_entries;
 	if (module.startup(&module) == FAILURE) {
 		return FAILURE;
 	}

@@ -184,7 +184,9 @@ int howdah_worker(const howdah_request *boot)
 	if (php_request_startup() == FAILURE) {
 		return 255;
 	}
-	PG(ignore_user_abort) = 1;
+	zend_string *directive = zend_string_init(ZEND_STRL("ignore_user_abort"), true);
+	zend_alter_ini_entry_chars(directive, "1", 1, PHP_INI_USER, PHP_INI_STAGE_RUNTIME);
+	zend_string_release(directive);
 	worker.running = true;
 	zend_try {
 		zend_file_handle file;
