@@ -66,7 +66,12 @@ static void tell(int signal)
 	const zend_execute_data *frame = EG(current_execute_data);
 
 	(void) signal;
-	if (descriptor < 0 || howdah_writing) {
+	if (descriptor < 0) {
+		return;
+	}
+	if (howdah_writing) {
+		/* Rust calls again when its frame is written. */
+		howdah_backtrace_due = true;
 		return;
 	}
 	for (; frame && at < sizeof(text); frame = frame->prev_execute_data) {
@@ -84,6 +89,11 @@ static void tell(int signal)
 		written += (size_t) done;
 	}
 	errno = saved;
+}
+
+void howdah_backtrace(void)
+{
+	tell(SIGUSR2);
 }
 
 void howdah_backtrace_install(void)

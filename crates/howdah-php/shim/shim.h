@@ -70,6 +70,7 @@ int howdah_worker(const howdah_request *boot);
 void howdah_memory(size_t *now, size_t *peak);
 int howdah_cli(int argc, char **argv);
 uint64_t *howdah_map_ledger(int descriptor);
+void howdah_backtrace(void);
 
 /* --- Within C. */
 #define HOWDAH_LOG_DEBUG -4
@@ -82,6 +83,8 @@ extern const howdah_request *howdah_current;
 extern zend_module_entry howdah_module;
 /* Rust's: true while a frame may be half written, when the backtrace's signal handler must not write. */
 extern volatile bool howdah_writing;
+/* It was asked meanwhile. */
+extern volatile bool howdah_backtrace_due;
 
 void howdah_fill_request(const howdah_request *request);
 void howdah_register_variables(zval *array);

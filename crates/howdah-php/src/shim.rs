@@ -55,6 +55,7 @@ unsafe extern "C" {
     fn howdah_worker(boot: *const Request) -> c_int;
     fn howdah_memory(now: *mut usize, peak: *mut usize);
     fn howdah_cli(argc: c_int, argv: *mut *mut c_char) -> c_int;
+    fn howdah_backtrace();
     fn howdah_map_ledger(descriptor: c_int) -> *mut u64;
 }
 
@@ -167,6 +168,12 @@ pub(crate) fn version() -> String {
 pub(crate) fn after_fork(descriptor: c_int) {
     // SAFETY: PHP is started; the descriptor stays open as long as the process.
     unsafe { howdah_php_after_fork(descriptor) }
+}
+
+/// Writes a backtrace to the worker's socket.
+pub(crate) fn backtrace() {
+    // SAFETY: PHP is started, and the one thread of the process writes no frame now.
+    unsafe { howdah_backtrace() }
 }
 
 /// The memory of a ledger, mapped for as long as the process lives.

@@ -18,6 +18,9 @@ const READ_SIZE: usize = 64 << 10;
 /// A frame may be half written: `shim/backtrace.c` must not write one from its signal handler.
 #[unsafe(export_name = "howdah_writing")]
 static WRITING: AtomicBool = AtomicBool::new(false);
+/// The backtrace was asked for meanwhile.
+#[unsafe(export_name = "howdah_backtrace_due")]
+static BACKTRACE_DUE: AtomicBool = AtomicBool::new(false);
 
 /// What a forked child takes along.
 #[derive(Debug)]
@@ -354,6 +357,9 @@ impl Worker {
             }
         }
         WRITING.store(false, Ordering::SeqCst);
+        if BACKTRACE_DUE.swap(false, Ordering::SeqCst) {
+            shim::backtrace();
+        }
         self.output.clear();
     }
 

@@ -29,6 +29,18 @@ pub(crate) struct Case {
 }
 
 impl Case {
+    pub(crate) fn get(uri: &str) -> Case {
+        Case {
+            method: "GET".to_owned(),
+            uri: uri.to_owned(),
+            expected: Expectation {
+                status: 200,
+                ..Expectation::default()
+            },
+            ..Case::default()
+        }
+    }
+
     pub(crate) fn expectation(&self, mode: &str) -> &Expectation {
         self.elsewhere
             .iter()
@@ -115,13 +127,7 @@ fn of(text: &str) -> Vec<Case> {
         if let Some(name) = line.strip_prefix("# ") {
             cases.push(Case {
                 name: name.to_owned(),
-                method: "GET".to_owned(),
-                uri: "/".to_owned(),
-                expected: Expectation {
-                    status: 200,
-                    ..Expectation::default()
-                },
-                ..Case::default()
+                ..Case::get("/")
             });
         } else if let Some(case) = cases.last_mut()
             && !line.is_empty()

@@ -2,15 +2,15 @@
 
 use std::io::{Read as _, Write as _};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
 
-use howdah_wire::control::{Event, MAX_MESSAGE, Order};
+use howdah_wire::control::{Event, Exit, MAX_MESSAGE, Order};
 use howdah_wire::frame::{self, BODY_PIECE};
-use howdah_wire::{Head, Kind, LogLine, Request};
+use howdah_wire::{Head, Kind, LogLine, Request, ledger};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketFlags,
     SocketType, recvmsg, send, socketpair,
@@ -21,6 +21,22 @@ use crate::cases::Case;
 /// What no answer takes, however slow the machine is.
 const DEADLINE: Duration = Duration::from_mins(2);
 
+const INI: [&str; 13] = [
+    "display_errors=0",
+    "log_errors=1",
+    "html_errors=0",
+    "error_reporting=32767",
+    "opcache.enable=1",
+    "opcache.file_update_protection=0",
+    "memory_limit=128M",
+    "post_max_size=2M",
+    "upload_max_filesize=1M",
+    "output_buffering=0",
+    "expose_php=0",
+    "variables_order=EGPCS",
+    "precision=14",
+];
+
 /// A zygote.
 pub(crate) struct Front {
     control: OwnedFd,
@@ -30,7 +46,9 @@ pub(crate) struct Front {
 pub(crate) struct Worker {
     stream: UnixStream,
     input: Vec<u8>,
-    _others: Vec<OwnedFd>,
+    pub(crate) pid: i32,
+    /// Its pidfd and its ledger.
+    others: Vec<OwnedFd>,
 }
 
 /// What came back.
@@ -47,45 +65,39 @@ pub(crate) struct Answer {
 }
 
 impl Front {
+    /// A zygote of `mode` for the cases, booted.
     pub(crate) fn start(mode: &str, script: &Path, directory: &Path) -> Front {
+        let mut front = Front::launch(&["--mode", mode], script, directory);
+        front.booted();
+        front
+    }
+
+    /// A zygote, with the arguments that come before its script.
+    pub(crate) fn launch(arguments: &[&str], script: &Path, directory: &Path) -> Front {
         let (control, theirs) = socketpair(
             AddressFamily::UNIX,
             SocketType::SEQPACKET,
-            SocketFlags::empty(),
+            SocketFlags::CLOEXEC,
             None,
         )
         .unwrap();
         // The shell puts the socket where the program looks for it.
         let mut command = Command::new("sh");
         command
-            .arg("-c")
-            .arg(format!("exec \"$@\" 3<&{}", theirs.as_raw_fd()))
-            .arg("sh")
+            .args(["-c", "exec \"$@\" 3<&0 0</dev/null", "sh"])
+            .stdin(theirs)
             .arg(env!("CARGO_BIN_EXE_howdah-php"))
-            .args(["zygote", "--mode", mode])
+            .arg("zygote")
+            .args(arguments)
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
             .env("LANG", "C")
             .env("FROM_ENVIRONMENT", "yes");
-        if mode != "classic" {
+        if !arguments.contains(&"classic") {
             command.arg("--script").arg(script);
             command.env("FRANKENPHP_WORKER", "1");
         }
-        for entry in [
-            "display_errors=0",
-            "log_errors=1",
-            "html_errors=0",
-            "error_reporting=32767",
-            "opcache.enable=1",
-            "opcache.file_update_protection=0",
-            "memory_limit=128M",
-            "post_max_size=2M",
-            "upload_max_filesize=1M",
-            "output_buffering=0",
-            "expose_php=0",
-            "variables_order=EGPCS",
-            "precision=14",
-        ] {
+        for entry in INI {
             command.arg("-d").arg(entry);
         }
         for key in ["session.save_path", "upload_tmp_dir"] {
@@ -94,28 +106,45 @@ impl Front {
                 .arg(format!("{key}={}", directory.display()));
         }
         let process = command.spawn().unwrap();
-        drop(theirs);
-        let mut front = Front { control, process };
-        front.wait_for(|event| matches!(event, Event::Booted { .. }));
-        front
+        Front { control, process }
+    }
+
+    pub(crate) fn booted(&mut self) {
+        self.wait_for(|event| matches!(event, Event::Booted { .. }));
+    }
+
+    /// How the next worker that ends does so.
+    pub(crate) fn exit(&mut self) -> Exit {
+        loop {
+            if let (Event::Exited { status, .. }, _) = self.event() {
+                return status;
+            }
+        }
     }
 
     pub(crate) fn fork(&mut self) -> Worker {
         let order = serde_json::to_vec(&Order::Fork).unwrap();
         send(&self.control, &order, SendFlags::empty()).unwrap();
-        let mut descriptors = self.wait_for(|event| matches!(event, Event::Worker { .. }));
+        let mut pid = 0;
+        let mut descriptors = self.wait_for(|event| {
+            if let Event::Worker { pid: born } = event {
+                pid = *born;
+            }
+            pid != 0
+        });
         let stream = UnixStream::from(descriptors.remove(0));
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         let mut worker = Worker {
             stream,
             input: Vec::new(),
-            _others: descriptors,
+            pid,
+            others: descriptors,
         };
         assert!(worker.answer().ready, "no worker came up");
         worker
     }
 
-    fn wait_for(&mut self, wanted: impl Fn(&Event) -> bool) -> Vec<OwnedFd> {
+    fn wait_for(&mut self, mut wanted: impl FnMut(&Event) -> bool) -> Vec<OwnedFd> {
         loop {
             let (event, descriptors) = self.event();
             if wanted(&event) {
@@ -129,7 +158,7 @@ impl Front {
         }
     }
 
-    fn event(&self) -> (Event, Vec<OwnedFd>) {
+    pub(crate) fn event(&self) -> (Event, Vec<OwnedFd>) {
         let mut message = vec![0; MAX_MESSAGE];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
@@ -164,6 +193,12 @@ impl Drop for Front {
 
 impl Worker {
     pub(crate) fn ask(&mut self, case: &Case, script: &Path) -> Answer {
+        self.send(case, script, Kind::BodyEnd);
+        self.answer()
+    }
+
+    /// Asks, and ends the body so.
+    pub(crate) fn send(&mut self, case: &Case, script: &Path, end: Kind) {
         let mut frames = Vec::new();
         let mut payload = Vec::new();
         request(case, script).encode(&mut payload);
@@ -171,13 +206,35 @@ impl Worker {
         for piece in case.body.as_bytes().chunks(BODY_PIECE) {
             frame::append(&mut frames, Kind::Body, piece).unwrap();
         }
-        frame::append(&mut frames, Kind::BodyEnd, b"").unwrap();
+        frame::append(&mut frames, end, b"").unwrap();
         self.stream.write_all(&frames).unwrap();
-        self.answer()
+    }
+
+    pub(crate) fn tell(&mut self, kind: Kind) {
+        self.stream
+            .write_all(&frame::header(kind, 0).unwrap())
+            .unwrap();
+    }
+
+    /// Requests it has begun.
+    pub(crate) fn begun(&self) -> u64 {
+        let mut content = [0; ledger::LENGTH];
+        rustix::io::pread(&self.others[1], &mut content, 0).unwrap();
+        ledger::begun(content)
+    }
+
+    /// Waits for the next frame of that kind; its payload.
+    pub(crate) fn until(&mut self, wanted: Kind) -> Vec<u8> {
+        loop {
+            let (kind, payload) = self.frame().expect("the worker is there");
+            if kind == wanted {
+                return payload;
+            }
+        }
     }
 
     /// Up to `Ready`, or the worker's end.
-    fn answer(&mut self) -> Answer {
+    pub(crate) fn answer(&mut self) -> Answer {
         let mut answer = Answer::default();
         let mut body = Vec::new();
         while let Some((kind, payload)) = self.frame() {

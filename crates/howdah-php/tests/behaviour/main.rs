@@ -11,6 +11,7 @@
 
 mod cases;
 mod front;
+mod life;
 
 use cases::{Case, Expectation};
 use front::{Answer, Front, Worker};
