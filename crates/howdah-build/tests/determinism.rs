@@ -24,7 +24,7 @@ const DOCKERFILE: &str = "FROM busybox:test AS made\nCOPY src /made\nRUN mv /mad
 fn bytes(project: &Project, image: &Image) -> Vec<u8> {
     let mut bytes = Vec::new();
     let named = NamedImage {
-        image: image.clone(),
+        images: vec![image.clone()],
         references: Vec::new(),
     };
     save(

@@ -20,6 +20,11 @@ fn foreign() -> Platform {
     format!("linux/{architecture}").parse().unwrap_or_default()
 }
 
+/// A platform that no emulator of the machine runs either.
+fn nowhere() -> Platform {
+    "linux/no-such-machine".parse().unwrap_or_default()
+}
+
 /// Builds a Dockerfile for this machine and for another, in one graph, under one name.
 fn build_both(project: &Project, dockerfile: &str) -> Report {
     let targets = [Platform::default(), foreign()].map(|platform| {
@@ -117,7 +122,7 @@ fn programs_of_another_machine_do_not_leave() {
 fn a_base_for_another_platform_is_not_taken_and_a_step_needs_an_emulator() {
     let project = Project::new(&[]);
     let mut target = project.target("FROM busybox:test\n");
-    target.platform = Some(foreign());
+    target.platform = Some(nowhere());
     let report = project.build_all(&[target]);
     assert!(explain(report.error()).contains("no image `busybox:test`"));
 
@@ -129,7 +134,7 @@ fn a_base_for_another_platform_is_not_taken_and_a_step_needs_an_emulator() {
         .flatten()
         .expect("the base");
     let config = ImageConfig {
-        architecture: foreign().architecture,
+        architecture: nowhere().architecture,
         ..native.config.clone()
     };
     let staging = project.store.stage().expect("a staging");
@@ -148,7 +153,7 @@ fn a_base_for_another_platform_is_not_taken_and_a_step_needs_an_emulator() {
 
     let mut target =
         project.target("FROM busybox:test\nCOPY --from=busybox:test /bin/true /t\nRUN true\n");
-    target.platform = Some(foreign());
+    target.platform = Some(nowhere());
     let report = project.build_all(&[target]);
     let told = explain(report.error());
     assert!(told.contains("has no emulator for it"), "{told}");

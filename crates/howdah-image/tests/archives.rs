@@ -46,7 +46,7 @@ fn archive(store: &Store, image: &Image, names: &[&str]) -> Vec<u8> {
     save(
         store,
         &[NamedImage {
-            image: image.clone(),
+            images: vec![image.clone()],
             references,
         }],
         &mut bytes,
@@ -170,7 +170,7 @@ fn loads_what_skopeo_writes() {
             "{name}"
         );
         assert_eq!(
-            trees(&other.store, &loaded[0].image)[0],
+            trees(&other.store, &loaded[0].images[0])[0],
             expected[0],
             "{name}"
         );

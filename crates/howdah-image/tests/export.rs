@@ -155,7 +155,7 @@ fn compressions_are_of_layers_made_here_unless_forced() {
     // The same image from elsewhere keeps what it came with.
     let mut archive = Vec::new();
     let named = howdah_image::archive::NamedImage {
-        image: first,
+        images: vec![first],
         references: names().to_vec(),
     };
     howdah_image::archive::save(

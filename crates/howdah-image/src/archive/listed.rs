@@ -19,11 +19,13 @@ const UNKNOWN: &str = "unknown";
 pub(super) struct Listed {
     pub(super) config: String,
     pub(super) layers: Vec<String>,
-    pub(super) references: Vec<Reference>,
 }
 
-/// Every image, each platform's of those that have several.
-pub(super) fn all(source: &Source) -> Result<Vec<Listed>, ArchiveError> {
+/// The images of one entry, one for each platform, and its names.
+type Entry = (Vec<Listed>, Vec<Reference>);
+
+/// Every image, with each platform's of those that have several.
+pub(super) fn all(source: &Source) -> Result<Vec<Entry>, ArchiveError> {
     if !source.has("index.json") {
         return if source.has("manifest.json") {
             listed_by_docker(source)
@@ -32,25 +34,28 @@ pub(super) fn all(source: &Source) -> Result<Vec<Listed>, ArchiveError> {
         };
     }
     let index = top(source)?;
-    let has_platforms = index
+    let mut manifest_types = index
         .manifests
         .iter()
-        .any(|entry| is_index(&entry.media_type));
+        .map(|entry| entry.media_type.as_str());
     // Docker's own list has one platform of an image.
-    if source.has("manifest.json") && !has_platforms {
+    if source.has("manifest.json") && !manifest_types.any(is_index) {
         return listed_by_docker(source);
     }
-    let mut listed = Vec::new();
+    let mut all: Vec<Entry> = Vec::new();
     for descriptor in &index.manifests {
         let manifests = manifests(source, descriptor)?;
-        for manifest in &manifests {
-            listed.push(Listed {
-                references: name_of(descriptor).into_iter().collect(),
-                ..image(source, manifest)?
-            });
+        let images = manifests.iter().map(|manifest| image(source, manifest));
+        let images = images.collect::<Result<Vec<_>, _>>()?;
+        let references: Vec<Reference> = name_of(descriptor).into_iter().collect();
+        // One image for several platforms may have no index of its own.
+        let is_same = |(_, known): &&mut Entry| !references.is_empty() && *known == references;
+        match all.iter_mut().find(is_same) {
+            Some((known, _)) => known.extend(images),
+            None => all.push((images, references)),
         }
     }
-    Ok(listed)
+    Ok(all)
 }
 
 /// The image with this tag, whole name or digest, or the only one.
@@ -94,19 +99,18 @@ fn select(manifests: &[Descriptor], platform: &Platform) -> Result<Descriptor, A
     selected.ok_or_else(|| ArchiveError::NoPlatform(platform.to_string()))
 }
 
-fn listed_by_docker(source: &Source) -> Result<Vec<Listed>, ArchiveError> {
+fn listed_by_docker(source: &Source) -> Result<Vec<Entry>, ArchiveError> {
     let name = "manifest.json";
     let entries: Vec<ManifestEntry> = parse(name, &source.document(name)?)?;
-    let listed = entries.into_iter().map(|entry| Listed {
-        config: entry.config,
-        layers: entry.layers.unwrap_or_default(),
+    let listed = entries.into_iter().map(|entry| {
         // Names that are none are left out: the image itself is sound and is told by its id.
-        references: entry
-            .repo_tags
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|tag| tag.parse().ok())
-            .collect(),
+        let tags = entry.repo_tags.unwrap_or_default();
+        let references = tags.iter().filter_map(|tag| tag.parse().ok()).collect();
+        let image = Listed {
+            config: entry.config,
+            layers: entry.layers.unwrap_or_default(),
+        };
+        (vec![image], references)
     });
     Ok(listed.collect())
 }
@@ -171,7 +175,6 @@ fn image(source: &Source, descriptor: &Descriptor) -> Result<Listed, ArchiveErro
     Ok(Listed {
         config: blob_name(&manifest.config.digest),
         layers: layers.map(|layer| blob_name(&layer.digest)).collect(),
-        references: Vec::new(),
     })
 }
 

@@ -1,6 +1,5 @@
 //! Reading an archive or a layout.
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
@@ -14,7 +13,7 @@ use super::{ArchiveError, NamedImage, store_error};
 use crate::layer::LayerError;
 use crate::layer::transfer::{compression_of, receive, received};
 use crate::store::LayerBlob;
-use crate::{Digest, Image, ImageConfig, Layer, Platform, Reference, Store};
+use crate::{Digest, Image, ImageConfig, Layer, Platform, Store};
 
 /// Reads an archive, compressed or not, into the store and gives its images their names.
 pub fn load(store: &Store, reader: impl Read) -> Result<Vec<NamedImage>, ArchiveError> {
@@ -43,31 +42,25 @@ pub fn load_layout(
 
 fn load_source(store: &Store, source: &Source) -> Result<Vec<NamedImage>, ArchiveError> {
     let mut loaded: Vec<NamedImage> = Vec::new();
-    for listed in listed::all(source)? {
-        let image = load_image(store, source, &listed)?;
-        match loaded.iter_mut().find(|other| other.image.id == image.id) {
-            Some(same) => same.references.extend(listed.references),
-            None => loaded.push(NamedImage {
-                image,
-                references: listed.references,
-            }),
+    for (listed, references) in listed::all(source)? {
+        let images = listed
+            .iter()
+            .map(|listed| load_image(store, source, listed));
+        let images = images.collect::<Result<Vec<_>, _>>()?;
+        match loaded.iter_mut().find(|other| other.is_like(&images)) {
+            Some(same) => same.references.extend(references),
+            None => loaded.push(NamedImage { images, references }),
         }
     }
     // Names come last: a name never points to an image that a power cut could still take.
     store.settle().map_err(store_error)?;
-    let mut named: BTreeMap<&Reference, Vec<&Image>> = BTreeMap::new();
-    for NamedImage { image, references } in &loaded {
+    for NamedImage { images, references } in &loaded {
+        let together: Vec<&Image> = images.iter().collect();
         for reference in references {
-            let together = named.entry(reference).or_default();
-            // As with several tags of one build: the later image of a platform has the name.
-            together.retain(|other| Platform::of(&other.config) != Platform::of(&image.config));
-            together.push(image);
+            store
+                .tag_together(&together, reference)
+                .map_err(store_error)?;
         }
-    }
-    for (reference, images) in named {
-        store
-            .tag_together(&images, reference)
-            .map_err(store_error)?;
     }
     Ok(loaded)
 }

@@ -20,10 +20,18 @@ pub use save::{save, save_bundle, save_directory};
 /// An image and the names it has in an archive.
 #[derive(Debug, Clone)]
 pub struct NamedImage {
-    /// The image.
-    pub image: Image,
-    /// Its names.
+    /// One for each platform, at least one.
+    pub images: Vec<Image>,
+    /// Their names.
     pub references: Vec<Reference>,
+}
+
+impl NamedImage {
+    /// Whether both are of the same images.
+    pub fn is_like(&self, images: &[Image]) -> bool {
+        let ids = |images: &[Image]| images.iter().map(|image| image.id).collect::<Vec<_>>();
+        ids(&self.images) == ids(images)
+    }
 }
 
 /// An archive that cannot be read or written.

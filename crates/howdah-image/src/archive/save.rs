@@ -7,12 +7,12 @@ use std::path::Path;
 use super::docker::{ManifestEntry, Repositories, add_to};
 use super::layout::Layout;
 use super::{ArchiveError, NamedImage, store_error};
-use crate::export::{Blob, Bundle, Document, Export, ExportOptions, ExportedImage};
+use crate::export::{Blob, Bundle, Document, Export, ExportOptions, ExportedImage, Variant};
 use crate::manifest::{CONTAINERD_NAME, Descriptor, Index, OCI_LAYOUT, REF_NAME};
 use crate::{Digest, Reference, Store};
 
-/// Writes the images with their names as one tar, which is an OCI layout and a Docker archive. The same images give the
-/// same bytes.
+/// Writes the images with their names as one tar, which is an OCI layout, and a Docker archive of those that are for one
+/// platform. The same images give the same bytes.
 pub fn save(
     store: &Store,
     images: &[NamedImage],
@@ -22,8 +22,9 @@ pub fn save(
     let mut output = Output::new(Layout::tar(writer))?;
     let mut documents = DockerDocuments::default();
     for named in images {
+        let variants: Vec<Variant<'_>> = named.images.iter().map(Variant::from).collect();
         let export = Export {
-            variants: &[(&named.image).into()],
+            variants: &variants,
             names: &named.references,
             options,
         };
@@ -31,9 +32,11 @@ pub fn save(
             .bundle(store)
             .map_err(|source| ArchiveError::Export { source })?;
         output.bundle(store, &bundle, &named.references)?;
-        documents.add(&bundle, &named.references);
+        if variants.len() == 1 {
+            documents.add(&bundle, &named.references);
+        }
     }
-    output.finish(Some(&documents))
+    output.finish((!documents.entries.is_empty()).then_some(&documents))
 }
 
 /// Writes a bundle as a tar that is an OCI layout, and a Docker archive too if `docker` says so.

@@ -129,3 +129,25 @@ fn platforms_have_the_names_that_docker_takes() {
     crate::succeeded(command.env("DOCKER_DEFAULT_PLATFORM", "linux/arm64"));
     assert_eq!(scene.architecture("made", &[]), "arm64");
 }
+
+#[test]
+fn an_archive_of_several_images_has_each_with_its_platforms() {
+    let scene = Scene::new();
+    scene.build("FROM base:1\nLABEL of=another\n", &["-t", "other:1"]);
+    scene.run(&["image", "tag", "base:1", "base:2"]);
+    scene.run(&[
+        "image", "save", "base:1", "other:1", "base:2", "-o", "all.tar",
+    ]);
+    let archive = scene.path("all.tar").display().to_string();
+    let other = Scene::empty();
+    let said = other.run(&["image", "load", "-i", &archive]);
+    let expected = "Loaded image: base:1\nLoaded image: base:2\nLoaded image: other:1\n";
+    assert_eq!(said, expected);
+    for name in ["base:1", "base:2"] {
+        assert_eq!(
+            other.architecture(name, &["--platform=linux/arm64"]),
+            "arm64"
+        );
+    }
+    assert_eq!(other.architecture("other:1", &[]), "amd64");
+}

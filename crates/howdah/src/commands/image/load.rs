@@ -36,7 +36,9 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
             anstream::println!("Loaded image: {}", reference.familiar());
         }
         if named.references.is_empty() {
-            anstream::println!("Loaded image ID: {}", named.image.id);
+            for image in &named.images {
+                anstream::println!("Loaded image ID: {}", image.id);
+            }
         }
     }
     Ok(ExitCode::SUCCESS)

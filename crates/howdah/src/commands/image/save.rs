@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use howdah_image::archive::{self, NamedImage};
-use howdah_image::export::{Export, Variant};
-use howdah_image::{Image, Platform, Reference, Store};
+use howdah_image::{Platform, Reference, Store};
 
 use super::{find_all, find_for};
 use crate::commands::compression::LayerArgs;
@@ -32,41 +31,12 @@ pub(super) struct Args {
 pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandError> {
     let store = Store::open(context.root())?;
     let options = args.layers.options()?;
-    if let ([name], None) = (args.images.as_slice(), &args.platform) {
-        let images = find_all(&store, name)?;
-        if images.len() > 1 {
-            return save_together(&store, name, &images, args);
-        }
-    }
     let images = named(&store, &args.images, args.platform.as_ref())?;
-    for named in &images {
-        checked(&store, &named.image)?;
+    for image in images.iter().flat_map(|named| &named.images) {
+        checked(&store, image)?;
     }
     write(args, |writer| {
         Ok(archive::save(&store, &images, writer, &options)?)
-    })
-}
-
-/// One name with its images for several platforms, as an OCI layout with an index.
-fn save_together(
-    store: &Store,
-    name: &str,
-    images: &[Image],
-    args: &Args,
-) -> Result<ExitCode, CommandError> {
-    for image in images {
-        checked(store, image)?;
-    }
-    let variants: Vec<Variant<'_>> = images.iter().map(Variant::from).collect();
-    let names = [name.parse::<Reference>()?];
-    let export = Export {
-        variants: &variants,
-        names: &names,
-        options: &args.layers.options()?,
-    };
-    let bundle = export.bundle(store)?;
-    write(args, |writer| {
-        Ok(archive::save_bundle(store, &bundle, &names, writer, false)?)
     })
 }
 
@@ -93,24 +63,30 @@ fn named(
     names: &[String],
     platform: Option<&Platform>,
 ) -> Result<Vec<NamedImage>, CommandError> {
-    let mut images: Vec<NamedImage> = Vec::new();
+    let mut all: Vec<NamedImage> = Vec::new();
     for name in names {
-        let image = find_for(store, name, platform)?;
-        let (tags, _) = store.names(&image.id)?;
+        let images = match platform {
+            Some(_) => vec![find_for(store, name, platform)?],
+            None => find_all(store, name)?,
+        };
+        let tags = images
+            .first()
+            .map(|image| store.names(&image.id))
+            .transpose()?;
         // An id or a digest names no tag.
         let reference: Option<Reference> = name
             .parse()
             .ok()
-            .filter(|reference| tags.contains(reference));
-        match images.iter_mut().find(|other| other.image.id == image.id) {
+            .filter(|reference| tags.is_some_and(|(tags, _)| tags.contains(reference)));
+        match all.iter_mut().find(|other| other.is_like(&images)) {
             Some(known) => known.references.extend(reference),
-            None => images.push(NamedImage {
-                image,
+            None => all.push(NamedImage {
+                images,
                 references: reference.into_iter().collect(),
             }),
         }
     }
-    Ok(images)
+    Ok(all)
 }
 
 /// The file appears when it is complete.
