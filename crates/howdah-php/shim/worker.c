@@ -124,7 +124,8 @@ static void serve(const howdah_request *request, zend_fcall_info *function, zend
 		howdah_fill_request(request);
 		howdah_reset_begin();
 		if (EG(timeout_seconds)) {
-			zend_set_timeout(EG(timeout_seconds), true);
+			/* The boot has set the signal's handler. */
+			zend_set_timeout(EG(timeout_seconds), false);
 		}
 		call(function, cache);
 		end_request();
@@ -162,9 +163,9 @@ PHP_FUNCTION(frankenphp_handle_request)
 		RETURN_FALSE;
 	}
 	if (!worker.booted) {
+		zend_unset_timeout();
 		end_boot();
 	}
-	zend_unset_timeout();
 	howdah_memory(&now, &peak);
 	if (!howdah_next(howdah_link, now, peak, &request)) {
 		begin_drain();
