@@ -1,7 +1,8 @@
 //! What a server is told: one struct, complete and checked before anything is bound.
 
+use std::ffi::OsStr;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -67,6 +68,8 @@ pub struct Extras {
 pub struct Site {
     /// The document root, absolute.
     pub root: PathBuf,
+    /// Where the files are that scripts may hand over (`X-Sendfile`), absolute and without symlinks.
+    pub application: PathBuf,
     /// Names looked for in a directory, in this order.
     pub index: Vec<String>,
     /// The script that answers what is no file, as a path below the root; without it that is a 404.
@@ -105,12 +108,14 @@ impl ServeConfig {
     /// The defaults for a document root: one listener on a port of the loopback device that the kernel chooses, and
     /// `/index.php` for everything that is no file.
     pub fn new(root: impl Into<PathBuf>) -> Self {
+        let root = root.into();
         Self {
             listeners: vec![Listener::plain((Ipv4Addr::LOCALHOST, 0).into())],
             admin: None,
             certificates: None,
             site: Site {
-                root: root.into(),
+                application: application(&root),
+                root,
                 index: vec!["index.php".into(), "index.html".into()],
                 front_controller: Some("/index.php".into()),
             },
@@ -119,6 +124,15 @@ impl ServeConfig {
             trusted_proxies: Vec::new(),
             extras: Extras::default(),
         }
+    }
+}
+
+/// A document root with one of the usual names is a part of the application.
+fn application(root: &Path) -> PathBuf {
+    let is_part = ["public", "web", "htdocs", "public_html"].map(OsStr::new);
+    match (root.file_name(), root.parent()) {
+        (Some(name), Some(parent)) if is_part.contains(&name) => parent.to_owned(),
+        _ => root.to_owned(),
     }
 }
 

@@ -10,9 +10,9 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 use crate::config::ServeConfig;
-use crate::files::Files;
 use crate::files::lookup::{Script, Target, lookup};
 use crate::files::path::{CleanPath, PathFault};
+use crate::files::{Files, sendfile};
 use crate::http::access::{Activity, Exchange};
 use crate::http::client::Client;
 use crate::http::request_body::{Bounded, RequestBodyError};
@@ -69,11 +69,7 @@ impl Handler {
         }
         // What remains to be known of the request when it has been given away.
         let (method, version) = (parts.method.clone(), parts.version);
-        let accept = self
-            .config
-            .extras
-            .compression
-            .then(|| parts.headers.clone());
+        let headers = parts.headers.clone();
         let limits = (self.config.limits.body_bytes, self.config.timeouts.body);
         let body = Bounded::new(body, limits.0, limits.1);
         let mut response = self
@@ -83,8 +79,12 @@ impl Handler {
                 client,
             })
             .await;
-        if let Some(accept) = accept {
-            response = compress::compress(&method, &accept, response);
+        if let Some(file) = sendfile::named(&response, &self.config.site.application) {
+            let read = (&method, &headers);
+            response = sendfile::send(&self.files, file, response, read).await;
+        }
+        if self.config.extras.compression {
+            response = compress::compress(&method, &headers, response);
         }
         // hyper takes what follows CONNECT for the tunnel.
         if method == Method::CONNECT || self.activity.is_draining() {

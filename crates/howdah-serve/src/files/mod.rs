@@ -6,6 +6,7 @@ mod conditional;
 pub(crate) mod lookup;
 pub(crate) mod path;
 mod range;
+pub(crate) mod sendfile;
 mod types;
 
 use std::io;
