@@ -193,3 +193,34 @@ services:
     assert_eq!(policy("c"), RestartPolicy::UnlessStopped);
     assert_eq!(policy("d"), RestartPolicy::OnFailure { attempts: Some(2) });
 }
+
+#[test]
+fn what_a_build_gives_its_steps() {
+    let case = one("services:
+  web:
+    build:
+      context: .
+      shm_size: 1m
+      ulimits: {nofile: 10, nproc: {soft: 1, hard: 2}}
+      no_cache_filter: assets
+      ssh: {git: /run/agent}
+      entitlements: network.host
+      privileged: true
+  list:
+    build: {context: ., ssh: [default, git=/run/agent], no_cache_filter: [a, b]}
+");
+    assert_eq!(case.warnings(), "");
+    let services = case.loaded().project.services;
+    let web = services["web"].build.clone().unwrap();
+    assert_eq!(web.shm_size, Some(1 << 20));
+    assert_eq!(
+        (web.ulimits["nofile"], web.ulimits["nproc"]),
+        ((10, 10), (1, 2))
+    );
+    assert_eq!(web.no_cache_filter, ["assets"]);
+    assert_eq!(web.ssh, ["git=/run/agent"]);
+    assert_eq!(web.entitlements, ["network.host", "security.insecure"]);
+    let list = services["list"].build.clone().unwrap();
+    assert_eq!(list.ssh, ["default", "git=/run/agent"]);
+    assert_eq!(list.no_cache_filter, ["a", "b"]);
+}
