@@ -282,3 +282,77 @@ fn a_damaged_database_is_told_from_a_busy_one() {
         "{error:?}"
     );
 }
+
+#[test]
+fn digests_of_parts_go_with_the_last_root_that_has_them() {
+    let mut project = Project::new(&[("a", "1")]);
+    let dockerfile =
+        "FROM busybox:test AS one\nCOPY a /a\nFROM busybox:test\nCOPY --from=one /a /b\n";
+    project.build(dockerfile).image();
+    let remembered = |project: &Project| {
+        project.query::<u32>("SELECT count(*) FROM build_contents WHERE subject IS NOT NULL")
+    };
+    let known = remembered(&project);
+    assert!(known > 0);
+    reopen(&mut project);
+    let nothing = Prune {
+        ids: vec!["none".to_owned()],
+        ..Prune::default()
+    };
+    prune(&project.store, &nothing, now()).unwrap();
+    assert_eq!(remembered(&project), known);
+    prune(&project.store, &everything(), now()).unwrap();
+    let image =
+        project.query::<String>("SELECT id FROM images WHERE id NOT IN (SELECT image FROM tags)");
+    project.store.remove_image(&image.parse().unwrap()).unwrap();
+    prune(&project.store, &everything(), now()).unwrap();
+    assert_eq!(remembered(&project), 0);
+}
+
+#[test]
+fn a_clock_that_jumps_takes_no_blob_that_is_on_its_way() {
+    use std::io::Write as _;
+    use std::time::{Duration, SystemTime};
+
+    let project = Project::new(&[]);
+    let mut writer = project.store.write_blob().unwrap();
+    writer.write_all(b"blob").unwrap();
+    let (digest, _) = writer.commit(None).unwrap();
+    let path = project.store.blob_path(&digest);
+    let touch = |time| {
+        let file = fs_err::File::open(&path).unwrap();
+        file.set_modified(time).unwrap();
+    };
+    let day = Duration::from_hours(24);
+    touch(SystemTime::now() + 10 * day);
+    collect(&project.store).unwrap();
+    assert!(path.exists());
+    // Its day began with the sweep that saw it; from then on it is as others are.
+    let touched = fs_err::metadata(&path).unwrap().modified().unwrap();
+    assert!(touched <= SystemTime::now());
+    touch(SystemTime::now() - 2 * day);
+    collect(&project.store).unwrap();
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_clock_that_jumps_makes_no_wrong_hit() {
+    let project = Project::new(&[("a", "1")]);
+    let dockerfile = "FROM busybox:test\nCOPY a /a\nRUN cat /a > /b\n";
+    for (content, days) in [("1", 0), ("2", -400), ("3", 800)] {
+        // The same size, and all that the store remembers from another time than the file's.
+        project.write("a", content);
+        let sql = format!(
+            "UPDATE build_records SET used = used + {days} * 86400; UPDATE builds SET started = started + {days} * 86400000"
+        );
+        if days != 0 {
+            let shifted = project.store.database();
+            shifted
+                .with(|connection| connection.execute_batch(&sql))
+                .unwrap();
+        }
+        let report = project.build(dockerfile);
+        assert_eq!(project.read(report.image(), "b").as_deref(), Some(content));
+        assert!(project.build(dockerfile).executed.is_empty());
+    }
+}

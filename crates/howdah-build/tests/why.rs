@@ -337,3 +337,25 @@ fn hit_rates_of_real_builds() {
             .is_empty()
     );
 }
+
+#[test]
+fn of_several_platforms_each_step_says_which() {
+    let project = Project::new(&[("a-amd64", "1"), ("a-arm64", "1"), ("b", "1")]);
+    let dockerfile = "FROM scratch\nARG TARGETARCH\nCOPY a-$TARGETARCH /a\nCOPY b /b\n";
+    let targets = ["linux/amd64", "linux/arm64"].map(|platform| {
+        let mut target = project.target(dockerfile);
+        target.name = platform.to_owned();
+        target.platform = platform.parse().ok();
+        target
+    });
+    project.build_all(&targets).image();
+    project.write("a-arm64", "2");
+    project.build_all(&targets).image();
+    let changed = ask(&project, &Question::default());
+    assert_eq!(changed.steps.len(), 1);
+    let copy = answer(&changed, "[linux/arm64 stage-0 2/3] COPY a-$TARGETARCH");
+    let [Cause::Files { files, count: 1 }] = copy.causes.as_slice() else {
+        panic!("{copy:#?}");
+    };
+    assert_eq!(files[0].path, "a-arm64");
+}

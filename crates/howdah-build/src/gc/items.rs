@@ -50,6 +50,14 @@ pub struct Item {
     pub(super) mount: Option<String>,
 }
 
+impl Item {
+    /// For how long nobody used it, in milliseconds. A clock that was set back must not make everything young forever, so
+    /// what was used in the future counts as unused for as long.
+    pub fn unused_for(&self, now: i64) -> i64 {
+        now.saturating_sub(self.last_used).saturating_abs()
+    }
+}
+
 /// All items, and the sizes of snapshots.
 #[derive(Debug, Default)]
 pub(super) struct Inventory {

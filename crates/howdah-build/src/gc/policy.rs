@@ -94,11 +94,11 @@ pub(super) fn total(inventory: &Inventory) -> u64 {
 }
 
 fn may_go(item: &Item, prune: &Prune, now: i64) -> bool {
-    // A clock that was set back must not make everything young forever, nor one that ran ahead everything old.
-    let unused = now.saturating_sub(item.last_used).abs();
     !item.in_use
         && (prune.all || !item.shared)
-        && prune.unused_for.is_none_or(|time| unused > time)
+        && prune
+            .unused_for
+            .is_none_or(|time| item.unused_for(now) > time)
         && prune.kind.is_none_or(|kind| kind == item.kind)
         && (prune.ids.is_empty() || prune.ids.iter().any(|id| item.id.starts_with(id.as_str())))
 }
@@ -202,6 +202,15 @@ mod tests {
         assert_eq!(older(2 * HOUR), [0]);
         assert_eq!(older(HOUR), [0, 1]);
         assert!(older(9 * HOUR).is_empty());
+        // A clock that was set back by a day, and one that could not be set back further.
+        for now in [-24 * HOUR, i64::MIN] {
+            let prune = Prune {
+                unused_for: Some(25 * HOUR),
+                ..Prune::default()
+            };
+            let chosen = choose(&inventory, &prune, now);
+            assert_eq!(chosen.len(), if now == i64::MIN { 3 } else { 1 });
+        }
     }
 
     #[test]

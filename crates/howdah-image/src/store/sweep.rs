@@ -91,12 +91,19 @@ impl Store {
                 .to_str()
                 .and_then(|name| format!("sha256:{name}").parse::<Digest>().ok());
             let metadata = entry.metadata().map_err(error())?;
+            let path = entry.path();
             let touched = metadata.modified().unwrap_or_else(|_| SystemTime::now());
-            let young = touched.elapsed().is_ok_and(|age| age < YOUNGEST_BLOB);
+            let age = touched.elapsed();
+            if age.is_err() {
+                // The clock was set back since. It may be on its way as well as old, so its day begins now.
+                let file = fs_err::File::open(&path).map_err(StoreError::io("open", &path))?;
+                file.set_modified(SystemTime::now())
+                    .map_err(StoreError::io("touch", &path))?;
+            }
+            let young = age.map_or(true, |age| age < YOUNGEST_BLOB);
             let Some(digest) = digest.filter(|digest| !young && !needed.contains(digest)) else {
                 continue;
             };
-            let path = entry.path();
             fs_err::remove_file(&path).map_err(StoreError::io("remove", &path))?;
             bytes += metadata.len();
             self.database().with(|connection| {

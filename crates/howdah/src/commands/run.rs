@@ -7,6 +7,7 @@ use howdah_compose::{
     Client, DiffOptions, Interjection, Message, MountSource, Project, Request, RunRequest, Service,
     ServiceImage, ServiceMount, UpRequest, WaitFor, split_words, wanted_services,
 };
+use howdah_image::Store;
 use howdah_runtime::{ContainerSpec, Runtime};
 use rustix::fs::FlockOperation;
 
@@ -89,7 +90,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<ExitCode, CommandErr
     } else {
         images::Building::Changed
     };
-    let images = images::resolve(context, &project, &wanted, building)?;
+    // Open until the container is there: it holds its image.
+    let store = Store::open(context.root())?;
+    let images = images::resolve(&store, (context, &project), &wanted, building)?;
     let dependencies: BTreeSet<String> = wanted
         .into_iter()
         .filter(|name| *name != args.service)

@@ -98,7 +98,9 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandErro
         images::Building::Changed
     };
     let wanted = wanted_services(stack.project(), &options);
-    let images = images::resolve(context, stack.project(), &wanted, building)?;
+    // Open until the containers are there: it holds their images.
+    let store = Store::open(context.root())?;
+    let images = images::resolve(&store, (context, stack.project()), &wanted, building)?;
     let is_detached = args.detach || args.wait;
     let request = UpRequest {
         project: stack.project().clone(),

@@ -16,7 +16,7 @@ pub(super) enum Filter {
 impl Filter {
     pub(super) fn matches(&self, item: &Item, now: i64) -> bool {
         match self {
-            Filter::Unused(time) => now - item.last_used > *time,
+            Filter::Unused(time) => item.unused_for(now) > *time,
             Filter::Id(id) => item.id.starts_with(id),
             Filter::Kind(kind) => item.kind == *kind,
         }

@@ -19,10 +19,11 @@ pub(crate) enum Building {
     Never,
 }
 
-/// Finds, builds or pulls the images of these services.
+/// Finds, builds or pulls the images of these services. Each is held as long as `store` is open: until its containers
+/// stand on it, a prune beside us would take it away.
 pub(crate) fn resolve(
-    context: &Context,
-    project: &Project,
+    store: &Store,
+    (context, project): (&Context, &Project),
     services: &BTreeSet<String>,
     building: Building,
 ) -> Result<BTreeMap<String, ServiceImage>, CommandError> {
@@ -38,12 +39,12 @@ pub(crate) fn resolve(
             .collect(),
         Building::Never => Vec::new(),
     };
-    let mut images = build(context, project, &to_build)?;
-    let store = Store::open(context.root())?;
+    let mut images = build(context, store, project, &to_build)?;
     for service in wanted {
         if !images.contains_key(&service.name) {
-            let image = find_or_pull(&store, project, service)?;
+            let image = find_or_pull(store, project, service)?;
             let name = project.image_name(service);
+            store.hold_image(&image, &name)?;
             images.insert(
                 service.name.clone(),
                 ServiceImage {
@@ -81,6 +82,7 @@ pub(crate) fn present(
 /// The seam to `howdah build`: builds these services' images in one graph and gives each one's id and name, by service.
 fn build(
     context: &Context,
+    store: &Store,
     project: &Project,
     services: &[&Service],
 ) -> Result<BTreeMap<String, ServiceImage>, CommandError> {
@@ -99,16 +101,16 @@ fn build(
         registry: registry_options(),
         ..Options::default()
     };
-    let store = Store::open(context.root())?;
-    let targets = compose::targets(&store, &project, &mut options, compose::Purpose::Container)?;
-    let built = build_targets(context, &store, &targets, &options, Mode::Auto)?;
-    cache::export(&store, &built, false)?;
-    quota::keep(&store, &built, None);
+    let targets = compose::targets(store, &project, &mut options, compose::Purpose::Container)?;
+    let built = build_targets(context, store, &targets, &options, Mode::Auto)?;
+    cache::export(store, &built, false)?;
+    quota::keep(store, &built, None);
     for service in services {
         let name = project.image_name(service);
-        let image = find(&store, &name, platform_of(service)?.as_ref())?;
+        let image = find(store, &name, platform_of(service)?.as_ref())?;
         let image =
             image.ok_or_else(|| CommandError::new(format!("the build made no image `{name}`")))?;
+        store.hold_image(&image, &name)?;
         images.insert(
             service.name.clone(),
             ServiceImage {
