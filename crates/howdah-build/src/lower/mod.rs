@@ -207,8 +207,12 @@ impl Lowering<'_> {
         } else {
             Class::Work
         };
+        // What stands on a step that must run would be found by its definition, and the step not be asked for.
+        let stands_on_such = inputs
+            .iter()
+            .any(|input| self.graph.vertex(*input).ignore_cache);
         let mut vertex = Vertex::new(op, digest, inputs, class);
-        vertex.ignore_cache = ignore_cache;
+        vertex.ignore_cache = ignore_cache || stands_on_such;
         let id = self.graph.add(vertex);
         step.fields = fields;
         self.steps.entry(id.index()).or_insert(step);
