@@ -9,6 +9,7 @@ use http::{Method, Request, Response, StatusCode, Version};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
+use crate::backend::Backend;
 use crate::config::ServeConfig;
 use crate::files::lookup::{Script, Target, lookup};
 use crate::files::path::{CleanPath, PathFault};
@@ -18,6 +19,7 @@ use crate::http::client::Client;
 use crate::http::request_body::{Bounded, RequestBodyError};
 use crate::http::{Body, check, compress, response};
 use crate::log::Log;
+use crate::php;
 
 /// Answers requests. One for the whole server.
 #[derive(Debug)]
@@ -25,6 +27,7 @@ pub(crate) struct Handler {
     pub(crate) config: ServeConfig,
     pub(crate) log: Log,
     pub(crate) activity: Arc<Activity>,
+    pub(crate) backend: Option<Backend>,
     files: Files,
 }
 
@@ -36,19 +39,20 @@ pub(crate) struct Link {
 }
 
 /// A request for PHP, with what is known of its client.
-#[expect(dead_code, reason = "the pool of PHP processes takes it")]
-struct Asked {
-    parts: Parts,
-    body: Bounded<Incoming>,
-    client: Client,
+pub(crate) struct Asked {
+    pub(crate) parts: Parts,
+    pub(crate) body: Bounded<Incoming>,
+    pub(crate) client: Client,
 }
 
 impl Handler {
-    pub(crate) fn new(config: ServeConfig, log: Log) -> Self {
+    /// Without a back end there is no PHP.
+    pub(crate) fn new(config: ServeConfig, backend: Option<Backend>, log: Log) -> Self {
         Self {
             config,
             log,
             activity: Arc::default(),
+            backend,
             files: Files::default(),
         }
     }
@@ -136,12 +140,11 @@ impl Handler {
     }
 
     /// Has PHP answer.
-    #[expect(
-        clippy::unused_async,
-        reason = "the pool of PHP processes takes this place"
-    )]
-    async fn run(&self, _script: Script, _asked: Asked) -> Response<Body> {
-        response::plain(StatusCode::NOT_IMPLEMENTED)
+    async fn run(&self, script: Script, asked: Asked) -> Response<Body> {
+        match &self.backend {
+            Some(backend) => php::answer(backend, &self.log, php::request(script, asked)).await,
+            None => response::plain(StatusCode::NOT_IMPLEMENTED),
+        }
     }
 
     fn secure(&self, response: &mut Response<Body>, client: Client) {

@@ -4,13 +4,19 @@
 //! with a file of the document root or has PHP do it.
 
 mod admin;
+mod backend;
+pub mod cgi;
 pub mod config;
 mod files;
 mod handler;
 pub mod http;
 pub mod log;
+mod php;
+pub mod pool;
 pub mod server;
 pub mod tls;
 
+pub use backend::Backend;
 pub use config::ServeConfig;
+pub use files::lookup::Script;
 pub use server::{Order, Report, ServeError, Server};

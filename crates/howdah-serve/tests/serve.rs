@@ -63,7 +63,7 @@ fn start() -> Running {
     config.listeners.push(tls);
     let (told, lines) = mpsc::unbounded_channel();
     let log = Log::new(move |line| drop(told.send(line)));
-    let server = Server::bind(config, log).unwrap();
+    let server = Server::bind(config, None, log).unwrap();
     let (orders, receiver) = mpsc::channel(1);
     Running {
         directory,

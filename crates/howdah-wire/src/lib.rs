@@ -10,4 +10,4 @@ pub mod request;
 
 pub use frame::{Frame, FrameError, Kind};
 pub use log::LogLine;
-pub use request::{Head, Request, RequestView};
+pub use request::{Head, Line, PairsWriter, Ready, Request, RequestView};

@@ -69,16 +69,20 @@ pub struct Ready {
 impl Request {
     /// The payload of a `Request` frame.
     pub fn encode(&self, into: &mut Vec<u8>) {
-        for text in [&self.script, &self.method, &self.uri, &self.query] {
-            put(into, text);
-        }
-        into.extend_from_slice(&self.content_length.unwrap_or(u64::MAX).to_le_bytes());
+        let line = Line {
+            script: &self.script,
+            method: &self.method,
+            uri: &self.uri,
+            query: &self.query,
+            content_length: self.content_length,
+        };
+        line.encode(into);
         for pairs in [&self.variables, &self.headers] {
-            put_count(into, pairs.len());
+            let mut writer = PairsWriter::new(into);
             for (name, value) in pairs {
-                put(into, name);
-                put(into, value);
+                writer.put(name, value);
             }
+            writer.finish();
         }
     }
 
@@ -116,6 +120,76 @@ impl<'a> RequestView<'a> {
             variables: take_pairs(&mut rest)?,
             headers: take_pairs(&mut rest)?,
         })
+    }
+}
+
+/// What a `Request` payload begins with; variables and header fields follow, each a list of pairs written by [`PairsWriter`].
+/// A front writes a payload so without collecting a [`Request`] first.
+#[derive(Debug, Clone, Copy)]
+pub struct Line<'a> {
+    /// See [`Request::script`].
+    pub script: &'a [u8],
+    /// See [`Request::method`].
+    pub method: &'a [u8],
+    /// See [`Request::uri`].
+    pub uri: &'a [u8],
+    /// See [`Request::query`].
+    pub query: &'a [u8],
+    /// See [`Request::content_length`].
+    pub content_length: Option<u64>,
+}
+
+impl Line<'_> {
+    /// Appends it.
+    pub fn encode(&self, into: &mut Vec<u8>) {
+        for text in [self.script, self.method, self.uri, self.query] {
+            put(into, text);
+        }
+        into.extend_from_slice(&self.content_length.unwrap_or(u64::MAX).to_le_bytes());
+    }
+}
+
+/// Appends a list of pairs whose number is known only at its end.
+#[derive(Debug)]
+pub struct PairsWriter<'a> {
+    into: &'a mut Vec<u8>,
+    start: usize,
+    count: usize,
+}
+
+impl<'a> PairsWriter<'a> {
+    /// Begins a list.
+    pub fn new(into: &'a mut Vec<u8>) -> PairsWriter<'a> {
+        let start = into.len();
+        put_count(into, 0);
+        PairsWriter {
+            into,
+            start,
+            count: 0,
+        }
+    }
+
+    /// A pair.
+    pub fn put(&mut self, name: &[u8], value: &[u8]) {
+        put(self.into, name);
+        put(self.into, value);
+        self.count += 1;
+    }
+
+    /// The pairs of a list that another writer has [finished](PairsWriter::finish), its count included.
+    pub fn put_list(&mut self, mut list: &[u8]) {
+        if let Ok(count) = take_count(&mut list) {
+            self.into.extend_from_slice(list);
+            self.count += count;
+        }
+    }
+
+    /// Ends the list.
+    pub fn finish(self) {
+        let count = u32::try_from(self.count).unwrap_or(u32::MAX);
+        if let Some(place) = self.into[self.start..].first_chunk_mut() {
+            *place = count.to_le_bytes();
+        }
     }
 }
 
@@ -248,6 +322,22 @@ mod tests {
             peak_bytes: 3,
         };
         assert_eq!(Ready::decode(&ready.encode()), Ok(ready));
+    }
+
+    #[test]
+    fn a_list_goes_into_another() {
+        let (mut first, mut whole) = (Vec::new(), Vec::new());
+        let mut writer = PairsWriter::new(&mut first);
+        writer.put(b"A", b"1");
+        writer.put(b"B", b"");
+        writer.finish();
+        let mut writer = PairsWriter::new(&mut whole);
+        writer.put(b"C", b"3");
+        writer.put_list(&first);
+        writer.finish();
+        let pairs = take_pairs(&mut &whole[..]).unwrap();
+        let names: Vec<_> = pairs.iter().map(|(name, _)| &name[..]).collect();
+        assert_eq!(names, [b"C", b"A", b"B"]);
     }
 
     #[test]

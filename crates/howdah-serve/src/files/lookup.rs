@@ -22,7 +22,7 @@ pub(crate) enum Target {
 
 /// A script, and how the path is shared between it and what is passed to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Script {
+pub struct Script {
     /// Its file: the document root and the name.
     pub(crate) file: PathBuf,
     /// `SCRIPT_NAME`: the part of the path that named it.

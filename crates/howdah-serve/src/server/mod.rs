@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
+use crate::backend::Backend;
 use crate::config::{Listener, ServeConfig};
 use crate::handler::Handler;
 use crate::log::{Level, Log};
@@ -88,7 +89,12 @@ pub struct Server {
 
 impl Server {
     /// Listens at all addresses, in a runtime of tokio; connections wait in the kernel until [`Server::run`].
-    pub fn bind(config: ServeConfig, log: Log) -> Result<Self, ServeError> {
+    /// `backend`: the PHP of the server, which ends with it.
+    pub fn bind(
+        config: ServeConfig,
+        backend: Option<Backend>,
+        log: Log,
+    ) -> Result<Self, ServeError> {
         let tls = config.certificates.clone().map(Tls::new).transpose()?;
         let mut listeners = Vec::new();
         for listener in &config.listeners {
@@ -102,7 +108,7 @@ impl Server {
             listeners,
             admin,
             tls: tls.map(Arc::new),
-            handler: Arc::new(Handler::new(config, log)),
+            handler: Arc::new(Handler::new(config, backend, log)),
         })
     }
 
@@ -141,8 +147,15 @@ impl Server {
         }
         while let Some(Order::Reload) = orders.recv().await {
             reload(self.tls.as_deref(), &handler.log);
+            if let Some(backend) = handler.backend.clone() {
+                tokio::spawn(reload_php(backend, handler.log.clone()));
+            }
         }
-        drain(&handler, &phase, acceptors).await
+        let report = drain(&handler, &phase, acceptors).await;
+        if let Some(backend) = &handler.backend {
+            backend.stop().await;
+        }
+        report
     }
 }
 
@@ -180,6 +193,18 @@ async fn drain(
     Report {
         in_flight,
         finished,
+    }
+}
+
+/// Has PHP read the code anew; when that fails, what runs goes on.
+async fn reload_php(backend: Backend, log: Log) {
+    match backend.reload().await {
+        Ok(()) => log.line(Level::Info, "php", "reloaded", json!({})),
+        Err(error) => {
+            let fields = json!({ "error": chain(&*error) });
+            let message = "the reload failed, the workers from before go on";
+            log.line(Level::Error, "php", message, fields);
+        }
     }
 }
 

@@ -59,7 +59,7 @@ async fn run(text: &str, change: impl FnOnce(&mut ServeConfig)) {
     let mut config = ServeConfig::new(root);
     config.limits.body_bytes = 1000;
     change(&mut config);
-    let server = Server::bind(config, Log::new(drop)).unwrap();
+    let server = Server::bind(config, None, Log::new(drop)).unwrap();
     let address = server.addresses()[0];
     let (orders, receiver) = mpsc::channel(1);
     let running = tokio::spawn(server.run(receiver));

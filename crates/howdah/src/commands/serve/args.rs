@@ -107,6 +107,8 @@ pub(crate) struct Args {
         default_value_t = 30
     )]
     drain_timeout: u32,
+    #[command(flatten)]
+    pub(super) php: super::php::PhpArgs,
 }
 
 const HELP: &str = "\
@@ -116,7 +118,7 @@ file are served instead of it to clients that take them.
 
 Signals:
   TERM, INT    readiness fails; after --drain-delay no more connections are taken, and what is in flight finishes
-  HUP, USR1    certificates are read anew
+  HUP, USR1    certificates are read anew, and PHP's workers are replaced without a pause
 
 Exit codes:
   0    everything in flight was answered

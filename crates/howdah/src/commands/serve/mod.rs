@@ -2,6 +2,7 @@
 
 mod args;
 mod output;
+mod php;
 
 use std::process::ExitCode;
 
@@ -18,12 +19,13 @@ pub(crate) use args::Args;
 const LOST: u8 = 3;
 
 pub(crate) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandError> {
+    let php = args.php.clone();
     let config = args.config(context)?;
     let output = output::Output::start();
     let report = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?
-        .block_on(serve(config, output.log()))?;
+        .block_on(serve(config, php, output.log()))?;
     output.finish();
     anstream::eprintln!(
         "in flight {}, finished {}, lost {}",
@@ -34,9 +36,10 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandErro
     Ok(ExitCode::from(if report.lost() == 0 { 0 } else { LOST }))
 }
 
-async fn serve(config: ServeConfig, log: Log) -> Result<Report, CommandError> {
+async fn serve(config: ServeConfig, php: php::PhpArgs, log: Log) -> Result<Report, CommandError> {
     let mut signals = Signals::new()?;
-    let server = Server::bind(config, log.clone())?;
+    let backend = php::start(php, &config.site.root, &log).await?;
+    let server = Server::bind(config, backend, log.clone())?;
     for address in server.addresses() {
         let fields = json!({ "address": address.to_string() });
         log.line(Level::Info, "http", "listening", fields);

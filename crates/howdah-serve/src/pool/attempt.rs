@@ -1,0 +1,166 @@
+//! A request from its queue to the head of its response, with another worker if the first one dies and that does no harm.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use howdah_wire::frame::{self, HEADER_LENGTH, Kind};
+use howdah_wire::{FrameError, Head, Line, PairsWriter};
+use http::header::CONTENT_LENGTH;
+use http::{Method, Response, StatusCode};
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use super::body::PhpBody;
+use super::dispatch::{Dispatch, What};
+use super::error::PhpError;
+use super::exchange::{Broken, Exchange, Outgoing, Step};
+use super::{PhpRequest, head, logs};
+use crate::cgi::{self, Constants};
+use crate::log::Level;
+
+/// Workers that may die of one request. What has killed two is the request.
+const ATTEMPTS: u32 = 2;
+/// Workers that may be gone before they begin the request, as many may be at one time when they are killed from outside.
+const TRIES: u32 = 64;
+
+pub(super) async fn handle(
+    dispatch: &Arc<Dispatch>,
+    constants: &Constants,
+    request: PhpRequest,
+) -> Result<Response<PhpBody>, PhpError> {
+    let frame = encode(constants, &request).map_err(PhpError::TooLarge)?;
+    let what = What {
+        method: request.parts.method,
+        target: request.parts.uri.into_parts().path_and_query,
+        script: request.script.file.to_string_lossy().into(),
+    };
+    let mut outgoing = Outgoing::new(frame, request.body);
+    let (mut attempts, mut tries) = (0, 0);
+    loop {
+        let lease = dispatch.lease(&what).await?;
+        let mut exchange = Exchange::begin(lease, outgoing).map_err(PhpError::TooLarge)?;
+        let broken = match wait_for_head(&mut exchange, request.interim.as_ref()).await {
+            Ok(head) => return Ok(respond(dispatch, &what, exchange, &head)),
+            Err(broken) => broken,
+        };
+        if let Broken::Client(source) = broken {
+            return Err(PhpError::Body(source));
+        }
+        if exchange.is_overdue() {
+            let limit = dispatch.config.request_timeout.unwrap_or_default();
+            return Err(PhpError::TookTooLong(limit));
+        }
+        tries += 1;
+        let has_begun = exchange.has_begun();
+        attempts += u32::from(has_begun);
+        let is_harmless = !has_begun || what.method.is_idempotent();
+        let may_retry = is_harmless && !exchange.answered && attempts < ATTEMPTS && tries < TRIES;
+        outgoing = match exchange.into_outgoing() {
+            Some(again) if may_retry => again,
+            _ => return Err(PhpError::Died),
+        };
+        dispatch.metrics.retries.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The `Request` frame.
+fn encode(constants: &Constants, request: &PhpRequest) -> Result<Bytes, FrameError> {
+    use std::os::unix::ffi::OsStrExt as _;
+    let mut bytes = Vec::with_capacity(4 << 10);
+    bytes.extend_from_slice(&[0; HEADER_LENGTH]);
+    let uri = &request.parts.uri;
+    let line = Line {
+        script: request.script.file.as_os_str().as_bytes(),
+        method: request.parts.method.as_str().as_bytes(),
+        uri: cgi::target(uri).as_bytes(),
+        query: uri.query().unwrap_or_default().as_bytes(),
+        content_length: cgi::content_length(&request.parts.headers),
+    };
+    line.encode(&mut bytes);
+    let mut variables = PairsWriter::new(&mut bytes);
+    variables.put_list(constants.first());
+    cgi::variables(constants, request, |name, value| variables.put(name, value));
+    variables.put_list(constants.last());
+    variables.finish();
+    let mut headers = PairsWriter::new(&mut bytes);
+    cgi::headers(&request.parts, |name, value| headers.put(name, value));
+    headers.finish();
+    let header = frame::header(Kind::Request, bytes.len() - HEADER_LENGTH)?;
+    bytes[..HEADER_LENGTH].copy_from_slice(&header);
+    Ok(bytes.into())
+}
+
+async fn wait_for_head(
+    exchange: &mut Exchange,
+    interim: Option<&mpsc::UnboundedSender<Head>>,
+) -> Result<Head, Broken> {
+    loop {
+        match poll_fn(|context| exchange.poll_step(context)).await? {
+            Step::Head(head) => return Ok(head),
+            Step::Interim(head) => {
+                if let Some(interim) = interim {
+                    // The client may be gone.
+                    interim.send(head).ok();
+                }
+            }
+            // The response may not have begun without a head.
+            Step::Body(_) => return Err(FrameError::Kind(Kind::Body as u8).into()),
+            Step::Finished => return Err(FrameError::Kind(Kind::Finished as u8).into()),
+        }
+    }
+}
+
+fn respond(dispatch: &Dispatch, what: &What, exchange: Exchange, head: &Head) -> Response<PhpBody> {
+    match head::response(head) {
+        Ok(response) => with_body(what, exchange, response),
+        Err(fault) => {
+            let target = what.target.as_ref().map_or("/", |target| target.as_str());
+            let fields = json!({ "uri": target, "script": *what.script });
+            logs::tell(&dispatch.log, Level::Error, &fault.to_string(), fields);
+            exchange.discard();
+            let mut response = Response::new(PhpBody::whole(Bytes::new()));
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            response
+        }
+    }
+}
+
+/// A body that is there already goes out whole, in one write with the head; any other is streamed.
+fn with_body(what: &What, mut exchange: Exchange, head: Response<()>) -> Response<PhpBody> {
+    let (mut parts, ()) = head.into_parts();
+    let has_body = what.method != Method::HEAD
+        && !matches!(
+            parts.status,
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+        );
+    if !has_body {
+        exchange.discard();
+        return Response::from_parts(parts, PhpBody::whole(Bytes::new()));
+    }
+    let announced = parts
+        .headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let mut first = VecDeque::new();
+    let whole = loop {
+        match exchange.buffered() {
+            Ok(Some(Step::Body(piece))) => first.push_back(piece),
+            Ok(Some(Step::Finished)) if first.len() < 2 => {
+                break first.pop_front().unwrap_or_default();
+            }
+            Ok(Some(Step::Finished)) => break first.iter().flatten().copied().collect(),
+            _ => {
+                let body = PhpBody::stream(first, exchange, announced);
+                return Response::from_parts(parts, body);
+            }
+        }
+    };
+    // What the script says of the length does not matter when it is known.
+    if announced.is_some_and(|length| length != whole.len() as u64) {
+        parts.headers.remove(CONTENT_LENGTH);
+    }
+    Response::from_parts(parts, PhpBody::whole(whole))
+}

@@ -1,0 +1,174 @@
+//! What `howdah serve` is told about PHP.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use howdah_serve::Backend;
+use howdah_serve::cgi::Constants;
+use howdah_serve::log::{Level, Log};
+use howdah_serve::pool::{Mode, Pool, PoolConfig, Size};
+use serde_json::json;
+
+use crate::commands::CommandError;
+
+/// How PHP answers requests.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "PHP")]
+pub(crate) struct PhpArgs {
+    /// How requests are shared out to PHP processes.
+    #[arg(long, value_enum, env = "HOWDAH_MODE", default_value = "classic")]
+    mode: ModeArg,
+    /// The `howdah-php` to run; without it the one beside this program, or in PATH.
+    #[arg(long, value_name = "FILE", env = "HOWDAH_PHP")]
+    php: Option<PathBuf>,
+    /// The worker script: a PHP file that calls `frankenphp_handle_request()` in a loop.
+    #[arg(long, value_name = "FILE", env = "HOWDAH_WORKER")]
+    worker: Option<PathBuf>,
+    /// Worker processes; without it as many as processors and memory allow.
+    #[arg(short = 'n', long, value_name = "COUNT", env = "HOWDAH_WORKERS", value_parser = clap::value_parser!(u16).range(1..))]
+    workers: Option<u16>,
+    /// A php.ini to read instead of the usual one.
+    #[arg(short = 'c', long, value_name = "FILE", env = "HOWDAH_PHP_INI")]
+    php_ini: Option<PathBuf>,
+    /// A setting of PHP, as in php.ini; may be repeated.
+    #[arg(long = "php-setting", value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+    /// Requests that may wait for a worker; a further one gets a 503.
+    #[arg(
+        long,
+        value_name = "COUNT",
+        env = "HOWDAH_QUEUE",
+        default_value_t = 1024
+    )]
+    queue: usize,
+    /// Seconds that a request waits for a worker before it gets a 503.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "HOWDAH_MAX_WAIT",
+        default_value_t = 30
+    )]
+    max_wait: u32,
+    /// Seconds that a request may take before its worker is killed and the client gets a 504; 0 for no limit.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "HOWDAH_REQUEST_TIMEOUT",
+        default_value_t = 0
+    )]
+    request_timeout: u32,
+    /// Seconds after which a request is logged with PHP's backtrace; 0 for never.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "HOWDAH_SLOW_AFTER",
+        default_value_t = 0
+    )]
+    slow_after: u32,
+    /// Requests after which a worker is replaced; 0 for never.
+    #[arg(
+        long,
+        value_name = "COUNT",
+        env = "HOWDAH_MAX_REQUESTS",
+        default_value_t = 0
+    )]
+    max_requests: u64,
+    /// Megabytes of PHP's memory beyond which a worker is replaced; 0 for any amount.
+    #[arg(
+        long,
+        value_name = "MEGABYTES",
+        env = "HOWDAH_WORKER_MEMORY",
+        default_value_t = 0
+    )]
+    worker_memory: u64,
+}
+
+/// The modes on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum ModeArg {
+    /// The application is booted once; each worker answers many requests with it.
+    Worker,
+    /// The application is booted once; each request gets a process of its own, forked from it.
+    Fork,
+    /// Each request boots the application anew.
+    Classic,
+}
+
+/// Starts PHP and waits until it is ready.
+pub(super) async fn start(
+    args: PhpArgs,
+    root: &Path,
+    log: &Log,
+) -> Result<Option<Backend>, CommandError> {
+    let Some(config) = pool(args, root)? else {
+        let message = "no `howdah-php` beside `howdah` or in PATH: scripts are not run";
+        log.line(Level::Warn, "php", message, json!({}));
+        return Ok(None);
+    };
+    let constants = Constants::new(root, std::env::vars_os(), &config.environment);
+    let pool = Pool::start(config, constants, log.clone())
+        .await
+        .map_err(|error| CommandError::new(error.to_string()))?;
+    Ok(Some(Backend::Pool(pool)))
+}
+
+/// None if there is no PHP and none was asked for: a site of files alone needs none.
+fn pool(args: PhpArgs, root: &Path) -> Result<Option<PoolConfig>, CommandError> {
+    let mode = match args.mode {
+        ModeArg::Worker => Mode::Worker,
+        ModeArg::Fork => Mode::Fork,
+        ModeArg::Classic => Mode::Classic,
+    };
+    let Some(program) = find_php(args.php)? else {
+        if args.worker.is_none() && mode == Mode::Classic {
+            return Ok(None);
+        }
+        return Err(CommandError::new("no `howdah-php` is installed")
+            .hint("put it beside `howdah`, or name it with --php FILE"));
+    };
+    let mut config = PoolConfig::new(mode, program, root);
+    config.script = args.worker.map(fs_err::canonicalize).transpose()?;
+    config.php_ini = args.php_ini;
+    config.settings = args.settings;
+    if let Some(count) = args.workers {
+        config.size = Size::Fixed(count.into());
+    }
+    let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+    config.queue = args.queue;
+    config.max_wait = seconds(args.max_wait);
+    config.request_timeout = Some(seconds(args.request_timeout)).filter(|limit| !limit.is_zero());
+    config.slow_after = Some(seconds(args.slow_after)).filter(|limit| !limit.is_zero());
+    config.max_requests = Some(args.max_requests).filter(|count| *count > 0);
+    config.memory_limit = Some(args.worker_memory << 20).filter(|bytes| *bytes > 0);
+    Ok(Some(config))
+}
+
+/// Named, beside this program, or in PATH: of several the one for the newest PHP.
+fn find_php(named: Option<PathBuf>) -> Result<Option<PathBuf>, CommandError> {
+    if let Some(named) = named {
+        return Ok(Some(fs_err::canonicalize(named)?));
+    }
+    let beside = std::env::current_exe()?.parent().map(Path::to_path_buf);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let directories = beside.into_iter().chain(std::env::split_paths(&path));
+    Ok(directories
+        .filter(|directory| directory.is_absolute())
+        .find_map(|directory| newest_in(&directory)))
+}
+
+/// `howdah-php8.4` before `howdah-php8.2` before `howdah-php`.
+fn newest_in(directory: &Path) -> Option<PathBuf> {
+    let mut found: Vec<(Vec<u32>, PathBuf)> = fs_err::read_dir(directory)
+        .ok()?
+        .filter_map(Result::ok)
+        .filter_map(|entry| {
+            let name = entry.file_name();
+            let version = name.to_str()?.strip_prefix("howdah-php")?;
+            let numbers = version.split('.').filter(|part| !part.is_empty());
+            let numbers: Result<Vec<u32>, _> = numbers.map(str::parse).collect();
+            Some((numbers.ok()?, entry.path()))
+        })
+        .collect();
+    found.sort();
+    found.pop().map(|(_, path)| path)
+}
