@@ -1,5 +1,6 @@
 //! The lines that a pool writes to the log.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use howdah_wire::control::Exit;
@@ -44,20 +45,30 @@ pub(super) fn written(log: &Log, card: Option<&Card>, line: LogLine) {
 }
 
 fn backtrace(log: &Log, card: &Card, trace: &str) {
+    let trace = trace.trim_end();
+    if card.is_overdue() {
+        return killed(log, card, trace);
+    }
     let mut fields = request_fields(card);
-    fields.insert("backtrace".into(), trace.trim_end().into());
-    let message = if card.is_overdue() {
-        "request killed: it took too long"
-    } else {
-        "slow request"
-    };
+    fields.insert("backtrace".into(), trace.into());
+    log.line(Level::Warn, LOGGER, "slow request", Value::Object(fields));
+}
+
+/// A request's time is over. Said once, be it with an empty backtrace.
+pub(super) fn killed(log: &Log, card: &Card, trace: &str) {
+    if card.told.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    let mut fields = request_fields(card);
+    fields.insert("backtrace".into(), trace.into());
+    let message = "request killed: it took too long";
     log.line(Level::Warn, LOGGER, message, Value::Object(fields));
 }
 
 /// A worker that was not told to end has ended.
 pub(super) fn ended(log: &Log, card: &Card, exit: Exit) {
     let mut fields = request_fields(card);
-    let served = card.served.load(std::sync::atomic::Ordering::Relaxed);
+    let served = card.served.load(Ordering::Relaxed);
     fields.insert("served".into(), served.into());
     let (level, message) = match exit {
         Exit::Code(0) => (Level::Debug, "worker script ended, restarting"),

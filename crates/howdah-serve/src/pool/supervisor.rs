@@ -474,7 +474,7 @@ impl Supervisor {
         self.try_upcoming();
         self.resize();
         self.fill();
-        watchdog::look_after(&self.cards, &self.dispatch.config);
+        watchdog::look_after(&self.cards, &self.dispatch.config, &self.dispatch.log);
         if let Some(stopping) = &self.stopping
             && Instant::now() >= stopping.deadline
         {

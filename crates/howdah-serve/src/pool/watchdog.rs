@@ -5,22 +5,24 @@ use std::time::{Duration, Instant};
 
 use super::cards::Cards;
 use super::config::PoolConfig;
+use super::logs;
 use super::worker::{Card, Phase};
+use crate::log::Log;
 
-/// For PHP to say where it is before it is killed.
-const LAST_WORDS: Duration = Duration::from_millis(200);
+/// For PHP to say where it is before it is killed; on a busy machine it may have to wait for a processor.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Asks slow workers where they are, kills those whose time is over.
-pub(super) fn look_after(cards: &Cards, config: &PoolConfig) {
+pub(super) fn look_after(cards: &Cards, config: &PoolConfig, log: &Log) {
     if config.slow_after.is_none() && config.request_timeout.is_none() {
         return;
     }
     for card in cards.list() {
-        look_at(&card, config);
+        look_at(&card, config, log);
     }
 }
 
-fn look_at(card: &Card, config: &PoolConfig) {
+fn look_at(card: &Card, config: &PoolConfig, log: &Log) {
     let mut phase = card.phase();
     let Phase::Busy(busy) = &mut *phase else {
         return;
@@ -31,8 +33,15 @@ fn look_at(card: &Card, config: &PoolConfig) {
     if is_over && !card.overdue.swap(true, Ordering::AcqRel) {
         busy.asked = Some(Instant::now());
         card.ask_where();
-    } else if is_over && busy.asked.is_none_or(|asked| asked.elapsed() >= LAST_WORDS) {
-        card.kill();
+    } else if is_over {
+        let is_mute = busy.asked.is_none_or(|asked| asked.elapsed() >= LAST_WORDS);
+        drop(phase);
+        if is_mute {
+            logs::killed(log, card, "");
+        }
+        if card.told.load(Ordering::Acquire) {
+            card.kill();
+        }
     } else if is_slow && busy.asked.is_none() {
         busy.asked = Some(Instant::now());
         card.ask_where();

@@ -51,6 +51,8 @@ pub(super) struct Card {
     pub(super) retired: AtomicBool,
     /// It was killed because its request took too long.
     pub(super) overdue: AtomicBool,
+    /// The log has that, with the backtrace if it came in time.
+    pub(super) told: AtomicBool,
     phase: Mutex<Phase>,
 }
 
@@ -102,6 +104,7 @@ impl Card {
             memory: AtomicU64::new(0),
             retired: AtomicBool::new(false),
             overdue: AtomicBool::new(false),
+            told: AtomicBool::new(false),
             phase: Mutex::new(Phase::Booting),
         }
     }

@@ -1,0 +1,141 @@
+//! `howdah serve` with a real `howdah-php`, driven over HTTP from outside.
+
+#![cfg(test)]
+
+mod server;
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use server::{Response, Server};
+
+const MODES: [&str; 3] = ["classic", "worker", "fork"];
+
+/// Generous: the machine may be slow and busy.
+const DEADLINE: Duration = Duration::from_mins(1);
+
+fn json(response: &Response) -> serde_json::Value {
+    assert_eq!(response.status, 200, "{response:?}");
+    serde_json::from_slice(&response.body).unwrap()
+}
+
+#[test]
+fn php_answers_in_every_mode() {
+    for mode in MODES {
+        let server = Server::start(mode, &["--workers", "2"]);
+        let answer = json(&server.request("POST", "/a/b?c=d", b"hello"));
+        assert_eq!(answer["uri"], "/a/b?c=d", "{mode}");
+        assert_eq!(answer["query"]["c"], "d", "{mode}");
+        assert_eq!(answer["body"], "hello", "{mode}");
+        assert_eq!(answer["script"], "/index.php", "{mode}");
+        let large = vec![b'x'; 3 << 20];
+        let answer = json(&server.request("POST", "/length", &large));
+        assert_eq!(answer["length"], large.len(), "{mode}");
+        let long = server.get("/long");
+        assert_eq!(long.body.len(), 4 << 20, "{mode}");
+        server.stop();
+    }
+}
+
+#[test]
+fn what_a_script_says_of_its_length_disturbs_nobody() {
+    let server = Server::start("worker", &["--workers", "1"]);
+    for _ in 0..3 {
+        let wrong = server.get("/wrong-length");
+        assert_eq!((wrong.status, &wrong.body[..]), (200, &b"abcdef"[..]));
+        assert_eq!(server.get("/bad-status").status, 500);
+        assert_eq!(json(&server.get("/next"))["uri"], "/next");
+    }
+    server.stop();
+}
+
+#[test]
+fn a_worker_that_dies_costs_its_request_and_the_log_says_so() {
+    let server = Server::start("worker", &["--workers", "2"]);
+    assert_eq!(server.request("POST", "/die", b"").status, 502);
+    assert_eq!(json(&server.get("/next"))["uri"], "/next");
+    let line = server.log_line("worker killed by a signal, restarting");
+    assert_eq!(
+        (&line["signal"], &line["uri"]),
+        (&"SIGKILL".into(), &"/die".into())
+    );
+    // Safe to repeat: another worker answers it.
+    assert_eq!(json(&server.get("/die-once"))["uri"], "/die-once");
+    server.stop();
+}
+
+#[test]
+fn a_request_that_takes_too_long_is_killed_and_its_backtrace_logged() {
+    let server = Server::start("worker", &["--workers", "1", "--request-timeout", "2"]);
+    assert_eq!(server.get("/loop").status, 504);
+    let line = server.log_line("request killed: it took too long");
+    let trace = line["backtrace"].as_str().unwrap();
+    assert!(trace.contains("worker.php"), "{trace}");
+    assert_eq!(json(&server.get("/next"))["uri"], "/next");
+    server.stop();
+}
+
+#[test]
+fn a_full_queue_is_a_503() {
+    let server = Server::start("worker", &["--workers", "1", "--queue", "0"]);
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| server.get("/wait"));
+        server.wait_until(|| server.exists("waiting"));
+        let refused = server.get("/next");
+        assert_eq!(refused.status, 503);
+        assert!(refused.head.contains("retry-after: 1"), "{}", refused.head);
+        server.create("go");
+        assert_eq!(first.join().unwrap().status, 200);
+    });
+    server.stop();
+}
+
+#[test]
+fn the_end_of_the_server_runs_what_the_application_has_for_it() {
+    let server = Server::start("worker", &["--workers", "1"]);
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| server.get("/wait"));
+        server.wait_until(|| server.exists("waiting"));
+        server.signal("TERM");
+        server.create("go");
+        assert_eq!(first.join().unwrap().status, 200);
+    });
+    server.log_line("the loop has ended");
+    server.stop();
+}
+
+/// Requests go on while workers are killed and all are replaced: not one is lost.
+#[test]
+fn kills_and_reloads_under_load() {
+    const KILLS: usize = 50;
+    const RELOADS: usize = 5;
+    let server = Server::start("worker", &["--workers", "4"]);
+    let (done, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    assert_eq!(json(&server.get("/load"))["uri"], "/load");
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        // A failed request ends the load: the loops here must then end, too.
+        let _guard = server::OnDrop(|| done.store(true, Ordering::Relaxed));
+        let load_goes_on = || {
+            let (before, start) = (answered.load(Ordering::Relaxed), Instant::now());
+            server.wait_until(|| answered.load(Ordering::Relaxed) > before + 4);
+            assert!(start.elapsed() < DEADLINE);
+        };
+        for _ in 0..KILLS {
+            server.kill_a_worker();
+            load_goes_on();
+        }
+        for reload in 1..=RELOADS {
+            server.signal("HUP");
+            server.wait_until(|| server.log_count("reloaded") == reload);
+            load_goes_on();
+        }
+    });
+    server.stop();
+}

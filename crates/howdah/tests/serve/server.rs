@@ -1,0 +1,241 @@
+//! A running `howdah serve` on a port that the kernel chose, with an application of its own.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use serde_json::Value;
+
+/// What the worker script and the classic one do for a path.
+const APPLICATION: &str = r#"<?php
+function answer(): void {
+    $path = strtok($_SERVER['REQUEST_URI'], '?');
+    $directory = dirname(__DIR__);
+    switch ($path) {
+        case '/long': for ($i = 0; $i < 64; $i++) { echo str_repeat('x', 65536); flush(); } return;
+        case '/length': echo json_encode(['length' => strlen(file_get_contents('php://input'))]); return;
+        case '/wrong-length': header('Content-Length: 3'); echo 'abcdef'; return;
+        case '/bad-status': http_response_code(999); echo 'x'; return;
+        case '/loop': for (;;);
+        case '/die': exec('kill -9 ' . getmypid()); for (;;);
+        case '/die-once': if (!file_exists("$directory/died")) { touch("$directory/died"); exec('kill -9 ' . getmypid()); for (;;); } break;
+        case '/wait': touch("$directory/waiting"); while (!file_exists("$directory/go")) { clearstatcache(); usleep(10000); } break;
+    }
+    echo json_encode(['uri' => $_SERVER['REQUEST_URI'], 'query' => $_GET, 'body' => file_get_contents('php://input'),
+        'script' => $_SERVER['SCRIPT_NAME'], 'pid' => getmypid()]);
+}
+"#;
+const WORKER: &str = r"<?php
+require __DIR__ . '/application.php';
+try { while (frankenphp_handle_request('answer')); } finally { error_log('the loop has ended'); }
+";
+
+/// See the module's head.
+pub(crate) struct Server {
+    process: Mutex<Child>,
+    address: SocketAddr,
+    log: Arc<Mutex<Vec<Value>>>,
+    directory: tempfile::TempDir,
+}
+
+/// What the server answered.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Runs a closure when it is dropped, be it by a panic.
+pub(crate) struct OnDrop<F: Fn()>(pub(crate) F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// Where `make php` puts it.
+fn howdah_php() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/php/howdah-php8.2")
+}
+
+impl Server {
+    pub(crate) fn start(mode: &str, arguments: &[&str]) -> Server {
+        let directory = tempfile::tempdir().unwrap();
+        let public = directory.path().join("public");
+        fs_err::create_dir(&public).unwrap();
+        let index = "<?php require __DIR__ . '/application.php'; answer();";
+        for (name, text) in [
+            ("application.php", APPLICATION),
+            ("worker.php", WORKER),
+            ("index.php", index),
+        ] {
+            fs_err::write(public.join(name), text).unwrap();
+        }
+        let mut command = Command::new(env!("CARGO_BIN_EXE_howdah"));
+        command
+            .args(["serve", "--listen", "0", "--mode", mode, "--document-root"])
+            .arg(&public)
+            .arg("--php")
+            .arg(howdah_php())
+            .args(arguments)
+            .stderr(Stdio::piped());
+        if mode != "classic" {
+            command.arg("--worker").arg(public.join("worker.php"));
+        }
+        let mut process = command.spawn().unwrap();
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let address = loop {
+            let line = lines.next().expect("the server ended").unwrap();
+            let line: Value = serde_json::from_str(&line).expect(&line);
+            if line["msg"] == "listening" {
+                break line["address"].as_str().unwrap().parse().unwrap();
+            }
+        };
+        let sink = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                sink.lock()
+                    .unwrap()
+                    .extend(serde_json::from_str::<Value>(&line));
+            }
+        });
+        Server {
+            process: Mutex::new(process),
+            address,
+            log,
+            directory,
+        }
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Response {
+        self.request("GET", path, b"")
+    }
+
+    pub(crate) fn request(&self, method: &str, path: &str, body: &[u8]) -> Response {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(super::DEADLINE)).unwrap();
+        let length = body.len();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(body).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let end = answer
+            .windows(4)
+            .position(|four| four == b"\r\n\r\n")
+            .expect("a head")
+            + 4;
+        let head = String::from_utf8(answer[..end].to_vec())
+            .unwrap()
+            .to_ascii_lowercase();
+        let body = answer.split_off(end);
+        Response {
+            status: head.split(' ').nth(1).unwrap().parse().unwrap(),
+            body: if head.contains("transfer-encoding: chunked") {
+                unchunk(&body)
+            } else {
+                body
+            },
+            head,
+        }
+    }
+
+    pub(crate) fn wait_until(&self, condition: impl Fn() -> bool) {
+        let start = Instant::now();
+        while !condition() {
+            assert!(
+                start.elapsed() < super::DEADLINE,
+                "log: {:?}",
+                self.log.lock().unwrap()
+            );
+            std::thread::yield_now();
+        }
+    }
+
+    pub(crate) fn log_count(&self, message: &str) -> usize {
+        let log = self.log.lock().unwrap();
+        log.iter().filter(|line| line["msg"] == message).count()
+    }
+
+    /// The first line with this message, once it is there.
+    pub(crate) fn log_line(&self, message: &str) -> Value {
+        self.wait_until(|| self.log_count(message) > 0);
+        let log = self.log.lock().unwrap();
+        log.iter()
+            .find(|line| line["msg"] == message)
+            .unwrap()
+            .clone()
+    }
+
+    /// Is there a file of this name beside the document root?
+    pub(crate) fn exists(&self, name: &str) -> bool {
+        self.directory.path().join(name).exists()
+    }
+
+    pub(crate) fn create(&self, name: &str) {
+        fs_err::write(self.directory.path().join(name), "").unwrap();
+    }
+
+    /// Kills the worker that answers next.
+    pub(crate) fn kill_a_worker(&self) {
+        let answer: Value = serde_json::from_slice(&self.get("/pid").body).unwrap();
+        kill("KILL", &answer["pid"].to_string());
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        kill(name, &self.process.lock().unwrap().id().to_string());
+    }
+
+    /// Stops it; it must end by itself, without a fault.
+    pub(crate) fn stop(&self) {
+        self.signal("TERM");
+        let status = self.process.lock().unwrap().wait().unwrap();
+        assert!(status.success(), "{status}");
+    }
+}
+
+/// Of a test that failed.
+impl Drop for Server {
+    fn drop(&mut self) {
+        let mut process = self
+            .process
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        process.kill().ok();
+        process.wait().ok();
+    }
+}
+
+fn kill(signal: &str, pid: &str) {
+    let status = Command::new("kill")
+        .args(["-s", signal, pid])
+        .stderr(Stdio::null())
+        .status();
+    // A worker may have ended by itself.
+    status.unwrap();
+}
+
+/// The content of a chunked body (RFC 9112 section 7.1).
+fn unchunk(mut body: &[u8]) -> Vec<u8> {
+    let mut content = Vec::new();
+    loop {
+        let end = body
+            .windows(2)
+            .position(|two| two == b"\r\n")
+            .expect("a chunk's size");
+        let size = usize::from_str_radix(std::str::from_utf8(&body[..end]).unwrap(), 16).unwrap();
+        if size == 0 {
+            return content;
+        }
+        content.extend_from_slice(&body[end + 2..end + 2 + size]);
+        body = &body[end + 2 + size + 2..];
+    }
+}
