@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use howdah_image::{Image, Store, namespace};
 
 use crate::copy::{CopyError, Owner, Piece, Placed, write_tree};
-use crate::tree::{self, Kind, Tree, TreePath};
+use crate::tree::{self, Entry, Kind, Tree, TreePath};
 use crate::view::View;
 
 /// A file that several of these images have: in one directory, it could be only one's.
@@ -33,19 +33,8 @@ pub fn export_tree(store: &Store, image: &Image, into: &Path) -> Result<(), Copy
     let entries = view
         .below(b"")
         .map_err(CopyError::io("read the image's files"))?;
-    let of_user = namespace::is_of_user();
-    let placed: Vec<(TreePath, Placed)> = entries
-        .iter()
-        .map(|entry| {
-            let mut placed = Placed::of(entry);
-            if of_user {
-                placed.owner = Owner { uid: 0, gid: 0 };
-            }
-            (entry.path.clone(), placed)
-        })
-        .collect();
-    for (path, _) in placed.iter().filter(|(_, placed)| !placed.is_directory()) {
-        let target = into.join(tree::as_path(path));
+    for entry in entries.iter().filter(|entry| !entry.is_directory()) {
+        let target = into.join(tree::as_path(&entry.path));
         match fs_err::remove_file(&target) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -56,6 +45,25 @@ pub fn export_tree(store: &Store, image: &Image, into: &Path) -> Result<(), Copy
             }
         }
     }
+    let entries = entries.iter().map(|entry| (&entry.path, entry));
+    write_entries(entries, !namespace::is_of_user(), into)
+}
+
+/// Writes entries under new paths into the directory `into`. If owners are not kept, everything is root's.
+pub(crate) fn write_entries<'a>(
+    entries: impl Iterator<Item = (&'a TreePath, &'a Entry)>,
+    keep_owners: bool,
+    into: &Path,
+) -> Result<(), CopyError> {
+    let placed: Vec<(&TreePath, Placed)> = entries
+        .map(|(path, entry)| {
+            let mut placed = Placed::of(entry);
+            if !keep_owners {
+                placed.owner = Owner { uid: 0, gid: 0 };
+            }
+            (path, placed)
+        })
+        .collect();
     let pieces: Vec<Piece<'_>> = placed
         .iter()
         .map(|(path, placed)| Piece {

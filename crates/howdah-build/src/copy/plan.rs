@@ -102,10 +102,6 @@ impl Placed {
             ),
         }
     }
-
-    pub(crate) fn is_directory(&self) -> bool {
-        self.kind == Kind::Directory
-    }
 }
 
 /// The new layer by absolute path; parents come before what is in them.

@@ -4,7 +4,6 @@ use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
 use howdah_dockerfile::Sharing;
@@ -13,7 +12,7 @@ use howdah_solver::{Cancel, Key};
 
 use super::RunError;
 use crate::cache::{KeyLock, KeyLocks};
-use crate::copy::{Owner, Piece, Placed, write_tree};
+use crate::export::write_entries;
 use crate::op::Attributes;
 use crate::tree::{self, Entry, Tree, TreePath};
 
@@ -146,29 +145,12 @@ pub(super) fn copy(
         "copy the first content of a cache mount from",
         Path::new(source),
     );
-    let placed = match directory_of(tree, source) {
-        Ok(entries) => entries.into_iter().map(|(path, entry)| {
-            let mut placed = Placed::of(&entry);
-            if !keep_owners {
-                placed.owner = Owner { uid: 0, gid: 0 };
-            }
-            (path, placed)
-        }),
+    let entries = match directory_of(tree, source) {
+        Ok(entries) => entries,
         Err(error) => return Err(failed(error)),
     };
-    let placed: Vec<(TreePath, Placed)> = placed.collect();
-    let pieces: Vec<Piece<'_>> = placed
-        .iter()
-        .map(|(path, placed)| Piece {
-            path,
-            placed,
-            link: None,
-        })
-        .collect();
-    let written = write_tree(data, &pieces, &AtomicBool::new(false));
-    written
-        .map(drop)
-        .map_err(|error| failed(io::Error::other(error)))
+    let entries = entries.iter().map(|(path, entry)| (path, entry));
+    write_entries(entries, keep_owners, data).map_err(|error| failed(io::Error::other(error)))
 }
 
 /// A directory and everything in it, by the paths from there.

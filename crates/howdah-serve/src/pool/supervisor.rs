@@ -1,6 +1,8 @@
 //! Keeps as many workers as are wanted: starts zygotes, has them fork, hands over from one generation to the next, kills what
 //! takes too long. One task; everybody else sends it notices.
 
+mod upcoming;
+
 use std::collections::BTreeMap;
 use std::mem;
 use std::sync::Arc;
@@ -21,11 +23,10 @@ use super::worker::{Card, Phase, Process, Worker};
 use super::zygote::{Message, Zygote};
 use super::{logs, watchdog, welcome};
 use crate::log::Level;
+use upcoming::{Upcoming, back_off};
 
 /// How often workers are looked after.
 const TICK: Duration = Duration::from_millis(100);
-/// Attempts to start before a new generation is given up, as FrankenPHP's `max_consecutive_failures`.
-const MAX_FAILURES: u32 = 6;
 /// For a zygote to end, when it has nothing more to do.
 const END: Duration = Duration::from_secs(5);
 /// Workers above the least number end when they had nothing to do for so long.
@@ -61,20 +62,6 @@ struct Generation {
     forks: bool,
     /// Forks that were ordered.
     ordered: usize,
-}
-
-/// The generation that is to come.
-#[derive(Debug)]
-struct Upcoming {
-    /// None between two attempts.
-    generation: Option<u64>,
-    /// Workers that have booted.
-    ready: Vec<Worker>,
-    failures: u32,
-    retry_at: Instant,
-    preboot: bool,
-    reason: String,
-    answers: Vec<Answer>,
 }
 
 /// See the module's head.
@@ -329,37 +316,6 @@ impl Supervisor {
         }
     }
 
-    /// An attempt at a new generation failed; it is tried again a few times, because what it needs may be about to come.
-    fn upcoming_failed(&mut self, id: u64, reason: String) {
-        let patient = self.dispatch.config.patient || self.is_orphaned();
-        let Some(upcoming) = &mut self.upcoming else {
-            return;
-        };
-        if upcoming.generation != Some(id) {
-            return;
-        }
-        upcoming.generation = None;
-        upcoming.failures += 1;
-        upcoming.reason = reason;
-        upcoming.retry_at = Instant::now() + back_off(upcoming.failures);
-        let ready = mem::take(&mut upcoming.ready);
-        let give_up = upcoming.failures >= MAX_FAILURES && !patient;
-        for worker in ready {
-            self.dispatch.retire(worker);
-        }
-        self.cards.retire(id);
-        self.close_old();
-        if give_up && let Some(upcoming) = self.upcoming.take() {
-            let error = Arc::new(StartError::NeverReady {
-                script: self.dispatch.config.what_runs(),
-                reason: upcoming.reason,
-            });
-            for answer in upcoming.answers {
-                answer.send(Err(Arc::clone(&error))).ok();
-            }
-        }
-    }
-
     /// The current generation has no zygote any longer: without another there will soon be no workers.
     fn is_orphaned(&self) -> bool {
         self.current
@@ -386,61 +342,6 @@ impl Supervisor {
             self.begin_upcoming(Vec::new());
         }
         self.upcoming_failed(id, "the PHP zygote ended".into());
-    }
-
-    fn reload(&mut self, answer: Answer) {
-        if self.stopping.is_some() {
-            answer.send(Err(Arc::new(StartError::Stopping))).ok();
-        } else if self.upcoming.is_some() {
-            self.later.push(answer);
-        } else {
-            self.begin_upcoming(vec![answer]);
-        }
-    }
-
-    fn begin_upcoming(&mut self, answers: Vec<Answer>) {
-        if self.upcoming.is_none() && self.stopping.is_none() {
-            self.upcoming = Some(Upcoming {
-                generation: None,
-                ready: Vec::new(),
-                failures: 0,
-                retry_at: Instant::now(),
-                preboot: true,
-                reason: String::new(),
-                answers,
-            });
-        }
-        self.try_upcoming();
-    }
-
-    fn try_upcoming(&mut self) {
-        let Some(upcoming) = &mut self.upcoming else {
-            return;
-        };
-        if upcoming.generation.is_some() || Instant::now() < upcoming.retry_at {
-            return;
-        }
-        let id = self.next_generation;
-        self.next_generation += 1;
-        upcoming.generation = Some(id);
-        match Zygote::start(&self.dispatch.config, upcoming.preboot) {
-            Ok((zygote, process)) => {
-                let reader = tokio::spawn(read(id, zygote.clone(), self.dispatch.notices.clone()));
-                let generation = Generation {
-                    zygote,
-                    process,
-                    reader: reader.abort_handle(),
-                    forks: false,
-                    ordered: 0,
-                };
-                self.generations.insert(id, generation);
-            }
-            Err(error) => {
-                let fields = json!({ "error": error.to_string() });
-                logs::tell(&self.dispatch.log, Level::Error, "cannot start PHP", fields);
-                self.upcoming_failed(id, error.to_string());
-            }
-        }
     }
 
     /// Orders the forks that are missing.
@@ -562,23 +463,6 @@ impl Generation {
         if tokio::time::timeout(END, process.wait()).await.is_err() {
             // Its end is all that is wanted.
             process.kill().await.ok();
-        }
-    }
-}
-
-/// n² · 100 ms, at most a second: FrankenPHP's.
-fn back_off(failures: u32) -> Duration {
-    Duration::from_millis(100)
-        .saturating_mul(failures.saturating_mul(failures))
-        .min(Duration::from_secs(1))
-}
-
-async fn read(id: u64, zygote: Zygote, notices: mpsc::UnboundedSender<Notice>) {
-    loop {
-        let message = zygote.next().await.ok().flatten();
-        let is_last = message.is_none();
-        if notices.send(Notice::Zygote(id, message)).is_err() || is_last {
-            return;
         }
     }
 }
