@@ -308,12 +308,15 @@ impl Git<'_> {
         if let Some(agent) = &self.context.ssh_agent {
             command.env("SSH_AUTH_SOCK", agent);
         }
-        if let Some((git_dir, work_tree)) = self.place {
-            command
+        match self.place {
+            Some((git_dir, work_tree)) => command
                 .current_dir(work_tree)
                 .env("GIT_DIR", git_dir)
-                .env("GIT_WORK_TREE", work_tree);
-        }
+                .env("GIT_WORK_TREE", work_tree),
+            // Else Git takes the repository around the caller's directory, most often the project that is built, and its `origin`
+            // before ours.
+            None => command.env("GIT_DIR", "/dev/null"),
+        };
         for (number, (name, value)) in self.settings().into_iter().enumerate() {
             command.env(format!("GIT_CONFIG_KEY_{number}"), name);
             command.env(format!("GIT_CONFIG_VALUE_{number}"), value);

@@ -66,6 +66,7 @@ impl Howdah {
     fn build_filled(&self, case: &Case) -> Outcome {
         let scene = Scene::new(case, self.user.as_ref());
         let mut command = self.command();
+        command.current_dir(scene.directory());
         command.args(["build", "--progress", "plain"]);
         match &case.at {
             _ if case.on_stdin => {

@@ -33,6 +33,7 @@ impl Scene {
             _agent: agent,
         };
         fs_err::create_dir(scene.context()).unwrap();
+        surround(scene.directory.path());
         let text = File::Text(case.dockerfile.clone());
         let file = (case.local_file().to_owned(), text);
         let none = BTreeMap::new();
@@ -54,6 +55,11 @@ impl Scene {
             fs_err::set_permissions(path, Permissions::from_mode(mode)).unwrap();
         }
         scene
+    }
+
+    /// Where the program is called from.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     pub(crate) fn context(&self) -> PathBuf {
@@ -86,6 +92,17 @@ impl Scene {
     pub(crate) fn image(&self) -> PathBuf {
         self.directory.path().join("image.tar")
     }
+}
+
+/// Makes the directory a clone of something else, as projects that are built mostly are.
+fn surround(directory: &Path) {
+    let repository = directory.join(".git");
+    for name in ["objects", "refs"] {
+        fs_err::create_dir_all(repository.join(name)).unwrap();
+    }
+    fs_err::write(repository.join("HEAD"), "ref: refs/heads/main\n").unwrap();
+    let origin = "[remote \"origin\"]\n\turl = /nowhere\n";
+    fs_err::write(repository.join("config"), origin).unwrap();
 }
 
 /// Writes files in the order of their names, so that a directory can be given before what is in it. Gives the modes that they
