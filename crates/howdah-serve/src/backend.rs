@@ -1,6 +1,7 @@
 //! What answers the requests for PHP.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::Response;
 
@@ -21,6 +22,13 @@ impl Backend {
         }
     }
 
+    /// The workers behind it.
+    pub fn pools(&self) -> &[Pool] {
+        match self {
+            Backend::Pool(pool) => std::slice::from_ref(pool),
+        }
+    }
+
     /// Has PHP read the code anew, without a pause.
     pub async fn reload(&self) -> Result<(), Arc<StartError>> {
         match self {
@@ -28,10 +36,10 @@ impl Backend {
         }
     }
 
-    /// Ends PHP, when no more requests come.
-    pub async fn stop(&self) {
+    /// Ends PHP, when no more requests come; at `deadline` what is left of it is killed.
+    pub async fn stop(&self, deadline: Instant) {
         match self {
-            Backend::Pool(pool) => pool.stop().await,
+            Backend::Pool(pool) => pool.stop(deadline).await,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a server is told: one struct, complete and checked before anything is bound.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,8 +15,8 @@ use crate::tls::Certificates;
 pub struct ServeConfig {
     /// Where requests are taken; port 0 lets the kernel choose one.
     pub listeners: Vec<Listener>,
-    /// Where health and metrics are asked for, if anywhere.
-    pub admin: Option<SocketAddr>,
+    /// Where the server is administrated, if anywhere.
+    pub admin: Option<AdminAddress>,
     /// The certificates of all listeners with TLS.
     pub certificates: Option<Certificates>,
     /// The files that are served.
@@ -39,6 +40,24 @@ pub struct Listener {
     pub tls: bool,
     /// Does a connection begin with a header of the PROXY protocol? It must then.
     pub proxy_protocol: bool,
+}
+
+/// Where health, metrics and the workers' state are asked for, and orders are given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AdminAddress {
+    /// Everybody who reaches it may give orders.
+    Tcp(SocketAddr),
+    /// A socket in the file system, for the server's user alone.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for AdminAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(formatter),
+            Self::Unix(path) => path.display().fmt(formatter),
+        }
+    }
 }
 
 impl Listener {
@@ -100,7 +119,7 @@ pub struct Timeouts {
     pub write: Duration,
     /// From the moment that readiness fails to the moment that no more connections are taken.
     pub drain_delay: Duration,
-    /// For what is in flight when connections are no longer taken.
+    /// For what is in flight when connections are no longer taken, and then for the PHP workers to end.
     pub drain: Duration,
 }
 

@@ -77,11 +77,14 @@ impl Handler {
         let limits = (self.config.limits.body_bytes, self.config.timeouts.body);
         let body = Bounded::new(body, limits.0, limits.1);
         let mut response = self
-            .answer(Asked {
-                parts,
-                body,
-                client,
-            })
+            .answer(
+                Asked {
+                    parts,
+                    body,
+                    client,
+                },
+                &mut exchange,
+            )
             .await;
         if let Some(file) = sendfile::named(&response, &self.config.site.application) {
             let read = (&method, &headers);
@@ -98,7 +101,7 @@ impl Handler {
         exchange.answer(response)
     }
 
-    async fn answer(&self, asked: Asked) -> Response<Body> {
+    async fn answer(&self, asked: Asked, exchange: &mut Exchange) -> Response<Body> {
         let parts = &asked.parts;
         if let Err(status) = check::check(parts) {
             return response::plain(status);
@@ -114,7 +117,10 @@ impl Handler {
             Err(PathFault::Hidden) | Ok(Target::Nothing) => response::plain(StatusCode::NOT_FOUND),
             Ok(Target::File(file)) => self.file(file, parts).await,
             Ok(Target::Directory) => with_slash(parts),
-            Ok(Target::Script(script)) => return self.run(script, asked).await,
+            Ok(Target::Script(script)) => {
+                exchange.ask_php();
+                return self.run(script, asked).await;
+            }
         };
         match discard(asked).await {
             Ok(()) => response,

@@ -3,7 +3,7 @@
 //! A request goes through [`server`] (connections), [`http`] (what is allowed, who asked), and [`handler`], which answers it
 //! with a file of the document root or has PHP do it.
 
-mod admin;
+pub mod admin;
 mod backend;
 pub mod cgi;
 pub mod config;
@@ -11,6 +11,7 @@ mod files;
 mod handler;
 pub mod http;
 pub mod log;
+mod metrics;
 mod php;
 pub mod pool;
 pub mod server;

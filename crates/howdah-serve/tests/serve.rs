@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use howdah_serve::config::Listener;
+use howdah_serve::config::{AdminAddress, Listener};
 use howdah_serve::log::{Line, Log};
 use howdah_serve::tls::Certificates;
 use howdah_serve::{Order, Report, ServeConfig, Server};
@@ -51,7 +51,7 @@ fn start() -> Running {
     fs_err::write(root.join("text.txt"), "Jumbo. ".repeat(1000)).unwrap();
     fs_err::write(root.join("large"), vec![7; LARGE]).unwrap();
     let mut config = ServeConfig::new(root);
-    config.admin = Some((Ipv4Addr::LOCALHOST, 0).into());
+    config.admin = Some(AdminAddress::Tcp((Ipv4Addr::LOCALHOST, 0).into()));
     config.certificates = Some(Certificates::Local {
         directory: directory.path().join("authority"),
         names: vec!["localhost".into()],
@@ -68,7 +68,10 @@ fn start() -> Running {
     Running {
         directory,
         addresses: server.addresses(),
-        admin: server.admin_address().unwrap(),
+        admin: match server.admin_address() {
+            Some(AdminAddress::Tcp(address)) => address,
+            other => panic!("{other:?}"),
+        },
         orders,
         report: tokio::spawn(server.run(receiver)),
         lines,

@@ -47,6 +47,7 @@ enum Command {
     Stop(commands::stop::Args),
     Supervise(commands::supervise::Args),
     System(commands::system::Args),
+    Top(commands::top::Args),
     Up(Box<commands::up::Args>),
     Why(commands::why::Args),
 }
@@ -82,7 +83,8 @@ impl Command {
             | Self::Logs(_)
             | Self::Ps(_)
             | Self::Serve(_)
-            | Self::Supervise(_) => Need::Nothing,
+            | Self::Supervise(_)
+            | Self::Top(_) => Need::Nothing,
             Self::Build(_)
             | Self::Cache(_)
             | Self::Image(_)
@@ -129,6 +131,7 @@ fn run(context: &Context, command: Command) -> Result<ExitCode, CommandError> {
         // Forks, and changes its signal mask: no thread exists, because none is started before a command runs.
         Command::Supervise(args) => commands::supervise::run(context, args),
         Command::System(args) => commands::system::run(context, &args),
+        Command::Top(args) => commands::top::run(context, &args),
         Command::Up(args) => commands::up::run(context, *args),
         Command::Why(args) => commands::why::run(context, &args),
     }

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::{Body, BodyError};
 use crate::http::client::Client;
 use crate::log::{Level, Log};
+use crate::metrics::Histogram;
 
 /// Counts of requests. One for the whole server.
 #[derive(Debug, Default)]
@@ -25,8 +26,75 @@ pub(crate) struct Activity {
     draining: AtomicBool,
     in_flight: AtomicUsize,
     finished: AtomicUsize,
-    /// Responses by the first digit of their status, from 1 to 5.
-    statuses: [AtomicU64; 5],
+    connections: AtomicUsize,
+    accepted: AtomicU64,
+    /// By [`By`].
+    answered: [Answered; By::ALL.len()],
+}
+
+/// Who answers a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    /// The server itself: a file, or a refusal.
+    Server,
+    /// PHP.
+    Php,
+}
+
+impl By {
+    const ALL: [By; 2] = [By::Server, By::Php];
+
+    /// Its name in metrics.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            By::Server => "static",
+            By::Php => "php",
+        }
+    }
+}
+
+/// What was answered by one of those who answer.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    /// Responses by status, from 100 to 599.
+    statuses: [AtomicU64; 500],
+    bytes: AtomicU64,
+    /// From the request's head to the end of its response.
+    pub(crate) durations: Histogram,
+}
+
+impl Default for Answered {
+    fn default() -> Self {
+        Self {
+            statuses: std::array::from_fn(|_| AtomicU64::new(0)),
+            bytes: AtomicU64::new(0),
+            durations: Histogram::default(),
+        }
+    }
+}
+
+impl Answered {
+    /// Statuses that were sent, and how often.
+    pub(crate) fn statuses(&self) -> impl Iterator<Item = (u16, u64)> {
+        let counts = (100..).zip(&self.statuses);
+        let counts = counts.map(|(status, count)| (status, count.load(Ordering::Relaxed)));
+        counts.filter(|(_, count)| *count > 0)
+    }
+
+    /// Bytes of the bodies that clients have taken.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// A connection that is open.
+#[derive(Debug)]
+pub(crate) struct Open(Arc<Activity>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Activity {
@@ -66,10 +134,22 @@ impl Activity {
         )
     }
 
-    /// Responses so far, by the first digit of their status.
-    pub(crate) fn statuses(&self) -> impl Iterator<Item = (usize, u64)> {
-        let counts = self.statuses.iter().zip(1..);
-        counts.map(|(count, digit)| (digit, count.load(Ordering::Relaxed)))
+    /// What was answered so far.
+    pub(crate) fn answered(&self) -> impl Iterator<Item = (By, &Answered)> {
+        By::ALL.into_iter().zip(&self.answered)
+    }
+
+    /// A connection was opened; it counts until this is dropped.
+    pub(crate) fn connect(self: &Arc<Self>) -> Open {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        self.accepted.fetch_add(1, Ordering::Relaxed);
+        Open(Arc::clone(self))
+    }
+
+    /// Connections that are open at the moment, and those that ever were.
+    pub(crate) fn connections(&self) -> (usize, u64) {
+        let open = self.connections.load(Ordering::Relaxed);
+        (open, self.accepted.load(Ordering::Relaxed))
     }
 
     fn begin(&self) {
@@ -94,6 +174,7 @@ pub(crate) struct Exchange {
     /// None without an access log.
     told: Option<(Log, Value)>,
     begun: Instant,
+    by: By,
     status: Option<StatusCode>,
     bytes: u64,
     /// The response could not be made to its end. A client that left before is another matter.
@@ -107,6 +188,7 @@ impl Exchange {
             activity: Arc::clone(activity),
             told: None,
             begun: Instant::now(),
+            by: By::Server,
             status: None,
             bytes: 0,
             is_broken: false,
@@ -118,12 +200,21 @@ impl Exchange {
         self.told = Some((log.clone(), describe(parts, client)));
     }
 
+    fn answered(&self) -> &Answered {
+        &self.activity.answered[self.by as usize]
+    }
+
+    /// PHP is asked.
+    pub(crate) fn ask_php(&mut self) {
+        self.by = By::Php;
+    }
+
     /// A response whose body keeps count.
     pub(crate) fn answer(mut self, response: Response<Body>) -> Response<Body> {
         let status = response.status();
         self.status = Some(status);
-        let class = usize::from(status.as_u16() / 100).saturating_sub(1);
-        if let Some(count) = self.activity.statuses.get(class) {
+        let index = usize::from(status.as_u16()).saturating_sub(100);
+        if let Some(count) = self.answered().statuses.get(index) {
             count.fetch_add(1, Ordering::Relaxed);
         }
         response.map(|inner| {
@@ -138,12 +229,17 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.activity.end(self.is_broken);
+        let duration = self.begun.elapsed();
+        self.answered().durations.observe(duration);
+        self.answered()
+            .bytes
+            .fetch_add(self.bytes, Ordering::Relaxed);
         let Some((log, request)) = self.told.take() else {
             return;
         };
         let fields = json!({
             "request": request,
-            "duration": self.begun.elapsed().as_secs_f64(),
+            "duration": duration.as_secs_f64(),
             "size": self.bytes,
             "status": self.status.map_or(0, |status| status.as_u16()),
         });

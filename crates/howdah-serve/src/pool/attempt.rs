@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use howdah_wire::frame::{self, HEADER_LENGTH, Kind};
@@ -17,6 +16,7 @@ use super::body::PhpBody;
 use super::dispatch::{Dispatch, What};
 use super::error::PhpError;
 use super::exchange::{Broken, Exchange, Outgoing, Step};
+use super::metrics::count;
 use super::{PhpRequest, head, logs};
 use crate::cgi::{self, Constants};
 use crate::log::Level;
@@ -62,7 +62,7 @@ pub(super) async fn handle(
             Some(again) if may_retry => again,
             _ => return Err(PhpError::Died),
         };
-        dispatch.metrics.retries.fetch_add(1, Ordering::Relaxed);
+        count(&dispatch.metrics.retries);
     }
 }
 

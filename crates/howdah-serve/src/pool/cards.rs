@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::metrics::Reason;
 use super::worker::{Card, Phase};
 
 /// By process id. Cheap to clone; the supervisor changes it, everybody reads it.
@@ -54,26 +55,30 @@ impl Cards {
 
     /// Those that are busy end when they have finished.
     pub(super) fn retire_before(&self, generation: u64) {
-        self.retire_if(|card| card.generation < generation);
+        self.retire_if(Reason::Reload, |card| card.generation < generation);
     }
 
     pub(super) fn retire(&self, generation: u64) {
-        self.retire_if(|card| card.generation == generation);
+        self.retire_if(Reason::Reload, |card| card.generation == generation);
     }
 
     pub(super) fn retire_all(&self) {
-        self.retire_if(|_| true);
+        self.retire_if(Reason::Stop, |_| true);
     }
 
-    fn retire_if(&self, is_meant: impl Fn(&Card) -> bool) {
+    fn retire_if(&self, reason: Reason, is_meant: impl Fn(&Card) -> bool) {
         for card in self.all().values().filter(|card| is_meant(card)) {
-            card.retired.store(true, Ordering::Release);
+            card.retire(reason);
         }
     }
 
-    pub(super) fn kill_all(&self) {
-        for card in self.all().values() {
+    /// Gives those that are killed for the first time.
+    pub(super) fn kill_all(&self) -> Vec<Arc<Card>> {
+        let mut killed = self.list();
+        for card in &killed {
             card.kill();
         }
+        killed.retain(|card| !card.told.swap(true, Ordering::AcqRel));
+        killed
     }
 }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use howdah_wire::{Kind, Ready};
 use http::Method;
 use http::uri::PathAndQuery;
+use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
@@ -17,10 +18,10 @@ use super::config::{Mode, PoolConfig};
 use super::error::PhpError;
 use super::exchange::Broken;
 use super::logs;
-use super::metrics::Metrics;
+use super::metrics::{Metrics, Reason, count};
 use super::supervisor::Notice;
 use super::worker::{Busy, Card, Phase, Worker};
-use crate::log::Log;
+use crate::log::{Level, Log};
 
 /// What the requests, the workers and the supervisor of a pool share.
 #[derive(Debug)]
@@ -100,13 +101,17 @@ impl Dispatch {
                 (Ticket { number, dispatch }, offer)
             }
         };
-        let limit = self.config.max_wait;
+        let (limit, since) = (self.config.max_wait, Instant::now());
         let lease = match tokio::time::timeout(limit, offer).await {
             Ok(Ok(lease)) => lease,
             Ok(Err(_)) => return Err(PhpError::Stopping),
-            Err(_) => return Err(PhpError::WaitedTooLong(limit)),
+            Err(_) => {
+                count(&self.metrics.gave_up);
+                return Err(PhpError::WaitedTooLong(limit));
+            }
         };
         drop(ticket);
+        self.metrics.waited(since.elapsed());
         lease.describe(what);
         Ok(lease)
     }
@@ -120,7 +125,7 @@ impl Dispatch {
             return Ok(Place::Worker(worker));
         }
         if desk.waiting.len() >= self.config.queue {
-            self.metrics.refused.fetch_add(1, Ordering::Relaxed);
+            count(&self.metrics.refused);
             return Err(PhpError::QueueFull(self.config.queue));
         }
         let (sender, offer) = oneshot::channel();
@@ -162,15 +167,17 @@ impl Dispatch {
         };
         let unwanted = {
             let mut desk = self.desk();
-            if desk.stopping || worker.card.generation < desk.generation {
-                Some(worker)
+            if desk.stopping {
+                Some((worker, Reason::Stop))
+            } else if worker.card.generation < desk.generation {
+                Some((worker, Reason::Reload))
             } else {
                 desk.idle.push(worker);
                 None
             }
         };
         match unwanted {
-            Some(worker) => self.retire(worker),
+            Some((worker, reason)) => self.retire(worker, reason),
             None => self.serve_waiting(),
         }
     }
@@ -194,8 +201,8 @@ impl Dispatch {
     }
 
     /// Has a worker end: it runs what the application has for this, and is killed if that takes too long.
-    pub(super) fn retire(self: &Arc<Self>, worker: Worker) {
-        worker.card.retired.store(true, Ordering::Release);
+    pub(super) fn retire(self: &Arc<Self>, worker: Worker, reason: Reason) {
+        worker.card.retire(reason);
         *worker.card.phase() = Phase::Ending {
             since: Instant::now(),
         };
@@ -209,7 +216,7 @@ impl Dispatch {
                 .await
                 .is_err()
             {
-                logs::killed_at_end(&dispatch.log, &card, limit);
+                logs::killed_at_end(&dispatch.log, &card);
                 card.kill();
             }
         });
@@ -226,7 +233,7 @@ impl Dispatch {
             self.add(worker);
         }
         for worker in old {
-            self.retire(worker);
+            self.retire(worker, Reason::Reload);
         }
     }
 
@@ -239,7 +246,7 @@ impl Dispatch {
         };
         drop(waiting);
         for worker in idle {
-            self.retire(worker);
+            self.retire(worker, Reason::Stop);
         }
     }
 
@@ -258,12 +265,14 @@ impl Dispatch {
             found.then(|| desk.idle.remove(0))
         };
         if let Some(worker) = oldest {
-            self.retire(worker);
+            self.retire(worker, Reason::Idle);
         }
     }
 
     /// A script asked for new workers; nobody waits for them.
     fn reload(&self) {
+        let message = "opcache_reset() was called: all workers are replaced";
+        logs::tell(&self.log, Level::Info, message, Value::Null);
         let (answer, _) = oneshot::channel();
         self.notices.send(Notice::Reload(answer)).ok();
     }
@@ -319,10 +328,14 @@ impl Lease {
         card.memory.store(ready.memory_bytes, Ordering::Relaxed);
         self.count_time(card);
         let memory_limit = self.dispatch.config.memory_limit.unwrap_or(u64::MAX);
-        let is_used_up = ready.served >= card.request_limit || ready.memory_bytes > memory_limit;
+        let used_up = if ready.served >= card.request_limit {
+            Some(Reason::Requests)
+        } else {
+            (ready.memory_bytes > memory_limit).then_some(Reason::Memory)
+        };
         self.dispatch.desk().busy -= 1;
-        if is_used_up {
-            self.dispatch.retire(worker);
+        if let Some(reason) = used_up {
+            self.dispatch.retire(worker, reason);
             self.dispatch.serve_waiting();
         } else {
             self.dispatch.add(worker);

@@ -1,11 +1,10 @@
 //! The lines that a pool writes to the log.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use howdah_wire::control::Exit;
 use howdah_wire::{Kind, LogLine};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::worker::{Busy, Card, Phase};
 use crate::log::{Level, Log};
@@ -84,9 +83,9 @@ pub(super) fn ended(log: &Log, card: &Card, exit: Exit) {
     log.line(level, LOGGER, message, Value::Object(fields));
 }
 
-/// A worker did not end in time and was killed.
-pub(super) fn killed_at_end(log: &Log, card: &Card, limit: Duration) {
-    let fields = json!({ "pid": card.pid, "seconds": limit.as_secs_f64() });
+/// A worker did not end in time and is killed.
+pub(super) fn killed_at_end(log: &Log, card: &Card) {
+    let fields = Value::Object(request_fields(card));
     let message = "worker killed: it did not end in time";
     log.line(Level::Warn, LOGGER, message, fields);
 }
@@ -109,6 +108,12 @@ fn request_fields(card: &Card) -> Map<String, Value> {
 }
 
 impl Busy {
+    pub(super) fn path(&self) -> &str {
+        self.target
+            .as_ref()
+            .map_or("/", http::uri::PathAndQuery::path)
+    }
+
     pub(super) fn uri(&self) -> &str {
         self.target
             .as_ref()

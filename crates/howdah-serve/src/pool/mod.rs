@@ -23,6 +23,7 @@ mod zygote;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use howdah_wire::Head;
@@ -33,7 +34,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use body::PhpBody;
 pub use config::{Mode, PoolConfig, Size};
 pub use error::{PhpError, StartError};
-pub use metrics::PoolMetrics;
+pub use metrics::{PoolMetrics, Reason};
 pub use state::WorkerState;
 
 use crate::cgi::Constants;
@@ -121,11 +122,12 @@ impl Pool {
     }
 
     /// Ends all workers: those that serve finish first, and what the application has for its end is run. Returns when all
-    /// are gone.
-    pub async fn stop(&self) {
+    /// are gone; at `deadline` they are killed.
+    pub async fn stop(&self, deadline: Instant) {
         let (answer, done) = oneshot::channel();
         // No supervisor, no workers.
-        if self.dispatch.notices.send(Notice::Stop(answer)).is_ok() {
+        let notice = Notice::Stop(deadline, answer);
+        if self.dispatch.notices.send(notice).is_ok() {
             done.await.ok();
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::cards::Cards;
 use super::dispatch::Dispatch;
@@ -11,14 +11,14 @@ use super::metrics::PoolMetrics;
 use super::worker::{Card, Phase};
 
 /// A worker at this moment.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WorkerState {
     /// Its process id.
     pub pid: i32,
     /// Which load of the code it runs; each reload begins another.
     pub generation: u64,
     /// `booting`, `idle`, `busy` or `ending`.
-    pub state: &'static str,
+    pub state: String,
     /// Seconds since it came into this state.
     pub state_seconds: f64,
     /// Seconds since it was forked.
@@ -30,9 +30,9 @@ pub struct WorkerState {
     /// The method of the request it serves.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
-    /// The target of that request.
+    /// The path of that request. Not its query, in which there may be secrets.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub uri: Option<String>,
+    pub path: Option<String>,
 }
 
 pub(super) fn workers(cards: &Cards) -> Vec<WorkerState> {
@@ -44,23 +44,23 @@ fn of(card: &Card) -> WorkerState {
         Phase::Booting => ("booting", card.born, None),
         Phase::Idle { since } => ("idle", *since, None),
         Phase::Busy(busy) => {
-            let request = (busy.method.to_string(), busy.uri().to_owned());
+            let request = (busy.method.to_string(), busy.path().to_owned());
             ("busy", busy.since, Some(request))
         }
         Phase::Ending { since } => ("ending", *since, None),
     };
-    let (method, uri) = busy.unzip();
+    let (method, path) = busy.unzip();
     let seconds = |since: Instant| since.elapsed().as_secs_f64();
     WorkerState {
         pid: card.pid,
         generation: card.generation,
-        state,
+        state: state.to_owned(),
         state_seconds: seconds(since),
         age_seconds: seconds(card.born),
         requests: card.served.load(Ordering::Relaxed),
         memory_bytes: card.memory.load(Ordering::Relaxed),
         method,
-        uri,
+        path,
     }
 }
 
@@ -69,6 +69,9 @@ pub(super) fn metrics(dispatch: &Dispatch, cards: &Cards) -> PoolMetrics {
     metrics.queue_depth = dispatch.waiting();
     for card in cards.list() {
         metrics.total_workers += 1;
+        let memory = card.memory.load(Ordering::Relaxed);
+        metrics.memory_bytes += memory;
+        metrics.largest_memory_bytes = metrics.largest_memory_bytes.max(memory);
         match &*card.phase() {
             Phase::Busy(_) => {
                 metrics.busy_workers += 1;

@@ -6,7 +6,6 @@ mod upcoming;
 use std::collections::BTreeMap;
 use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use howdah_wire::control::{Event, Exit, Order};
@@ -19,6 +18,7 @@ use super::cards::Cards;
 use super::config::{Mode, Size};
 use super::dispatch::Dispatch;
 use super::error::StartError;
+use super::metrics::{Reason, count};
 use super::worker::{Card, Phase, Process, Worker};
 use super::zygote::{Message, Zygote};
 use super::{logs, watchdog, welcome};
@@ -45,8 +45,8 @@ pub(super) enum Notice {
     Retired,
     /// A new generation is wanted.
     Reload(Answer),
-    /// The end is wanted.
-    Stop(oneshot::Sender<()>),
+    /// The end is wanted, for all workers by this moment.
+    Stop(Instant, oneshot::Sender<()>),
 }
 
 /// Who waits for a new generation.
@@ -138,7 +138,7 @@ impl Supervisor {
             Notice::Ended(generation, pid) => self.exited(generation, pid, Exit::Signal(0)),
             Notice::Retired => self.fill(),
             Notice::Reload(answer) => self.reload(answer),
-            Notice::Stop(answer) => self.stop(answer),
+            Notice::Stop(deadline, answer) => self.stop(deadline, answer),
         }
     }
 
@@ -231,7 +231,7 @@ impl Supervisor {
         };
         self.cards.add(Arc::clone(&worker.card));
         if self.stopping.is_some() {
-            self.dispatch.retire(worker);
+            self.dispatch.retire(worker, Reason::Stop);
         } else {
             tokio::spawn(welcome::wait_for_boot(Arc::clone(&self.dispatch), worker));
         }
@@ -260,7 +260,9 @@ impl Supervisor {
         let Some(upcoming) = self.upcoming.take() else {
             return;
         };
-        self.current = Some(generation);
+        if self.current.replace(generation).is_some() {
+            count(&self.dispatch.metrics.reloads);
+        }
         self.failures = 0;
         self.dispatch.hand_over(generation, upcoming.ready);
         self.cards.retire_before(generation);
@@ -279,20 +281,13 @@ impl Supervisor {
             upcoming.ready.retain(|worker| worker.card.pid != pid);
         }
         if let Some(card) = self.cards.remove(pid) {
-            self.dispatch
-                .metrics
-                .restarts
-                .fetch_add(1, Ordering::Relaxed);
             let is_over = self.dispatch.config.mode == Mode::Fork && exit == Exit::Code(0);
             let has_booted = !matches!(*card.phase(), Phase::Booting);
+            if card.is_retired() || !is_over {
+                self.dispatch.metrics.ended(card.end_reason(exit));
+            }
             if !card.is_retired() && !is_over {
                 logs::ended(&self.dispatch.log, &card, exit);
-                if exit != Exit::Code(0) {
-                    self.dispatch
-                        .metrics
-                        .crashes
-                        .fetch_add(1, Ordering::Relaxed);
-                }
             }
             if !has_booted && !card.is_retired() {
                 self.worker_failed(id, format!("a worker ended before it was ready ({exit:?})"));
@@ -375,11 +370,13 @@ impl Supervisor {
         self.try_upcoming();
         self.resize();
         self.fill();
-        watchdog::look_after(&self.cards, &self.dispatch.config, &self.dispatch.log);
+        watchdog::look_after(&self.cards, &self.dispatch);
         if let Some(stopping) = &self.stopping
             && Instant::now() >= stopping.deadline
         {
-            self.cards.kill_all();
+            for card in self.cards.kill_all() {
+                logs::killed_at_end(&self.dispatch.log, &card);
+            }
         }
     }
 
@@ -401,9 +398,9 @@ impl Supervisor {
         }
     }
 
-    fn stop(&mut self, answer: oneshot::Sender<()>) {
+    fn stop(&mut self, deadline: Instant, answer: oneshot::Sender<()>) {
         let stopping = self.stopping.get_or_insert_with(|| Stopping {
-            deadline: Instant::now() + self.dispatch.config.stop_timeout,
+            deadline,
             answers: Vec::new(),
         });
         stopping.answers.push(answer);
@@ -411,7 +408,7 @@ impl Supervisor {
         let answers = mem::take(&mut self.later);
         if let Some(upcoming) = upcoming {
             for worker in upcoming.ready {
-                self.dispatch.retire(worker);
+                self.dispatch.retire(worker, Reason::Stop);
             }
             for answer in upcoming.answers.into_iter().chain(answers) {
                 answer.send(Err(Arc::new(StartError::Stopping))).ok();

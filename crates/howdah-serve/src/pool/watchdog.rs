@@ -4,25 +4,27 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::cards::Cards;
-use super::config::PoolConfig;
+use super::dispatch::Dispatch;
 use super::logs;
+use super::metrics::count;
 use super::worker::{Card, Phase};
-use crate::log::Log;
 
 /// For PHP to say where it is before it is killed; on a busy machine it may have to wait for a processor.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Asks slow workers where they are, kills those whose time is over.
-pub(super) fn look_after(cards: &Cards, config: &PoolConfig, log: &Log) {
+pub(super) fn look_after(cards: &Cards, dispatch: &Dispatch) {
+    let config = &dispatch.config;
     if config.slow_after.is_none() && config.request_timeout.is_none() {
         return;
     }
     for card in cards.list() {
-        look_at(&card, config, log);
+        look_at(&card, dispatch);
     }
 }
 
-fn look_at(card: &Card, config: &PoolConfig, log: &Log) {
+fn look_at(card: &Card, dispatch: &Dispatch) {
+    let config = &dispatch.config;
     let mut phase = card.phase();
     let Phase::Busy(busy) = &mut *phase else {
         return;
@@ -31,18 +33,20 @@ fn look_at(card: &Card, config: &PoolConfig, log: &Log) {
     let is_over = config.request_timeout.is_some_and(|limit| taken >= limit);
     let is_slow = config.slow_after.is_some_and(|limit| taken >= limit);
     if is_over && !card.overdue.swap(true, Ordering::AcqRel) {
+        count(&dispatch.metrics.timeouts);
         busy.asked = Some(Instant::now());
         card.ask_where();
     } else if is_over {
         let is_mute = busy.asked.is_none_or(|asked| asked.elapsed() >= LAST_WORDS);
         drop(phase);
         if is_mute {
-            logs::killed(log, card, "");
+            logs::killed(&dispatch.log, card, "");
         }
         if card.told.load(Ordering::Acquire) {
             card.kill();
         }
     } else if is_slow && busy.asked.is_none() {
+        count(&dispatch.metrics.slow);
         busy.asked = Some(Instant::now());
         card.ask_where();
     }

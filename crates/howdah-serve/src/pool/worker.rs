@@ -3,11 +3,12 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::{Buf as _, Bytes, BytesMut};
+use howdah_wire::control::Exit;
 use howdah_wire::frame::{self, HEADER_LENGTH, Kind};
 use howdah_wire::ledger;
 use http::Method;
@@ -17,6 +18,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
 
 use super::exchange::Broken;
+use super::metrics::Reason;
 use super::zygote::watched;
 
 /// Space for what one read may bring; most responses fit.
@@ -47,11 +49,11 @@ pub(super) struct Card {
     pub(super) request_limit: u64,
     pub(super) served: AtomicU64,
     pub(super) memory: AtomicU64,
-    /// No more requests for it: it is about to end, and does not count any more.
-    pub(super) retired: AtomicBool,
+    /// Why there are no more requests for it: it is about to end, and does not count any more.
+    retired: OnceLock<Reason>,
     /// It was killed because its request took too long.
     pub(super) overdue: AtomicBool,
-    /// The log has that, with the backtrace if it came in time.
+    /// The log has that it was killed, with the backtrace if it came in time.
     pub(super) told: AtomicBool,
     phase: Mutex<Phase>,
 }
@@ -102,7 +104,7 @@ impl Card {
             request_limit,
             served: AtomicU64::new(0),
             memory: AtomicU64::new(0),
-            retired: AtomicBool::new(false),
+            retired: OnceLock::new(),
             overdue: AtomicBool::new(false),
             told: AtomicBool::new(false),
             phase: Mutex::new(Phase::Booting),
@@ -113,8 +115,23 @@ impl Card {
         self.phase.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// No more requests for it. The first reason counts.
+    pub(super) fn retire(&self, reason: Reason) {
+        self.retired.set(reason).ok();
+    }
+
     pub(super) fn is_retired(&self) -> bool {
-        self.retired.load(Ordering::Acquire)
+        self.retired.get().is_some()
+    }
+
+    /// Why it ended, now that it has.
+    pub(super) fn end_reason(&self, exit: Exit) -> Reason {
+        match (self.retired.get(), exit) {
+            (Some(reason), _) => *reason,
+            (None, _) if self.is_overdue() => Reason::Timeout,
+            (None, Exit::Code(0)) => Reason::Exit,
+            (None, _) => Reason::Crash,
+        }
     }
 
     /// Did it begin to run the last request it was given? A ledger that cannot be read says yes: the request is then not

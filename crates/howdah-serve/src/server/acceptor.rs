@@ -94,9 +94,10 @@ impl Acceptor {
             handler: Arc::clone(&self.handler),
             phase: self.phase.clone(),
         };
+        let open = self.handler.activity.connect();
         connections.spawn(async move {
             opening.serve(stream, peer).await;
-            drop(permit);
+            drop((permit, open));
         });
     }
 }

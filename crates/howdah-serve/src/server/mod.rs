@@ -2,25 +2,28 @@
 
 mod acceptor;
 mod connection;
+mod operator;
 mod proxy_protocol;
 mod stream;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
+use crate::admin::AdminListener;
 use crate::backend::Backend;
-use crate::config::{Listener, ServeConfig};
+use crate::config::{AdminAddress, Listener, ServeConfig};
 use crate::handler::Handler;
-use crate::log::{Level, Log};
+use crate::log::Log;
 use crate::tls::{Tls, TlsError};
 use acceptor::Acceptor;
+pub(crate) use operator::Operator;
 
 /// Connections that wait in the kernel to be accepted.
 const BACKLOG: u32 = 4096;
@@ -33,6 +36,14 @@ pub enum ServeError {
     Listen {
         /// The address.
         address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The socket for the administration cannot be made.
+    #[error("cannot listen at the socket `{}`", path.display())]
+    Socket {
+        /// Where.
+        path: PathBuf,
         /// Why.
         source: io::Error,
     },
@@ -82,7 +93,7 @@ enum Phase {
 #[derive(Debug)]
 pub struct Server {
     listeners: Vec<(Listener, TcpListener)>,
-    admin: Option<TcpListener>,
+    admin: Option<AdminListener>,
     tls: Option<Arc<Tls>>,
     handler: Arc<Handler>,
 }
@@ -103,7 +114,7 @@ impl Server {
             }
             listeners.push((*listener, listen(listener.address)?));
         }
-        let admin = config.admin.map(listen).transpose()?;
+        let admin = config.admin.as_ref().map(listen_admin).transpose()?;
         Ok(Self {
             listeners,
             admin,
@@ -118,18 +129,23 @@ impl Server {
         bound.filter_map(|bound| bound.local_addr().ok()).collect()
     }
 
-    /// Where health and metrics are asked for.
-    pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.admin.as_ref()?.local_addr().ok()
+    /// Where it is administrated.
+    pub fn admin_address(&self) -> Option<AdminAddress> {
+        self.admin.as_ref()?.address().ok()
     }
 
     /// Serves until it is told to drain, or nobody is left who could tell it.
     pub async fn run(self, mut orders: mpsc::Receiver<Order>) -> Report {
         let handler = self.handler;
+        let (sender, mut own_orders) = mpsc::channel(1);
+        let operator = Arc::new(Operator::new(
+            Arc::clone(&handler),
+            self.tls.clone(),
+            sender,
+        ));
         let _admin = self.admin.map(|listener| {
-            Aborted(
-                tokio::spawn(crate::admin::serve(listener, Arc::clone(&handler))).abort_handle(),
-            )
+            let serving = crate::admin::serve(listener, Arc::clone(&operator));
+            Aborted(tokio::spawn(serving).abort_handle())
         });
         let (phase, _) = watch::channel(Phase::Serving);
         let permits = Arc::new(Semaphore::new(handler.config.limits.connections));
@@ -145,15 +161,21 @@ impl Server {
             };
             acceptors.spawn(acceptor.run());
         }
-        while let Some(Order::Reload) = orders.recv().await {
-            reload(self.tls.as_deref(), &handler.log);
-            if let Some(backend) = handler.backend.clone() {
-                tokio::spawn(reload_php(backend, handler.log.clone()));
+        loop {
+            let order = tokio::select! {
+                order = orders.recv() => order,
+                order = own_orders.recv() => order,
+            };
+            if order != Some(Order::Reload) {
+                break;
             }
+            let operator = Arc::clone(&operator);
+            // The log has what came of it.
+            tokio::spawn(async move { operator.reload().await.ok() });
         }
-        let report = drain(&handler, &phase, acceptors).await;
+        let (report, deadline) = drain(&handler, &phase, acceptors).await;
         if let Some(backend) = &handler.backend {
-            backend.stop().await;
+            backend.stop(deadline).await;
         }
         report
     }
@@ -168,15 +190,17 @@ impl Drop for Aborted {
     }
 }
 
-/// Readiness fails first; once nobody sends more, connections end with what is in flight on them.
+/// Readiness fails first; once nobody sends more, connections end with what is in flight on them. Gives the moment by which PHP
+/// must have ended, too.
 async fn drain(
     handler: &Handler,
     phase: &watch::Sender<Phase>,
     mut acceptors: JoinSet<JoinSet<()>>,
-) -> Report {
+) -> (Report, Instant) {
     let timeouts = handler.config.timeouts;
     handler.activity.leave();
     tokio::time::sleep(timeouts.drain_delay).await;
+    let deadline = Instant::now() + timeouts.drain;
     handler.activity.drain();
     phase.send_replace(Phase::Closing);
     let all = async {
@@ -190,45 +214,11 @@ async fn drain(
     // What is not done in time is cut off, with the tasks that these sets own; the report says so.
     tokio::time::timeout(timeouts.drain, all).await.ok();
     let (in_flight, finished) = handler.activity.drained();
-    Report {
+    let report = Report {
         in_flight,
         finished,
-    }
-}
-
-/// Has PHP read the code anew; when that fails, what runs goes on.
-async fn reload_php(backend: Backend, log: Log) {
-    match backend.reload().await {
-        Ok(()) => log.line(Level::Info, "php", "reloaded", json!({})),
-        Err(error) => {
-            let fields = json!({ "error": chain(&*error) });
-            let message = "the reload failed, the workers from before go on";
-            log.line(Level::Error, "php", message, fields);
-        }
-    }
-}
-
-fn reload(tls: Option<&Tls>, log: &Log) {
-    match tls.map(Tls::reload) {
-        None => {}
-        Some(Ok(())) => log.line(Level::Info, "tls", "certificates reloaded", json!({})),
-        Some(Err(error)) => {
-            let fields = json!({ "error": chain(&error) });
-            log.line(
-                Level::Error,
-                "tls",
-                "certificates not reloaded, the ones from before stay",
-                fields,
-            );
-        }
-    }
-}
-
-/// An error with its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let told: Vec<String> = causes.map(ToString::to_string).collect();
-    told.join(": ")
+    };
+    (report, deadline.max(Instant::now() + LAST_WORDS))
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
@@ -244,6 +234,20 @@ fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
     bind().map_err(|source| ServeError::Listen { address, source })
 }
 
+fn listen_admin(address: &AdminAddress) -> Result<AdminListener, ServeError> {
+    match address {
+        AdminAddress::Tcp(address) => listen(*address).map(AdminListener::Tcp),
+        AdminAddress::Unix(path) => {
+            AdminListener::unix(path).map_err(|source| ServeError::Socket {
+                path: path.clone(),
+                source,
+            })
+        }
+    }
+}
+
+/// For what the application has for its workers' end, when requests in flight have used up the time to drain.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// A connection that is idle when the server closes has this long to send the request that may be on its way already. A request
 /// that it sends is answered with `Connection: close`.
 const LINGER: Duration = Duration::from_millis(500);

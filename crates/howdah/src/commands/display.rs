@@ -39,7 +39,7 @@ impl<const N: usize> Table<N> {
         );
     }
 
-    fn to_text(&self) -> String {
+    pub(crate) fn to_text(&self) -> String {
         let widths: Vec<usize> = (0..N)
             .map(|column| {
                 self.rows

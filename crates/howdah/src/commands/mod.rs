@@ -30,6 +30,7 @@ pub(crate) mod start;
 pub(crate) mod stop;
 pub(crate) mod supervise;
 pub(crate) mod system;
+pub(crate) mod top;
 mod transfer;
 pub(crate) mod up;
 mod up_attached;

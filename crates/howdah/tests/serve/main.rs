@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+mod admin;
+mod pool;
 mod server;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

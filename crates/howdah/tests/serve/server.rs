@@ -1,8 +1,9 @@
 //! A running `howdah serve` on a port that the kernel chose, with an application of its own.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -22,16 +23,27 @@ function answer(): void {
         case '/loop': for (;;);
         case '/die': exec('kill -9 ' . getmypid()); for (;;);
         case '/die-once': if (!file_exists("$directory/died")) { touch("$directory/died"); exec('kill -9 ' . getmypid()); for (;;); } break;
+        case '/reset': opcache_reset(); break;
         case '/wait': touch("$directory/waiting"); while (!file_exists("$directory/go")) { clearstatcache(); usleep(10000); } break;
     }
     echo json_encode(['uri' => $_SERVER['REQUEST_URI'], 'query' => $_GET, 'body' => file_get_contents('php://input'),
         'script' => $_SERVER['SCRIPT_NAME'], 'pid' => getmypid()]);
 }
 "#;
+/// Files beside the document root make it behave badly.
 const WORKER: &str = r"<?php
 require __DIR__ . '/application.php';
-try { while (frankenphp_handle_request('answer')); } finally { error_log('the loop has ended'); }
+$directory = dirname(__DIR__);
+if (file_exists($directory . '/broken')) { exit(1); }
+if (file_exists($directory . '/database')) { $database = stream_socket_client(file_get_contents($directory . '/database')); }
+try { while (frankenphp_handle_request('answer')); } finally {
+    error_log('the loop has ended');
+    while (file_exists($directory . '/stuck')) { clearstatcache(); usleep(10000); }
+}
 ";
+
+/// The socket of the administration.
+const ADMIN: &str = "admin.sock";
 
 /// See the module's head.
 pub(crate) struct Server {
@@ -65,6 +77,15 @@ fn howdah_php() -> PathBuf {
 
 impl Server {
     pub(crate) fn start(mode: &str, arguments: &[&str]) -> Server {
+        Self::start_with(mode, arguments, |_| {})
+    }
+
+    /// `prepare`: is given the directory of the application, beside whose document root it may put files.
+    pub(crate) fn start_with(
+        mode: &str,
+        arguments: &[&str],
+        prepare: impl FnOnce(&Path),
+    ) -> Server {
         let directory = tempfile::tempdir().unwrap();
         let public = directory.path().join("public");
         fs_err::create_dir(&public).unwrap();
@@ -76,12 +97,15 @@ impl Server {
         ] {
             fs_err::write(public.join(name), text).unwrap();
         }
+        prepare(directory.path());
         let mut command = Command::new(env!("CARGO_BIN_EXE_howdah"));
         command
             .args(["serve", "--listen", "0", "--mode", mode, "--document-root"])
             .arg(&public)
             .arg("--php")
             .arg(howdah_php())
+            .arg("--admin")
+            .arg(directory.path().join(ADMIN))
             .args(arguments)
             .stderr(Stdio::piped());
         if mode != "classic" {
@@ -93,6 +117,7 @@ impl Server {
         let address = loop {
             let line = lines.next().expect("the server ended").unwrap();
             let line: Value = serde_json::from_str(&line).expect(&line);
+            log.lock().unwrap().push(line.clone());
             if line["msg"] == "listening" {
                 break line["address"].as_str().unwrap().parse().unwrap();
             }
@@ -120,32 +145,35 @@ impl Server {
     pub(crate) fn request(&self, method: &str, path: &str, body: &[u8]) -> Response {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(super::DEADLINE)).unwrap();
-        let length = body.len();
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
-        );
-        stream.write_all(head.as_bytes()).unwrap();
-        stream.write_all(body).unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
-        let end = answer
-            .windows(4)
-            .position(|four| four == b"\r\n\r\n")
-            .expect("a head")
-            + 4;
-        let head = String::from_utf8(answer[..end].to_vec())
-            .unwrap()
-            .to_ascii_lowercase();
-        let body = answer.split_off(end);
-        Response {
-            status: head.split(' ').nth(1).unwrap().parse().unwrap(),
-            body: if head.contains("transfer-encoding: chunked") {
-                unchunk(&body)
-            } else {
-                body
-            },
-            head,
-        }
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n");
+        exchange(&mut stream, head, body)
+    }
+
+    /// Asks at the socket of the administration. `fields`: further header fields, each with its end of line.
+    pub(crate) fn admin(&self, method: &str, path: &str, fields: &str) -> Response {
+        let mut stream = UnixStream::connect(self.admin_socket()).unwrap();
+        stream.set_read_timeout(Some(super::DEADLINE)).unwrap();
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{fields}");
+        exchange(&mut stream, head, b"")
+    }
+
+    pub(crate) fn admin_socket(&self) -> PathBuf {
+        self.directory.path().join(ADMIN)
+    }
+
+    /// What the server says of its first pool.
+    pub(crate) fn pool(&self) -> Value {
+        let status: Value = serde_json::from_slice(&self.admin("GET", "/status", "").body).unwrap();
+        status["pools"][0].clone()
+    }
+
+    /// The value of a metric; `name` with its labels.
+    pub(crate) fn metric(&self, name: &str) -> Option<f64> {
+        let page = String::from_utf8(self.admin("GET", "/metrics", "").body).unwrap();
+        let value = page
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.map(|value| value.parse().unwrap())
     }
 
     pub(crate) fn wait_until(&self, condition: impl Fn() -> bool) {
@@ -197,6 +225,11 @@ impl Server {
     /// Stops it; it must end by itself, without a fault.
     pub(crate) fn stop(&self) {
         self.signal("TERM");
+        self.wait();
+    }
+
+    /// Until it has ended, without a fault.
+    pub(crate) fn wait(&self) {
         let status = self.process.lock().unwrap().wait().unwrap();
         assert!(status.success(), "{status}");
     }
@@ -214,13 +247,42 @@ impl Drop for Server {
     }
 }
 
-fn kill(signal: &str, pid: &str) {
+pub(crate) fn kill(signal: &str, pid: &str) {
     let status = Command::new("kill")
         .args(["-s", signal, pid])
         .stderr(Stdio::null())
         .status();
     // A worker may have ended by itself.
     status.unwrap();
+}
+
+/// Sends a request whose head lacks what belongs to the connection, and reads what is answered.
+fn exchange(stream: &mut (impl Read + Write), mut head: String, body: &[u8]) -> Response {
+    let length = body.len();
+    let end = format!("Connection: close\r\nContent-Length: {length}\r\n\r\n");
+    head.push_str(&end);
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(body).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let end = answer
+        .windows(4)
+        .position(|four| four == b"\r\n\r\n")
+        .expect("a head")
+        + 4;
+    let head = String::from_utf8(answer[..end].to_vec())
+        .unwrap()
+        .to_ascii_lowercase();
+    let body = answer.split_off(end);
+    Response {
+        status: head.split(' ').nth(1).unwrap().parse().unwrap(),
+        body: if head.contains("transfer-encoding: chunked") {
+            unchunk(&body)
+        } else {
+            body
+        },
+        head,
+    }
 }
 
 /// The content of a chunked body (RFC 9112 section 7.1).

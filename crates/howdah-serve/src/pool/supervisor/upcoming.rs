@@ -11,6 +11,7 @@ use super::{Answer, Generation, Notice, Supervisor};
 use crate::log::Level;
 use crate::pool::error::StartError;
 use crate::pool::logs;
+use crate::pool::metrics::{Reason, count};
 use crate::pool::worker::Worker;
 use crate::pool::zygote::Zygote;
 
@@ -103,11 +104,12 @@ impl Supervisor {
         let ready = mem::take(&mut upcoming.ready);
         let give_up = upcoming.failures >= MAX_FAILURES && !patient;
         for worker in ready {
-            self.dispatch.retire(worker);
+            self.dispatch.retire(worker, Reason::Reload);
         }
         self.cards.retire(id);
         self.close_old();
         if give_up && let Some(upcoming) = self.upcoming.take() {
+            count(&self.dispatch.metrics.failed_reloads);
             let error = Arc::new(StartError::NeverReady {
                 script: self.dispatch.config.what_runs(),
                 reason: upcoming.reason,

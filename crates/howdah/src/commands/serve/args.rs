@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 use howdah_serve::ServeConfig;
-use howdah_serve::config::Listener;
+use howdah_serve::config::{AdminAddress, Listener};
 use howdah_serve::tls::Certificates;
 
 use crate::commands::{CommandError, Context};
@@ -71,9 +71,10 @@ pub(crate) struct Args {
         value_delimiter = ','
     )]
     trusted_proxy: Vec<ipnet::IpNet>,
-    /// Where `/livez`, `/readyz` and `/metrics` are asked for.
-    #[arg(long, value_name = "ADDRESS", env = "HOWDAH_ADMIN", value_parser = address)]
-    admin: Option<SocketAddr>,
+    /// Where `/livez`, `/readyz`, `/metrics` and `/status` are asked for, and `/reload` and `/drain` are ordered by POST: a port,
+    /// an address, or the path of a socket that only this user can open.
+    #[arg(long, value_name = "ADDRESS|PATH", env = "HOWDAH_ADMIN", value_parser = admin_address)]
+    admin: Option<AdminAddress>,
     /// The most bytes of a request's body; more is a 413.
     #[arg(
         long,
@@ -174,6 +175,17 @@ impl Args {
     }
 }
 
+/// As [`address`], or anything with a slash for a path.
+pub(crate) fn admin_address(text: &str) -> Result<AdminAddress, String> {
+    if text.contains('/') {
+        return Ok(AdminAddress::Unix(text.into()));
+    }
+    match address(text) {
+        Ok(address) => Ok(AdminAddress::Tcp(address)),
+        Err(fault) => Err(fault + ", and no path"),
+    }
+}
+
 /// `8000`, `:8000`, `0.0.0.0:8000`, `[::]:8000`. A port alone is one of the loopback device: nothing is offered to a network
 /// that was not asked for.
 fn address(text: &str) -> Result<SocketAddr, String> {
@@ -200,5 +212,14 @@ mod tests {
             assert_eq!(address(text), Ok(expected.parse().unwrap()));
         }
         assert!(address("localhost").is_err());
+    }
+
+    #[test]
+    fn an_admin_address_may_be_a_path() {
+        let unix = AdminAddress::Unix("./a.sock".into());
+        assert_eq!(admin_address("./a.sock"), Ok(unix));
+        let tcp = AdminAddress::Tcp("127.0.0.1:80".parse().unwrap());
+        assert_eq!(admin_address("80"), Ok(tcp));
+        assert!(admin_address("nowhere").is_err());
     }
 }

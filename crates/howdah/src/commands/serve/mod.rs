@@ -13,7 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::{CommandError, Context};
-pub(crate) use args::Args;
+pub(crate) use args::{Args, admin_address};
 
 /// Requests were cut off.
 const LOST: u8 = 3;
@@ -38,7 +38,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandErro
 
 async fn serve(config: ServeConfig, php: php::PhpArgs, log: Log) -> Result<Report, CommandError> {
     let mut signals = Signals::new()?;
-    let backend = php::start(php, &config.site.root, &log).await?;
+    let backend = php::start(php, &config, &log).await?;
     let server = Server::bind(config, backend, log.clone())?;
     for address in server.addresses() {
         let fields = json!({ "address": address.to_string() });

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use howdah_serve::Backend;
 use howdah_serve::cgi::Constants;
 use howdah_serve::log::{Level, Log};
 use howdah_serve::pool::{Mode, Pool, PoolConfig, Size};
+use howdah_serve::{Backend, ServeConfig};
 use serde_json::json;
 
 use crate::commands::CommandError;
@@ -24,9 +24,9 @@ pub(crate) struct PhpArgs {
     /// The worker script: a PHP file that calls `frankenphp_handle_request()` in a loop.
     #[arg(long, value_name = "FILE", env = "HOWDAH_WORKER")]
     worker: Option<PathBuf>,
-    /// Worker processes; without it as many as processors and memory allow.
-    #[arg(short = 'n', long, value_name = "COUNT", env = "HOWDAH_WORKERS", value_parser = clap::value_parser!(u16).range(1..))]
-    workers: Option<u16>,
+    /// Worker processes, or the least and the most of them; without it as processors and memory allow.
+    #[arg(short = 'n', long, value_name = "COUNT|LEAST-MOST", env = "HOWDAH_WORKERS", value_parser = size)]
+    workers: Option<Size>,
     /// A php.ini to read instead of the usual one.
     #[arg(short = 'c', long, value_name = "FILE", env = "HOWDAH_PHP_INI")]
     php_ini: Option<PathBuf>,
@@ -83,6 +83,9 @@ pub(crate) struct PhpArgs {
     worker_memory: u64,
 }
 
+/// Beyond this a number of workers is a mistake.
+const MOST_WORKERS: usize = 10_000;
+
 /// The modes on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum ModeArg {
@@ -97,14 +100,16 @@ enum ModeArg {
 /// Starts PHP and waits until it is ready.
 pub(super) async fn start(
     args: PhpArgs,
-    root: &Path,
+    server: &ServeConfig,
     log: &Log,
 ) -> Result<Option<Backend>, CommandError> {
-    let Some(config) = pool(args, root)? else {
+    let root = &server.site.root;
+    let Some(mut config) = pool(args, root)? else {
         let message = "no `howdah-php` beside `howdah` or in PATH: scripts are not run";
         log.line(Level::Warn, "php", message, json!({}));
         return Ok(None);
     };
+    config.stop_timeout = server.timeouts.drain;
     let constants = Constants::new(root, std::env::vars_os(), &config.environment);
     let pool = Pool::start(config, constants, log.clone())
         .await
@@ -130,9 +135,7 @@ fn pool(args: PhpArgs, root: &Path) -> Result<Option<PoolConfig>, CommandError> 
     config.script = args.worker.map(fs_err::canonicalize).transpose()?;
     config.php_ini = args.php_ini;
     config.settings = args.settings;
-    if let Some(count) = args.workers {
-        config.size = Size::Fixed(count.into());
-    }
+    config.size = args.workers.unwrap_or(config.size);
     let seconds = |seconds: u32| Duration::from_secs(seconds.into());
     config.queue = args.queue;
     config.max_wait = seconds(args.max_wait);
@@ -141,6 +144,23 @@ fn pool(args: PhpArgs, root: &Path) -> Result<Option<PoolConfig>, CommandError> 
     config.max_requests = Some(args.max_requests).filter(|count| *count > 0);
     config.memory_limit = Some(args.worker_memory << 20).filter(|bytes| *bytes > 0);
     Ok(Some(config))
+}
+
+/// `4`, or `2-16`.
+fn size(text: &str) -> Result<Size, String> {
+    let number = |text: &str| {
+        text.parse()
+            .ok()
+            .filter(|count| (1..=MOST_WORKERS).contains(count))
+    };
+    let size = match text.split_once('-') {
+        None => number(text).map(Size::Fixed),
+        Some((least, most)) => number(least)
+            .zip(number(most))
+            .filter(|(least, most)| least <= most)
+            .map(|(least, most)| Size::Between { least, most }),
+    };
+    size.ok_or_else(|| format!("`{text}` is no number of workers, as 4, or 2-16"))
 }
 
 /// Named, beside this program, or in PATH: of several the one for the newest PHP.
@@ -171,4 +191,18 @@ fn newest_in(directory: &Path) -> Option<PathBuf> {
         .collect();
     found.sort();
     found.pop().map(|(_, path)| path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_are_a_number_or_a_range() {
+        assert_eq!(size("4"), Ok(Size::Fixed(4)));
+        assert_eq!(size("2-16"), Ok(Size::Between { least: 2, most: 16 }));
+        for wrong in ["0", "-1", "3-2", "0-2", "2-", "a", "1000000", ""] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
 }

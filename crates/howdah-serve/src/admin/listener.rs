@@ -1,0 +1,62 @@
+//! Where the server is administrated: an address, or a socket of the file system that only its user can open.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use tokio::net::{TcpListener, UnixListener};
+
+use crate::config::AdminAddress;
+
+/// A bound listener.
+#[derive(Debug)]
+pub(crate) enum AdminListener {
+    Tcp(TcpListener),
+    Unix(Socket),
+}
+
+/// Removed from the file system with this.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    pub(super) listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // Whether somebody else removed it does not matter.
+        fs_err::remove_file(&self.path).ok();
+    }
+}
+
+impl AdminListener {
+    /// With the port that the kernel chose.
+    pub(crate) fn address(&self) -> io::Result<AdminAddress> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().map(AdminAddress::Tcp),
+            Self::Unix(socket) => Ok(AdminAddress::Unix(socket.path.clone())),
+        }
+    }
+
+    /// Binds a socket that only this user can open. One that a killed server left behind is replaced.
+    pub(crate) fn unix(path: &Path) -> io::Result<Self> {
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        // Under another name until nobody else can open it.
+        let mut hidden = path.as_os_str().to_owned();
+        hidden.push(format!(".{}", std::process::id()));
+        let hidden = PathBuf::from(hidden);
+        let listener = UnixListener::bind(&hidden)?;
+        let place = || {
+            fs_err::set_permissions(&hidden, std::fs::Permissions::from_mode(0o600))?;
+            fs_err::rename(&hidden, path)
+        };
+        if let Err(error) = place() {
+            fs_err::remove_file(&hidden).ok();
+            return Err(error);
+        }
+        let path = path.to_owned();
+        Ok(Self::Unix(Socket { listener, path }))
+    }
+}

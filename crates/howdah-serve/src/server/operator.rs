@@ -1,0 +1,93 @@
+//! What a running server does on order, be it a signal's or one of the administration.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use super::Order;
+use crate::handler::Handler;
+use crate::log::Level;
+use crate::tls::Tls;
+
+/// One for the whole server.
+#[derive(Debug)]
+pub(crate) struct Operator {
+    pub(crate) handler: Arc<Handler>,
+    pub(crate) started: Instant,
+    tls: Option<Arc<Tls>>,
+    orders: mpsc::Sender<Order>,
+}
+
+impl Operator {
+    pub(super) fn new(
+        handler: Arc<Handler>,
+        tls: Option<Arc<Tls>>,
+        orders: mpsc::Sender<Order>,
+    ) -> Self {
+        Self {
+            handler,
+            started: Instant::now(),
+            tls,
+            orders,
+        }
+    }
+
+    /// Has the server finish what is in flight and end.
+    pub(crate) fn drain(&self) {
+        // No room: it has been told already.
+        self.orders.try_send(Order::Drain).ok();
+    }
+
+    /// Reads the certificates anew, and has PHP read the code anew; when that fails, what was there before goes on, and the
+    /// log and the caller are told why.
+    pub(crate) async fn reload(&self) -> Result<(), String> {
+        let certificates = self.reload_certificates();
+        let php = self.reload_php().await;
+        certificates.and(php)
+    }
+
+    fn reload_certificates(&self) -> Result<(), String> {
+        let log = &self.handler.log;
+        match self.tls.as_ref().map(|tls| tls.reload()) {
+            None => Ok(()),
+            Some(Ok(())) => {
+                log.line(Level::Info, "tls", "certificates reloaded", json!({}));
+                Ok(())
+            }
+            Some(Err(error)) => {
+                let message = "certificates not reloaded, the ones from before stay";
+                let error = chain(&error);
+                log.line(Level::Error, "tls", message, json!({ "error": error }));
+                Err(format!("{message}: {error}"))
+            }
+        }
+    }
+
+    async fn reload_php(&self) -> Result<(), String> {
+        let Some(backend) = &self.handler.backend else {
+            return Ok(());
+        };
+        let log = &self.handler.log;
+        match backend.reload().await {
+            Ok(()) => {
+                log.line(Level::Info, "php", "reloaded", json!({}));
+                Ok(())
+            }
+            Err(error) => {
+                let message = "the reload failed, the workers from before go on";
+                let error = chain(&*error);
+                log.line(Level::Error, "php", message, json!({ "error": error }));
+                Err(format!("{message}: {error}"))
+            }
+        }
+    }
+}
+
+/// An error with its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let told: Vec<String> = causes.map(ToString::to_string).collect();
+    told.join(": ")
+}
