@@ -27,6 +27,8 @@ pub struct ServeConfig {
     pub timeouts: Timeouts,
     /// Who is believed when it says for whom it asks. Empty: nobody, and the application gets such header fields as they are.
     pub trusted_proxies: Vec<IpNet>,
+    /// For development: directories whose files are watched; PHP reads the code anew when they change.
+    pub watch: Vec<PathBuf>,
     /// What is told and added besides.
     pub extras: Extras,
 }
@@ -141,6 +143,7 @@ impl ServeConfig {
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             trusted_proxies: Vec::new(),
+            watch: Vec::new(),
             extras: Extras::default(),
         }
     }

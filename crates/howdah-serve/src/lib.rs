@@ -7,6 +7,7 @@ pub mod admin;
 mod backend;
 pub mod cgi;
 pub mod config;
+mod descriptor;
 mod files;
 mod handler;
 pub mod http;
@@ -16,6 +17,7 @@ mod php;
 pub mod pool;
 pub mod server;
 pub mod tls;
+mod watch;
 
 pub use backend::Backend;
 pub use config::ServeConfig;

@@ -93,7 +93,7 @@ pub struct PoolConfig {
     pub memory_limit: Option<u64>,
     /// How long workers may take to end when they are replaced or stopped; then they are killed.
     pub stop_timeout: Duration,
-    /// Never give up when the script does not start, because somebody is about to mend it.
+    /// Never give up the start when the script does not boot, because somebody is about to mend it.
     pub patient: bool,
 }
 

@@ -19,7 +19,7 @@ use tokio::net::UnixStream;
 
 use super::exchange::Broken;
 use super::metrics::Reason;
-use super::zygote::watched;
+use crate::descriptor::watched;
 
 /// Space for what one read may bring; most responses fit.
 const READ: usize = 16 << 10;

@@ -17,6 +17,7 @@ use tokio::io::unix::AsyncFd;
 
 use super::config::{Mode, PoolConfig};
 use super::error::StartError;
+use crate::descriptor::watched;
 
 /// The front's side of a zygote. The process ends when this is dropped; its workers end when their own sockets are closed.
 #[derive(Debug, Clone)]
@@ -80,15 +81,6 @@ impl Zygote {
             .async_io(Interest::READABLE, |socket| receive(socket.as_fd()))
             .await
     }
-}
-
-/// A descriptor that tasks can wait for.
-#[expect(
-    deprecated,
-    reason = "the new constructor is unsafe for types whose descriptor may change; that of an `OwnedFd` does not, and it is open"
-)]
-pub(super) fn watched(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    AsyncFd::with_interest(descriptor, Interest::READABLE)
 }
 
 fn command(config: &PoolConfig, preboot: bool) -> std::process::Command {

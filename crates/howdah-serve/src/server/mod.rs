@@ -8,7 +8,7 @@ mod stream;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,7 @@ use crate::config::{AdminAddress, Listener, ServeConfig};
 use crate::handler::Handler;
 use crate::log::Log;
 use crate::tls::{Tls, TlsError};
+use crate::watch::Watcher;
 use acceptor::Acceptor;
 pub(crate) use operator::Operator;
 
@@ -45,6 +46,14 @@ pub enum ServeError {
         /// Where.
         path: PathBuf,
         /// Why.
+        source: io::Error,
+    },
+    /// Files cannot be watched.
+    #[error("cannot watch the files below `{}`", directory.display())]
+    Watch {
+        /// Where.
+        directory: PathBuf,
+        /// Why: `ENOSPC` means that the kernel allows no more (`fs.inotify.max_user_watches`, inotify(7)).
         source: io::Error,
     },
     /// There is no certificate to use.
@@ -94,6 +103,7 @@ enum Phase {
 pub struct Server {
     listeners: Vec<(Listener, TcpListener)>,
     admin: Option<AdminListener>,
+    watchers: Vec<Watcher>,
     tls: Option<Arc<Tls>>,
     handler: Arc<Handler>,
 }
@@ -115,9 +125,15 @@ impl Server {
             listeners.push((*listener, listen(listener.address)?));
         }
         let admin = config.admin.as_ref().map(listen_admin).transpose()?;
+        let watchers = config
+            .watch
+            .iter()
+            .map(|directory| watch(directory))
+            .collect::<Result<_, _>>()?;
         Ok(Self {
             listeners,
             admin,
+            watchers,
             tls: tls.map(Arc::new),
             handler: Arc::new(Handler::new(config, backend, log)),
         })
@@ -147,6 +163,12 @@ impl Server {
             let serving = crate::admin::serve(listener, Arc::clone(&operator));
             Aborted(tokio::spawn(serving).abort_handle())
         });
+        let _watching: Vec<Aborted> = self
+            .watchers
+            .into_iter()
+            .map(|watcher| crate::watch::run(watcher, Arc::clone(&operator)))
+            .map(|watching| Aborted(tokio::spawn(watching).abort_handle()))
+            .collect();
         let (phase, _) = watch::channel(Phase::Serving);
         let permits = Arc::new(Semaphore::new(handler.config.limits.connections));
         let mut acceptors = JoinSet::new();
@@ -232,6 +254,13 @@ fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
         socket.listen(BACKLOG)
     };
     bind().map_err(|source| ServeError::Listen { address, source })
+}
+
+fn watch(directory: &Path) -> Result<Watcher, ServeError> {
+    Watcher::new(directory).map_err(|source| ServeError::Watch {
+        directory: directory.to_owned(),
+        source,
+    })
 }
 
 fn listen_admin(address: &AdminAddress) -> Result<AdminListener, ServeError> {

@@ -126,6 +126,30 @@ fn used_up_workers_are_replaced_under_load() {
 }
 
 #[test]
+fn changed_code_is_read_anew() {
+    let server = Server::start("worker", &["--workers", "2", "--watch"]);
+    let application = server.path("public/application.php");
+    let code = fs_err::read_to_string(&application).unwrap();
+    fs_err::write(
+        &application,
+        code.replace("'uri' =>", "'changed' => true, 'uri' =>"),
+    )
+    .unwrap();
+    let line = server.log_line("changed, reloading");
+    assert!(
+        line["file"].as_str().unwrap().ends_with("/application.php"),
+        "{line}"
+    );
+    server.wait_until(|| server.log_count("reloaded") > 0);
+    assert_eq!(json(&server.get("/next"))["changed"], true);
+    // What does not start is no harm, and mended it is read.
+    fs_err::write(server.path("public/worker.php"), "<?php syntax error").unwrap();
+    server.log_line("the reload failed, the workers from before go on");
+    assert_eq!(json(&server.get("/next"))["changed"], true);
+    server.stop();
+}
+
+#[test]
 fn workers_that_do_not_end_are_killed_in_time() {
     let server = Server::start("worker", &["--workers", "1", "--drain-timeout", "1"]);
     assert_eq!(json(&server.get("/next"))["uri"], "/next");

@@ -203,9 +203,14 @@ impl Server {
             .clone()
     }
 
+    /// Of a file of the application.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
     /// Is there a file of this name beside the document root?
     pub(crate) fn exists(&self, name: &str) -> bool {
-        self.directory.path().join(name).exists()
+        self.path(name).exists()
     }
 
     pub(crate) fn create(&self, name: &str) {

@@ -90,7 +90,9 @@ impl Supervisor {
 
     /// An attempt at a new generation failed; it is tried again a few times, because what it needs may be about to come.
     pub(super) fn upcoming_failed(&mut self, id: u64, reason: String) {
-        let patient = self.dispatch.config.patient || self.is_orphaned();
+        // A reload may be given up: the workers from before go on.
+        let is_first = self.current.is_none();
+        let patient = self.dispatch.config.patient && is_first || self.is_orphaned();
         let Some(upcoming) = &mut self.upcoming else {
             return;
         };

@@ -75,6 +75,10 @@ pub(crate) struct Args {
     /// an address, or the path of a socket that only this user can open.
     #[arg(long, value_name = "ADDRESS|PATH", env = "HOWDAH_ADMIN", value_parser = admin_address)]
     admin: Option<AdminAddress>,
+    /// For development: have PHP read the code anew when a file of the application changes (*.php, *.twig, *.yaml, *.yml, .env*),
+    /// but for `storage`, `var` and `node_modules`.
+    #[arg(long, env = "HOWDAH_WATCH", value_parser = FalseyValueParser::new())]
+    watch: bool,
     /// The most bytes of a request's body; more is a 413.
     #[arg(
         long,
@@ -164,6 +168,9 @@ impl Args {
             });
         }
         config.admin = self.admin;
+        if self.watch {
+            config.watch = vec![config.site.application.clone()];
+        }
         config.trusted_proxies = self.trusted_proxy;
         config.limits.body_bytes = self.max_body;
         config.extras.access_log = !self.no_access_log;

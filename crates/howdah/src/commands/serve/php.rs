@@ -110,6 +110,7 @@ pub(super) async fn start(
         return Ok(None);
     };
     config.stop_timeout = server.timeouts.drain;
+    config.patient = !server.watch.is_empty();
     let constants = Constants::new(root, std::env::vars_os(), &config.environment);
     let pool = Pool::start(config, constants, log.clone())
         .await
