@@ -16,6 +16,7 @@ use crate::files::path::{CleanPath, PathFault};
 use crate::files::{Files, sendfile};
 use crate::http::access::{Activity, Exchange};
 use crate::http::client::Client;
+use crate::http::interim::Interim;
 use crate::http::request_body::{Bounded, RequestBodyError};
 use crate::http::{Body, check, compress, response};
 use crate::log::Log;
@@ -36,6 +37,8 @@ pub(crate) struct Handler {
 pub(crate) struct Link {
     /// The other end, or for whom a balancer opened the connection; and whether it is one of TLS.
     pub(crate) client: Client,
+    /// Where interim responses go, if they can be sent.
+    pub(crate) interim: Option<Interim>,
 }
 
 /// A request for PHP, with what is known of its client.
@@ -43,6 +46,7 @@ pub(crate) struct Asked {
     pub(crate) parts: Parts,
     pub(crate) body: Bounded<Incoming>,
     pub(crate) client: Client,
+    pub(crate) interim: Option<Interim>,
 }
 
 impl Handler {
@@ -82,6 +86,8 @@ impl Handler {
                     parts,
                     body,
                     client,
+                    // Clients of HTTP/1.0 do not know of them (RFC 9110 section 15.2).
+                    interim: link.interim.filter(|_| version == Version::HTTP_11),
                 },
                 &mut exchange,
             )

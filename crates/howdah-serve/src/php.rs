@@ -31,7 +31,7 @@ pub(crate) fn request(script: Script, asked: Asked) -> PhpRequest {
         tls: None,
         is_https: asked.client.is_https,
         script,
-        interim: None,
+        interim: asked.interim,
     }
 }
 

@@ -6,6 +6,7 @@ pub mod body;
 pub(crate) mod check;
 pub(crate) mod client;
 pub(crate) mod compress;
+pub mod interim;
 pub(crate) mod request_body;
 pub(crate) mod response;
 

@@ -10,7 +10,6 @@ use howdah_wire::{FrameError, Head, Line, PairsWriter};
 use http::header::CONTENT_LENGTH;
 use http::{Method, Response, StatusCode};
 use serde_json::json;
-use tokio::sync::mpsc;
 
 use super::body::PhpBody;
 use super::dispatch::{Dispatch, What};
@@ -19,6 +18,7 @@ use super::exchange::{Broken, Exchange, Outgoing, Step};
 use super::metrics::count;
 use super::{PhpRequest, head, logs};
 use crate::cgi::{self, Constants};
+use crate::http::interim::Interim;
 use crate::log::Level;
 
 /// Workers that may die of one request. What has killed two is the request.
@@ -93,17 +93,13 @@ fn encode(constants: &Constants, request: &PhpRequest) -> Result<Bytes, FrameErr
     Ok(bytes.into())
 }
 
-async fn wait_for_head(
-    exchange: &mut Exchange,
-    interim: Option<&mpsc::UnboundedSender<Head>>,
-) -> Result<Head, Broken> {
+async fn wait_for_head(exchange: &mut Exchange, interim: Option<&Interim>) -> Result<Head, Broken> {
     loop {
         match poll_fn(|context| exchange.poll_step(context)).await? {
             Step::Head(head) => return Ok(head),
             Step::Interim(head) => {
-                if let Some(interim) = interim {
-                    // The client may be gone.
-                    interim.send(head).ok();
+                if let Some((interim, response)) = interim.zip(head::interim(&head)) {
+                    interim.send(&response);
                 }
             }
             // The response may not have begun without a head.

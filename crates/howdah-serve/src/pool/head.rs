@@ -45,6 +45,13 @@ pub(crate) fn response(head: &Head) -> Result<Response<()>, HeadFault> {
     Ok(response)
 }
 
+/// The head of an interim response, if it is one that a script may send: to switch protocols is not its business.
+pub(crate) fn interim(head: &Head) -> Option<Response<()>> {
+    let response = response(head).ok()?;
+    let status = response.status();
+    (status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS).then_some(response)
+}
+
 fn field(line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
     let colon = line.iter().position(|byte| *byte == b':')?;
     let name = HeaderName::from_bytes(line[..colon].trim_ascii_end()).ok()?;
@@ -106,6 +113,20 @@ mod tests {
             ],
         );
         assert!(response.unwrap().headers().is_empty());
+    }
+
+    #[test]
+    fn interim_responses_are_those_of_1xx() {
+        let of = |status, line: &str| {
+            let headers = vec![line.as_bytes().to_vec()];
+            interim(&Head { status, headers })
+        };
+        let hint = of(103, "Link: </a.css>; rel=preload").unwrap();
+        assert_eq!(hint.headers()["link"], "</a.css>; rel=preload");
+        assert!(of(102, "X: y").is_some());
+        for (status, line) in [(101, "Upgrade: x"), (200, "X: y"), (103, "no field")] {
+            assert!(of(status, line).is_none(), "{status} {line}");
+        }
     }
 
     #[test]

@@ -26,7 +26,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use howdah_wire::Head;
 use http::Response;
 use http::request::Parts;
 use tokio::sync::{mpsc, oneshot};
@@ -40,6 +39,7 @@ pub use state::WorkerState;
 use crate::cgi::Constants;
 use crate::files::lookup::Script;
 use crate::http::BodyError;
+use crate::http::interim::Interim;
 use crate::log::Log;
 use cards::Cards;
 use dispatch::Dispatch;
@@ -63,7 +63,7 @@ pub struct PhpRequest {
     /// What to run.
     pub script: Script,
     /// Where interim (1xx) responses go, if they can be sent.
-    pub interim: Option<mpsc::UnboundedSender<Head>>,
+    pub interim: Option<Interim>,
 }
 
 /// What PHP is told about TLS.

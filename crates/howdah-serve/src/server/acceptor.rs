@@ -128,7 +128,10 @@ impl Opening {
             ahead = rest.freeze();
         }
         let stream = Watched::new(stream, ahead, timeouts.write);
-        let link = Link { client };
+        let link = Link {
+            client,
+            interim: None,
+        };
         let Some(tls) = self.tls else {
             return connection::serve(stream, link, self.handler, self.phase).await;
         };

@@ -19,6 +19,7 @@ use super::stream::Watched;
 use super::{LINGER, Phase};
 use crate::handler::{Handler, Link};
 use crate::http::Body;
+use crate::http::interim::Interim;
 
 /// What an HTTP/2 client sends first (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -89,12 +90,15 @@ fn is_other_protocol(first: &[u8]) -> bool {
 
 async fn serve_http1<S>(
     stream: Watched<S>,
-    link: Link,
+    mut link: Link,
     handler: Arc<Handler>,
     mut phase: watch::Receiver<Phase>,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
+    let interim = Interim::default();
+    let stream = stream.with_interim(interim.clone());
+    link.interim = Some(interim.clone());
     let config = &handler.config;
     let mut builder = http1::Builder::new();
     builder
@@ -107,7 +111,8 @@ async fn serve_http1<S>(
     let answering = Arc::clone(&handler);
     let service = service_fn(move |request: Request<Incoming>| -> Answer {
         let response = Arc::clone(&answering).handle(request, link.clone());
-        Box::pin(async move { Ok(response.await) })
+        let interim = interim.clone();
+        Box::pin(async move { Ok(interim.before(response).await) })
     });
     let mut connection = builder.serve_connection(TokioIo::new(stream), service);
     let mut closing = std::pin::pin!(closed(&mut phase));

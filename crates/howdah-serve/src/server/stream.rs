@@ -9,6 +9,8 @@ use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
+use crate::http::interim::Interim;
+
 /// A stream with what was read of it already, and a bound on how long a write may wait.
 #[derive(Debug)]
 pub(crate) struct Watched<S> {
@@ -16,6 +18,10 @@ pub(crate) struct Watched<S> {
     ahead: Bytes,
     patience: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
+    /// Where responses come from that go around whoever writes here.
+    interim: Option<Interim>,
+    /// Those of them that are on their way.
+    first: Bytes,
 }
 
 impl<S> Watched<S> {
@@ -26,6 +32,16 @@ impl<S> Watched<S> {
             ahead,
             patience,
             waiting: None,
+            interim: None,
+            first: Bytes::new(),
+        }
+    }
+
+    /// Writes what comes by `interim` whenever the writer flushes, since it has then written all that it had.
+    pub(crate) fn with_interim(self, interim: Interim) -> Self {
+        Self {
+            interim: Some(interim),
+            ..self
         }
     }
 
@@ -44,6 +60,20 @@ impl<S> Watched<S> {
             .get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
         ready!(waiting.as_mut().poll(context));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Watched<S> {
+    /// Writes what was begun: nothing else may come in between.
+    fn poll_first(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.first.is_empty() {
+            let result = Pin::new(&mut self.inner).poll_write(context, &self.first);
+            match ready!(self.bounded(context, result))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => self.first.advance(count),
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -69,6 +99,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_first(context))?;
         let result = Pin::new(&mut self.inner).poll_write(context, bytes);
         self.bounded(context, result)
     }
@@ -78,6 +109,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_first(context))?;
         let result = Pin::new(&mut self.inner).poll_write_vectored(context, slices);
         self.bounded(context, result)
     }
@@ -87,6 +119,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(bytes) = self.interim.as_ref().and_then(Interim::take) {
+            self.first = [std::mem::take(&mut self.first), bytes].concat().into();
+        }
+        ready!(self.poll_first(context))?;
         let result = Pin::new(&mut self.inner).poll_flush(context);
         self.bounded(context, result)
     }

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod admin;
+mod interim;
 mod pool;
 mod server;
 

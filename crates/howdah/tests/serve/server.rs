@@ -23,6 +23,13 @@ function answer(): void {
         case '/loop': for (;;);
         case '/die': exec('kill -9 ' . getmypid()); for (;;);
         case '/die-once': if (!file_exists("$directory/died")) { touch("$directory/died"); exec('kill -9 ' . getmypid()); for (;;); } break;
+        case '/hints':
+            header('Link: </a.css>; rel=preload');
+            headers_send(103);
+            headers_send(101);
+            while (file_exists("$directory/slow")) { clearstatcache(); usleep(10000); }
+            header('Link: </b.css>; rel=preload');
+            break;
         case '/reset': opcache_reset(); break;
         case '/wait': touch("$directory/waiting"); while (!file_exists("$directory/go")) { clearstatcache(); usleep(10000); } break;
     }
@@ -143,10 +150,15 @@ impl Server {
     }
 
     pub(crate) fn request(&self, method: &str, path: &str, body: &[u8]) -> Response {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(super::DEADLINE)).unwrap();
+        let mut stream = self.connect();
         let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n");
         exchange(&mut stream, head, body)
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(super::DEADLINE)).unwrap();
+        stream
     }
 
     /// Asks at the socket of the administration. `fields`: further header fields, each with its end of line.
@@ -211,6 +223,10 @@ impl Server {
     /// Is there a file of this name beside the document root?
     pub(crate) fn exists(&self, name: &str) -> bool {
         self.path(name).exists()
+    }
+
+    pub(crate) fn remove(&self, name: &str) {
+        fs_err::remove_file(self.path(name)).unwrap();
     }
 
     pub(crate) fn create(&self, name: &str) {
