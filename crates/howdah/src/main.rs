@@ -4,7 +4,7 @@ mod commands;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use commands::rootless::{self, Need};
 use commands::{CommandError, Context};
@@ -61,7 +61,10 @@ fn main() -> ExitCode {
     {
         return howdah_runtime::helper(words);
     }
-    let arguments = Arguments::parse();
+    let arguments = match parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return error.report(),
+    };
     let need = arguments.command.need();
     // Before root is what the process is in its own namespace only.
     let context = Context::from_environment(arguments.global);
@@ -70,6 +73,16 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => error.report(),
     }
+}
+
+/// Flags, beneath them the environment, and for a server beneath that what its `howdah.toml` says.
+fn parse() -> Result<Arguments, CommandError> {
+    let arguments = Arguments::parse();
+    if !matches!(arguments.command, Command::Serve(_)) {
+        return Ok(arguments);
+    }
+    let command = commands::serve::file::beneath(Arguments::command())?;
+    Ok(Arguments::from_arg_matches(&command.get_matches())?)
 }
 
 impl Command {

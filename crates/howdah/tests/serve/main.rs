@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod admin;
+mod file;
 mod interim;
 mod pool;
 mod server;

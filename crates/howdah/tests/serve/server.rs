@@ -107,6 +107,7 @@ impl Server {
         prepare(directory.path());
         let mut command = Command::new(env!("CARGO_BIN_EXE_howdah"));
         command
+            .current_dir(directory.path())
             .args(["serve", "--listen", "0", "--mode", mode, "--document-root"])
             .arg(&public)
             .arg("--php")

@@ -39,7 +39,6 @@ pub(crate) struct Args {
         long,
         value_name = "FILE",
         env = "HOWDAH_TLS_CERTIFICATE",
-        requires = "tls_key",
         hide_env_values = true
     )]
     tls_certificate: Option<PathBuf>,
@@ -48,7 +47,6 @@ pub(crate) struct Args {
         long,
         value_name = "FILE",
         env = "HOWDAH_TLS_KEY",
-        requires = "tls_certificate",
         hide_env_values = true
     )]
     tls_key: Option<PathBuf>,
@@ -153,6 +151,13 @@ impl Args {
             .collect();
         if config.listeners.is_empty() {
             config.listeners = vec![listener(false)((Ipv4Addr::LOCALHOST, 8000).into())];
+        }
+        if self.tls_certificate.is_some() != self.tls_key.is_some() {
+            return Err(
+                CommandError::new("a certificate and its key belong together")
+                    .hint("give both --tls-certificate and --tls-key, or neither")
+                    .code(2),
+            );
         }
         if !self.listen_tls.is_empty() {
             config.certificates = Some(match (self.tls_certificate, self.tls_key) {

@@ -1,6 +1,7 @@
 //! `howdah serve`: an application's HTTP server.
 
 mod args;
+pub(crate) mod file;
 mod output;
 mod php;
 

@@ -1,0 +1,41 @@
+//! `[serve]` of `howdah.toml`.
+
+use std::process::Command;
+
+use crate::server::Server;
+
+#[test]
+fn the_file_counts_less_than_flags() {
+    let file = "[serve]\nworkers = 3\nrequest_timeout = 9\nno_access_log = true\n";
+    let start = |arguments| {
+        Server::start_with("worker", arguments, |directory| {
+            fs_err::write(directory.join("howdah.toml"), file).unwrap();
+        })
+    };
+    for (arguments, workers) in [(&[][..], 3), (&["--workers", "1"], 1)] {
+        let server = start(arguments);
+        assert_eq!(server.get("/next").status, 200);
+        assert_eq!(server.pool()["workers"].as_array().unwrap().len(), workers);
+        assert_eq!(server.log_count("handled request"), 0);
+        server.stop();
+    }
+}
+
+#[test]
+fn a_wrong_file_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = "[serve]\nworker = 'worker.php'\nworkres = 3\nqueue = 'long'\n";
+    fs_err::write(directory.path().join("howdah.toml"), file).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_howdah"))
+        .current_dir(directory.path())
+        .arg("serve")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    insta::assert_snapshot!(String::from_utf8(output.stderr).unwrap(), @"
+    error: `howdah.toml` cannot be used
+      caused by: howdah.toml:3: [serve] has no `workres`: did you mean `workers`?
+      caused by: howdah.toml:4: invalid value 'long' for '--queue <COUNT>': invalid digit found in string
+    hint: the keys of [serve] are the flags of `howdah serve --help`, with _ for -
+    ");
+}
