@@ -15,6 +15,7 @@ pub mod log;
 mod metrics;
 mod php;
 pub mod pool;
+pub mod routes;
 pub mod server;
 pub mod tls;
 mod watch;

@@ -1,5 +1,6 @@
 //! The page of metrics: FrankenPHP's by their names, for the dashboards that there are, and our own.
 
+use crate::backend::Backend;
 use crate::handler::Handler;
 use crate::http::access::Activity;
 use crate::metrics::Page;
@@ -127,12 +128,12 @@ const OWN: [Family; 9] = [
 pub(super) fn page(handler: &Handler) -> String {
     let mut page = Page::default();
     http(&mut page, &handler.activity);
-    let pools = handler
+    let pools: Vec<(&Pool, PoolMetrics)> = handler
         .backend
-        .as_ref()
-        .map_or(&[][..], |backend| backend.pools());
-    let pools: Vec<(&Pool, PoolMetrics)> =
-        pools.iter().map(|pool| (pool, pool.metrics())).collect();
+        .iter()
+        .flat_map(Backend::pools)
+        .map(|pool| (pool, pool.metrics()))
+        .collect();
     if !pools.is_empty() {
         frankenphp(&mut page, &pools);
         own(&mut page, &pools);

@@ -64,7 +64,7 @@ pub(super) fn of(operator: &Operator) -> ServerStatus {
         responses,
         failures,
         pools: pools.map_or_else(Vec::new, |backend| {
-            backend.pools().iter().map(pool).collect()
+            backend.pools().into_iter().map(pool).collect()
         }),
     }
 }

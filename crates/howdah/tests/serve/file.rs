@@ -34,8 +34,43 @@ fn a_wrong_file_is_refused() {
     assert_eq!(output.status.code(), Some(2));
     insta::assert_snapshot!(String::from_utf8(output.stderr).unwrap(), @"
     error: `howdah.toml` cannot be used
-      caused by: howdah.toml:3: [serve] has no `workres`: did you mean `workers`?
+      caused by: howdah.toml:3: there is no `workres` here: did you mean `workers`?
       caused by: howdah.toml:4: invalid value 'long' for '--queue <COUNT>': invalid digit found in string
     hint: the keys of [serve] are the flags of `howdah serve --help`, with _ for -
     ");
+}
+
+#[test]
+fn slow_paths_have_workers_of_their_own() {
+    let file = "[serve.pools.slow]\npaths = '/wait*'\nworkers = 2\nmode = 'classic'\n";
+    let server = Server::start_with("worker", &["--workers", "1"], |directory| {
+        fs_err::write(directory.join("howdah.toml"), file).unwrap();
+    });
+    let pools = server.pools();
+    let told: Vec<_> = pools
+        .iter()
+        .map(|pool| (&pool["name"], &pool["mode"]))
+        .collect();
+    let expected = [("php", "worker"), ("slow", "classic")];
+    assert_eq!(told.len(), 2);
+    for ((name, mode), expected) in told.into_iter().zip(expected) {
+        assert_eq!(
+            (name.as_str(), mode.as_str()),
+            (Some(expected.0), Some(expected.1))
+        );
+    }
+    std::thread::scope(|scope| {
+        let slow: Vec<_> = (0..3)
+            .map(|_| scope.spawn(|| server.get("/wait")))
+            .collect();
+        server.wait_until(|| server.pools()[1]["waiting"] == 1);
+        // All workers for slow requests are busy, and one more of these waits; the others do not.
+        assert_eq!(crate::json(&server.get("/next"))["uri"], "/next");
+        assert_eq!(server.admin("POST", "/reload", "").status, 200);
+        server.create("go");
+        for request in slow {
+            assert_eq!(crate::json(&request.join().unwrap())["uri"], "/wait");
+        }
+    });
+    server.stop();
 }

@@ -176,8 +176,12 @@ impl Server {
 
     /// What the server says of its first pool.
     pub(crate) fn pool(&self) -> Value {
+        self.pools().swap_remove(0)
+    }
+
+    pub(crate) fn pools(&self) -> Vec<Value> {
         let status: Value = serde_json::from_slice(&self.admin("GET", "/status", "").body).unwrap();
-        status["pools"][0].clone()
+        status["pools"].as_array().unwrap().clone()
     }
 
     /// The value of a metric; `name` with its labels.

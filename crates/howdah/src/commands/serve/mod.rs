@@ -21,12 +21,13 @@ const LOST: u8 = 3;
 
 pub(crate) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandError> {
     let php = args.php.clone();
+    let pools = file::pools()?;
     let config = args.config(context)?;
     let output = output::Output::start();
     let report = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?
-        .block_on(serve(config, php, output.log()))?;
+        .block_on(serve(config, (php, pools), output.log()))?;
     output.finish();
     anstream::eprintln!(
         "in flight {}, finished {}, lost {}",
@@ -37,9 +38,13 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandErro
     Ok(ExitCode::from(if report.lost() == 0 { 0 } else { LOST }))
 }
 
-async fn serve(config: ServeConfig, php: php::PhpArgs, log: Log) -> Result<Report, CommandError> {
+async fn serve(
+    config: ServeConfig,
+    (php, pools): (php::PhpArgs, Vec<file::PoolSection>),
+    log: Log,
+) -> Result<Report, CommandError> {
     let mut signals = Signals::new()?;
-    let backend = php::start(php, &config, &log).await?;
+    let backend = php::start(php, pools, &config, &log).await?;
     let server = Server::bind(config, backend, log.clone())?;
     for address in server.addresses() {
         let fields = json!({ "address": address.to_string() });

@@ -1,15 +1,21 @@
 //! What `howdah serve` is told about PHP.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use howdah_serve::cgi::Constants;
 use howdah_serve::log::{Level, Log};
 use howdah_serve::pool::{Mode, Pool, PoolConfig, Size};
+use howdah_serve::routes::{Route, Routes};
 use howdah_serve::{Backend, ServeConfig};
 use serde_json::json;
 
+use super::file::PoolSection;
 use crate::commands::CommandError;
+
+/// The pool for requests that no other pool is for.
+pub(super) const REST: &str = "php";
 
 /// How PHP answers requests.
 #[derive(Debug, Clone, clap::Args)]
@@ -97,9 +103,34 @@ enum ModeArg {
     Classic,
 }
 
-/// Starts PHP and waits until it is ready.
+/// Starts PHP and waits until it is ready. `pools`: parts of the application that have their own.
 pub(super) async fn start(
     args: PhpArgs,
+    pools: Vec<PoolSection>,
+    server: &ServeConfig,
+    log: &Log,
+) -> Result<Option<Backend>, CommandError> {
+    let mut routes = Vec::new();
+    for section in pools {
+        let args = section.over(&args)?;
+        if let Some(backend) = start_one(args, &section.name, server, log).await? {
+            let paths = section.paths;
+            routes.push(Route { paths, backend });
+        }
+    }
+    let rest = start_one(args, REST, server, log).await?;
+    Ok(rest.map(|rest| {
+        if routes.is_empty() {
+            rest
+        } else {
+            Backend::Routes(Arc::new(Routes::new(routes, rest)))
+        }
+    }))
+}
+
+async fn start_one(
+    args: PhpArgs,
+    name: &str,
     server: &ServeConfig,
     log: &Log,
 ) -> Result<Option<Backend>, CommandError> {
@@ -109,6 +140,7 @@ pub(super) async fn start(
         log.line(Level::Warn, "php", message, json!({}));
         return Ok(None);
     };
+    name.clone_into(&mut config.name);
     config.stop_timeout = server.timeouts.drain;
     config.patient = !server.watch.is_empty();
     let constants = Constants::new(root, std::env::vars_os(), &config.environment);
@@ -133,7 +165,9 @@ fn pool(args: PhpArgs, root: &Path) -> Result<Option<PoolConfig>, CommandError> 
             .hint("put it beside `howdah`, or name it with --php FILE"));
     };
     let mut config = PoolConfig::new(mode, program, root);
-    config.script = args.worker.map(fs_err::canonicalize).transpose()?;
+    // In classic mode each request names its script.
+    let worker = args.worker.filter(|_| mode != Mode::Classic);
+    config.script = worker.map(fs_err::canonicalize).transpose()?;
     config.php_ini = args.php_ini;
     config.settings = args.settings;
     config.size = args.workers.unwrap_or(config.size);
