@@ -42,6 +42,8 @@ typedef struct {
 /* --- Rust, called by C. `link` is what howdah_start() was given. */
 /* Waits for a request; false: there will be none. In the zygote it returns in the forked children only. */
 extern bool howdah_next(void *link, size_t memory, size_t peak, const howdah_request **request);
+/* The callback of a request has ended, and everything it left; the script goes on after frankenphp_handle_request(). */
+extern void howdah_request_over(void *link, size_t memory, size_t peak);
 /* Fills `buffer` but at the end of the body; returns the bytes read. */
 extern size_t howdah_read_body(void *link, char *buffer, size_t length);
 /* These three: false if the client is gone. */

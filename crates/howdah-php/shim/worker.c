@@ -1,6 +1,7 @@
 /* The worker script: booted once, it asks for requests in a loop with frankenphp_handle_request(). */
 #include "shim.h"
 #include <ext/spl/spl_exceptions.h>
+#include <time.h>
 
 static struct {
 	bool running;  /* the worker script runs */
@@ -8,6 +9,8 @@ static struct {
 	bool inside;   /* a request's callback runs */
 	bool draining; /* there will be no more requests */
 	HashTable *boot_shutdown_functions;
+	zend_long limit;       /* seconds of max_execution_time that the timer was set to; 0: it is not set */
+	struct timespec limited_at;
 } worker;
 
 static const howdah_request *boot_request;
@@ -48,9 +51,40 @@ static void restore_shutdown_functions(void)
 	FREE_HASHTABLE(later);
 }
 
+/* max_execution_time. The timer counts processor time, and setting it takes two system calls a request: one that was set less than
+ * a hundredth of the limit ago serves the next request, too. */
+static void limit_time(void)
+{
+	zend_long seconds = EG(timeout_seconds);
+	struct timespec now;
+
+	if (!seconds) {
+		return;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	int64_t passed = (now.tv_sec - worker.limited_at.tv_sec) * INT64_C(1000) + (now.tv_nsec - worker.limited_at.tv_nsec) / 1000000;
+	if (seconds == worker.limit && passed < seconds * 10) {
+		return;
+	}
+	/* The boot has set the signal's handler. */
+	zend_set_timeout(seconds, false);
+	worker.limit = seconds;
+	worker.limited_at = now;
+}
+
+/* The timer may go on: nothing runs between requests. But a script that changed a directive may have set another limit. */
+static void leave_time_limit(void)
+{
+	if (EG(modified_ini_directives)) {
+		zend_unset_timeout();
+		worker.limit = 0;
+	}
+}
+
 /* No more requests: the script goes on after its loop, in a context like that of its boot. */
 static void begin_drain(void)
 {
+	zend_unset_timeout();
 	howdah_current = NULL;
 	worker.draining = true;
 	howdah_fill_request(boot_request);
@@ -97,6 +131,8 @@ static void call(zend_fcall_info *function, zend_fcall_info_cache *cache)
 /* The order of php_request_shutdown(), without what ends the script. */
 static void end_request(void)
 {
+	size_t now, peak;
+
 	if (BG(user_shutdown_function_names)) {
 		php_call_shutdown_functions();
 		php_free_shutdown_functions();
@@ -104,15 +140,16 @@ static void end_request(void)
 	}
 	php_output_end_all();
 	howdah_reset_modules_end();
-	zend_unset_timeout();
+	leave_time_limit();
 	php_output_deactivate();
 	howdah_reset_end();
 	if (CG(unclean_shutdown)) {
 		zend_bailout();
 	}
-	howdah_flush(howdah_link);
 	SG(server_context) = NULL;
 	howdah_current = NULL;
+	howdah_memory(&now, &peak);
+	howdah_request_over(howdah_link, now, peak);
 }
 
 static void serve(const howdah_request *request, zend_fcall_info *function, zend_fcall_info_cache *cache)
@@ -123,10 +160,7 @@ static void serve(const howdah_request *request, zend_fcall_info *function, zend
 	zend_try {
 		howdah_fill_request(request);
 		howdah_reset_begin();
-		if (EG(timeout_seconds)) {
-			/* The boot has set the signal's handler. */
-			zend_set_timeout(EG(timeout_seconds), false);
-		}
+		limit_time();
 		call(function, cache);
 		end_request();
 	} zend_catch {

@@ -32,6 +32,12 @@ unsafe extern "C" fn howdah_next(
 }
 
 #[unsafe(no_mangle)]
+unsafe extern "C" fn howdah_request_over(link: *mut c_void, memory: usize, peak: usize) {
+    // SAFETY: called by C only, with its link.
+    unsafe { borrow(link) }.request_over(memory, peak);
+}
+
+#[unsafe(no_mangle)]
 unsafe extern "C" fn howdah_read_body(
     link: *mut c_void,
     buffer: *mut c_char,

@@ -121,6 +121,13 @@ impl Link {
         }
     }
 
+    pub(crate) fn request_over(&mut self, memory: usize, peak: usize) {
+        if let Stage::Serving(worker) = &mut self.stage {
+            let once = self.options.mode == Mode::Fork;
+            worker.request_over(memory, peak, once);
+        }
+    }
+
     pub(crate) fn read_body(&mut self, buffer: &mut [u8]) -> usize {
         match &mut self.stage {
             Stage::Serving(worker) => worker.read_body(buffer),

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use howdah_wire::frame::{self, BODY_PIECE, HEADER_LENGTH};
 use howdah_wire::request::Ready;
@@ -14,6 +15,11 @@ use crate::shim::{self, Prepared, Request};
 const OUTPUT_BUFFER: usize = 64 << 10;
 /// The space a read is given.
 const READ_SIZE: usize = 64 << 10;
+
+/// A script that asks for its next request so soon after each ...
+const SOON: Duration = Duration::from_micros(200);
+/// ... of so many is taken to be ready when a request ends.
+const SOON_ENOUGH: u32 = 16;
 
 /// A frame may be half written: `shim/backtrace.c` must not write one from its signal handler.
 #[unsafe(export_name = "howdah_writing")]
@@ -44,6 +50,11 @@ pub(crate) struct Worker {
     served: u64,
     request: Option<Prepared>,
     body: Body,
+    told: Told,
+    /// When the last request's callback ended.
+    over_since: Option<Instant>,
+    /// Requests in a row after which the script asked for the next one [`SOON`].
+    soon: u32,
     response: Response,
     /// The client is gone.
     aborted: bool,
@@ -59,6 +70,16 @@ enum Body {
         left: usize,
     },
     Ended,
+}
+
+/// What the front knows of the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    /// It has begun and waits for its body.
+    Begun,
+    /// It is over, and the worker ready for the next one.
+    Ready,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +110,9 @@ impl Worker {
             served: 0,
             request: None,
             body: Body::Ended,
+            told: Told::Nothing,
+            over_since: None,
+            soon: 0,
             response: Response::None,
             aborted: false,
             draining: false,
@@ -106,18 +130,24 @@ impl Worker {
         peak: usize,
         once: bool,
     ) -> Option<*const Request> {
-        self.end();
+        self.end_response();
         if self.draining || (once && self.served > 0) {
+            self.send();
             return None;
         }
-        let ready = Ready {
-            served: self.served,
-            memory_bytes: memory as u64,
-            peak_bytes: peak as u64,
+        let is_soon = |end: Instant| end.elapsed() < SOON;
+        let came_soon = self.over_since.take().is_some_and(is_soon);
+        self.soon = if came_soon {
+            self.soon.saturating_add(1)
+        } else {
+            0
         };
-        self.put(Kind::Ready, &ready.encode());
+        if self.told != Told::Ready {
+            self.tell_ready(memory, peak);
+        }
         self.send();
         let payload = self.wait_for_request()?;
+        self.told = Told::Nothing;
         self.served += 1;
         self.ledger.store(self.served, Ordering::Release);
         self.aborted = false;
@@ -127,13 +157,39 @@ impl Worker {
         Some(request.as_ptr())
     }
 
+    /// The worker script goes on after a request. The response goes out now, as what the script does next may take long; if it
+    /// never did, the front is told with the same write that the worker is ready. Should it not be so this once, the next request
+    /// waits for it, and goes to another worker if this one ends instead.
+    pub(crate) fn request_over(&mut self, memory: usize, peak: usize, once: bool) {
+        self.end_response();
+        if self.soon >= SOON_ENOUGH && !once && !self.draining {
+            self.tell_ready(memory, peak);
+        }
+        self.send();
+        self.over_since = Some(Instant::now());
+    }
+
+    fn tell_ready(&mut self, memory: usize, peak: usize) {
+        let ready = Ready {
+            served: self.served,
+            memory_bytes: memory as u64,
+            peak_bytes: peak as u64,
+        };
+        self.put(Kind::Ready, &ready.encode());
+        self.told = Told::Ready;
+    }
+
     /// What is left of a request: the rest of its body is passed over when the next one is waited for.
     pub(crate) fn end(&mut self) {
+        self.end_response();
+        self.send();
+    }
+
+    fn end_response(&mut self) {
         if self.in_request() {
             self.finish();
         }
         self.response = Response::None;
-        self.send();
     }
 
     fn wait_for_request(&mut self) -> Option<Vec<u8>> {
@@ -219,7 +275,18 @@ impl Worker {
         filled
     }
 
+    /// Until it hears that the request has begun, the front keeps back what it could not send to another worker.
+    fn tell_begun(&mut self) {
+        let is_here = matches!(frame::first(&self.input[self.start..]), Ok(Some(_)));
+        if !is_here && self.told == Told::Nothing {
+            self.put(Kind::Begun, b"");
+            self.send();
+            self.told = Told::Begun;
+        }
+    }
+
     fn next_piece(&mut self) {
+        self.tell_begun();
         match self.frame() {
             Some((Kind::Body, length)) => self.body = Body::Coming { left: length },
             Some((Kind::BodyEnd, length)) => {

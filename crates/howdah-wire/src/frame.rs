@@ -1,10 +1,13 @@
 //! Frames on the stream socket of one worker: `u32` length of the payload (little endian), `u8` kind, payload.
 //!
-//! One request is: `Request`, `Body`* , `BodyEnd` towards the worker; (`Interim` | `Log` | `Reload`)*, `Head`, `Body`*, `Finished`, then
-//! (once the script has really ended) `Ready` towards the front. `Finished` and `Ready` are two frames because a script may go on
-//! after `fastcgi_finish_request()`, and because a worker that dies after its answer must not be given the next request.
+//! One request is: `Request`, `Body`* , `BodyEnd` towards the worker; (`Begun` | `Interim` | `Log` | `Reload`)*, `Head`, `Body`*,
+//! `Finished`, `Ready` towards the front. `Finished` and `Ready` are two frames because a script may go on after
+//! `fastcgi_finish_request()`, and because a worker that dies after its answer must not be given the next request. A worker whose
+//! script comes back for the next request at once each time says `Ready` together with `Finished`, in one write.
+//!
 //! After `Finished` the front may cut the request's body short with `BodyEnd`; `Aborted` ends it, too.
-//! Until the worker counted the request in its [`crate::ledger`], the front may give it to another worker, whatever its method.
+//! Until the worker counted the request in its [`crate::ledger`], the front may give it to another worker, whatever its method. So
+//! that it can, it sends no more of a body than it keeps before the worker, waiting for the rest, says `Begun`.
 
 /// Bytes of a frame before its payload.
 pub const HEADER_LENGTH: usize = 5;
@@ -41,6 +44,8 @@ pub enum Kind {
     Backtrace = 22,
     /// To the front: the script called `opcache_reset()`, so all workers are to be replaced.
     Reload = 23,
+    /// To the front: the request has begun and waits for more of its body.
+    Begun = 24,
 }
 
 /// A frame and its payload.
@@ -68,7 +73,7 @@ pub enum FrameError {
 
 impl Kind {
     fn of(byte: u8) -> Result<Kind, FrameError> {
-        const ALL: [Kind; 12] = [
+        const ALL: [Kind; 13] = [
             Kind::Request,
             Kind::Body,
             Kind::BodyEnd,
@@ -81,6 +86,7 @@ impl Kind {
             Kind::Log,
             Kind::Backtrace,
             Kind::Reload,
+            Kind::Begun,
         ];
         ALL.into_iter()
             .find(|kind| *kind as u8 == byte)

@@ -124,6 +124,13 @@ fn respond(dispatch: &Dispatch, what: &What, exchange: Exchange, head: &Head) ->
     }
 }
 
+fn joined(mut pieces: VecDeque<Bytes>) -> Bytes {
+    if pieces.len() > 1 {
+        return pieces.iter().flatten().copied().collect();
+    }
+    pieces.pop_front().unwrap_or_default()
+}
+
 /// A body that is there already goes out whole, in one write with the head; any other is streamed.
 fn with_body(what: &What, mut exchange: Exchange, head: Response<()>) -> Response<PhpBody> {
     let (mut parts, ()) = head.into_parts();
@@ -144,16 +151,15 @@ fn with_body(what: &What, mut exchange: Exchange, head: Response<()>) -> Respons
     let whole = loop {
         match exchange.buffered() {
             Ok(Some(Step::Body(piece))) => first.push_back(piece),
-            Ok(Some(Step::Finished)) if first.len() < 2 => {
-                break first.pop_front().unwrap_or_default();
-            }
-            Ok(Some(Step::Finished)) => break first.iter().flatten().copied().collect(),
+            Ok(Some(Step::Finished)) => break joined(first),
             _ => {
                 let body = PhpBody::stream(first, exchange, announced);
                 return Response::from_parts(parts, body);
             }
         }
     };
+    // A `Ready` that came along frees the worker here; any other is waited for in the background.
+    exchange.buffered().ok();
     // What the script says of the length does not matter when it is known.
     if announced.is_some_and(|length| length != whole.len() as u64) {
         parts.headers.remove(CONTENT_LENGTH);

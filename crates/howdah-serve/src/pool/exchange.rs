@@ -13,7 +13,8 @@ use super::RequestBody;
 use super::dispatch::Lease;
 use crate::http::BodyError;
 
-/// Pieces of a request's body are kept up to this many bytes, for another attempt.
+/// Pieces of a request's body are kept up to about this many bytes, for another attempt. What comes after that waits until the
+/// worker has begun the request.
 const KEPT: usize = 64 << 10;
 
 /// A request on its way through a worker.
@@ -31,6 +32,8 @@ pub(super) struct Exchange {
 struct Talk {
     /// There until the worker waits for its next request.
     lease: Option<Lease>,
+    /// The worker is ready for its next request, once this one has been written to its end.
+    ready: Option<Ready>,
     outgoing: Outgoing,
 }
 
@@ -40,9 +43,13 @@ pub(super) struct Outgoing {
     request: Bytes,
     /// The body's end has not been read from the client.
     source: Option<RequestBody>,
+    /// Why the rest of the body cannot be read.
+    fault: Option<BodyError>,
     /// Pieces that were read, for another attempt; none if they are too much.
     kept: Option<Vec<Bytes>>,
     kept_bytes: usize,
+    /// The worker has said so.
+    begun: bool,
     /// Frames to write now.
     pending: Vec<u8>,
     written: usize,
@@ -80,18 +87,21 @@ impl Outgoing {
         Outgoing {
             request,
             source: Some(body),
+            fault: None,
             kept: Some(Vec::new()),
             kept_bytes: 0,
+            begun: false,
             pending: Vec::new(),
             written: 0,
         }
     }
 
-    /// From the beginning, for another worker; none if the body was too long to be kept.
+    /// From the beginning, for another worker; none if the body was too long to be kept, or is not whole.
     fn again(mut self) -> Option<Outgoing> {
-        self.kept.as_ref()?;
+        self.kept.as_ref().filter(|_| self.fault.is_none())?;
         self.pending.clear();
         self.written = 0;
+        self.begun = false;
         Some(self)
     }
 
@@ -107,16 +117,23 @@ impl Outgoing {
         Ok(())
     }
 
-    /// Reads from the client until nothing comes or there is something to write. True when the body's end has been read.
-    fn poll_source(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+    /// A piece of the body, if one has come; false when none has.
+    fn read_source(&mut self, context: &mut Context<'_>) -> Result<bool, FrameError> {
         let Some(source) = &mut self.source else {
-            return Poll::Ready(Ok(()));
+            return Ok(true);
         };
+        if self.kept_bytes > KEPT && !self.begun {
+            // The worker's `Begun` wakes whoever polls.
+            return Ok(false);
+        }
         // Asked first: nearly every request has no body, and then there is nothing to poll.
         let next = if source.is_end_stream() {
             None
         } else {
-            std::task::ready!(source.as_mut().poll_frame(context))
+            match source.as_mut().poll_frame(context) {
+                Poll::Ready(next) => next,
+                Poll::Pending => return Ok(false),
+            }
         };
         match next {
             None => {
@@ -131,19 +148,41 @@ impl Outgoing {
             }
             Some(Err(error)) => {
                 self.source = None;
-                return Poll::Ready(Err(Broken::Client(error)));
+                self.fault = Some(error);
             }
         }
-        Poll::Ready(Ok(()))
+        Ok(true)
     }
 
     fn keep(&mut self, data: Bytes) {
         self.kept_bytes += data.len();
-        if self.kept_bytes > KEPT {
-            self.kept = None;
-        } else if let Some(kept) = &mut self.kept {
+        if let Some(kept) = &mut self.kept {
             kept.push(data);
         }
+        self.drop_if_too_much();
+    }
+
+    fn has_begun(&mut self) {
+        self.begun = true;
+        self.drop_if_too_much();
+    }
+
+    fn drop_if_too_much(&mut self) {
+        if self.begun && self.kept_bytes > KEPT {
+            self.kept = None;
+        }
+    }
+
+    /// No more of the body is sent.
+    fn cut_short(&mut self) -> Result<(), FrameError> {
+        match self.source.take() {
+            Some(_) => frame::append(&mut self.pending, Kind::BodyEnd, b""),
+            None => Ok(()),
+        }
+    }
+
+    fn is_written(&self) -> bool {
+        self.source.is_none() && self.written == self.pending.len()
     }
 }
 
@@ -165,15 +204,19 @@ impl Talk {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Result<Option<(Kind, Bytes)>, Broken>> {
-        let upload = self.poll_upload(context);
-        while let Some(lease) = &mut self.lease {
+        loop {
+            self.upload(context)?;
+            self.release();
+            let Some(lease) = &mut self.lease else {
+                return Poll::Ready(Ok(None));
+            };
             let frame = match lease.worker()?.poll_frame(context) {
                 Poll::Ready(frame) => frame?,
                 // A worker that ends does not read the rest of the body, but it may have answered: only the client's faults count.
                 Poll::Pending => {
-                    return match upload {
-                        Poll::Ready(Err(error @ Broken::Client(_))) => Poll::Ready(Err(error)),
-                        _ => Poll::Pending,
+                    return match self.outgoing.fault.take() {
+                        Some(error) => Poll::Ready(Err(Broken::Client(error))),
+                        None => Poll::Pending,
                     };
                 }
             };
@@ -181,7 +224,6 @@ impl Talk {
                 return Poll::Ready(Ok(Some(frame)));
             }
         }
-        Poll::Ready(Ok(None))
     }
 
     /// As [`Talk::poll_frame`], of what has been read already.
@@ -204,10 +246,13 @@ impl Talk {
         };
         match kind {
             Kind::Ready => {
-                let ready = Ready::decode(&payload)?;
-                if let Some(lease) = self.lease.take() {
-                    lease.give_back(ready);
-                }
+                self.ready = Some(Ready::decode(&payload)?);
+                self.outgoing.cut_short()?;
+                self.release();
+                Ok(None)
+            }
+            Kind::Begun => {
+                self.outgoing.has_begun();
                 Ok(None)
             }
             Kind::Log | Kind::Backtrace | Kind::Reload => {
@@ -218,31 +263,36 @@ impl Talk {
         }
     }
 
-    fn poll_upload(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+    /// Gives a worker back that is ready. Not in the middle of a frame: the next request would be taken for the rest of it.
+    fn release(&mut self) {
+        if self.outgoing.is_written()
+            && let Some(ready) = self.ready.take()
+            && let Some(lease) = self.lease.take()
+        {
+            lease.give_back(ready);
+        }
+    }
+
+    /// Sends what there is and has room. That the worker has ended, reading tells.
+    fn upload(&mut self, context: &mut Context<'_>) -> Result<(), Broken> {
         let Some(lease) = &mut self.lease else {
-            return Poll::Ready(Ok(()));
+            return Ok(());
         };
         let outgoing = &mut self.outgoing;
         loop {
             // Before the first write too: a short body then goes with the request in one write.
-            let source = outgoing.poll_source(context);
-            if let Poll::Ready(Err(error)) = source {
-                return Poll::Ready(Err(error));
-            }
+            let has_come = outgoing.read_source(context)?;
             while outgoing.written < outgoing.pending.len() {
                 let rest = &outgoing.pending[outgoing.written..];
-                match std::task::ready!(lease.worker()?.poll_write(context, rest)) {
-                    Ok(count) => outgoing.written += count,
-                    Err(error) => return Poll::Ready(Err(Broken::Socket(error))),
+                match lease.worker()?.poll_write(context, rest) {
+                    Poll::Ready(Ok(count)) => outgoing.written += count,
+                    Poll::Ready(Err(_)) | Poll::Pending => return Ok(()),
                 }
             }
             outgoing.pending.clear();
             outgoing.written = 0;
-            if outgoing.source.is_none() {
-                return Poll::Ready(Ok(()));
-            }
-            if source.is_pending() {
-                return Poll::Pending;
+            if outgoing.source.is_none() || !has_come {
+                return Ok(());
             }
         }
     }
@@ -259,6 +309,7 @@ impl Exchange {
         Ok(Exchange {
             talk: Some(Talk {
                 lease: Some(lease),
+                ready: None,
                 outgoing,
             }),
             answered: false,

@@ -54,6 +54,36 @@ fn what_a_script_says_of_its_length_disturbs_nobody() {
 }
 
 #[test]
+fn a_body_that_no_script_reads_disturbs_nobody() {
+    let server = Server::start("worker", &["--workers", "1"]);
+    let large = vec![b'x'; 3 << 20];
+    // More than it takes until the worker says beforehand that it is ready.
+    for _ in 0..30 {
+        assert_eq!(server.request("POST", "/wrong-length", &large).status, 200);
+        assert_eq!(json(&server.get("/next"))["uri"], "/next");
+    }
+    server.stop();
+}
+
+/// A request that is given to a worker at the end of its loop goes to another one, also if its body is more than is kept.
+#[test]
+fn a_loop_that_ends_costs_no_request() {
+    const LOOP: &str = r"<?php
+        require __DIR__ . '/application.php';
+        for ($request = 0; $request < 20; $request++) frankenphp_handle_request('answer');
+    ";
+    let server = Server::start_with("worker", &["--workers", "2"], |directory| {
+        fs_err::write(directory.join("public/worker.php"), LOOP).unwrap();
+    });
+    let large = vec![b'x'; 1 << 20];
+    for _ in 0..100 {
+        let answer = json(&server.request("POST", "/length", &large));
+        assert_eq!(answer["length"], large.len());
+    }
+    server.stop();
+}
+
+#[test]
 fn a_worker_that_dies_costs_its_request_and_the_log_says_so() {
     let server = Server::start("worker", &["--workers", "2"]);
     assert_eq!(server.request("POST", "/die", b"").status, 502);
