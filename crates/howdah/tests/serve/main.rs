@@ -3,13 +3,15 @@
 #![cfg(test)]
 
 mod admin;
+mod client;
 mod file;
 mod interim;
 mod pool;
 mod server;
+mod soak;
+mod usage;
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use server::{Response, Server};
 
@@ -135,41 +137,5 @@ fn the_end_of_the_server_runs_what_the_application_has_for_it() {
         assert_eq!(first.join().unwrap().status, 200);
     });
     server.log_line("the loop has ended");
-    server.stop();
-}
-
-/// Requests go on while workers are killed and all are replaced: not one is lost.
-#[test]
-fn kills_and_reloads_under_load() {
-    const KILLS: usize = 50;
-    const RELOADS: usize = 5;
-    let server = Server::start("worker", &["--workers", "4"]);
-    let (done, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                while !done.load(Ordering::Relaxed) {
-                    assert_eq!(json(&server.get("/load"))["uri"], "/load");
-                    answered.fetch_add(1, Ordering::Relaxed);
-                }
-            });
-        }
-        // A failed request ends the load: the loops here must then end, too.
-        let _guard = server::OnDrop(|| done.store(true, Ordering::Relaxed));
-        let load_goes_on = || {
-            let (before, start) = (answered.load(Ordering::Relaxed), Instant::now());
-            server.wait_until(|| answered.load(Ordering::Relaxed) > before + 4);
-            assert!(start.elapsed() < DEADLINE);
-        };
-        for _ in 0..KILLS {
-            server.kill_a_worker();
-            load_goes_on();
-        }
-        for reload in 1..=RELOADS {
-            server.signal("HUP");
-            server.wait_until(|| server.log_count("reloaded") == reload);
-            load_goes_on();
-        }
-    });
     server.stop();
 }

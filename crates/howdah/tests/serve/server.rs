@@ -31,6 +31,7 @@ function answer(): void {
             header('Link: </b.css>; rel=preload');
             break;
         case '/reset': opcache_reset(); break;
+        case '/count': file_put_contents("$directory/counted", $_GET['id'] . "\n", FILE_APPEND); break;
         case '/wait': touch("$directory/waiting"); while (!file_exists("$directory/go")) { clearstatcache(); usleep(10000); } break;
     }
     echo json_encode(['uri' => $_SERVER['REQUEST_URI'], 'query' => $_GET, 'body' => file_get_contents('php://input'),
@@ -146,6 +147,14 @@ impl Server {
         }
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.lock().unwrap().id()
+    }
+
     pub(crate) fn get(&self, path: &str) -> Response {
         self.request("GET", path, b"")
     }
@@ -234,18 +243,17 @@ impl Server {
         fs_err::remove_file(self.path(name)).unwrap();
     }
 
+    /// A file beside the document root.
+    pub(crate) fn read(&self, name: &str) -> String {
+        fs_err::read_to_string(self.directory.path().join(name)).unwrap()
+    }
+
     pub(crate) fn create(&self, name: &str) {
         fs_err::write(self.directory.path().join(name), "").unwrap();
     }
 
-    /// Kills the worker that answers next.
-    pub(crate) fn kill_a_worker(&self) {
-        let answer: Value = serde_json::from_slice(&self.get("/pid").body).unwrap();
-        kill("KILL", &answer["pid"].to_string());
-    }
-
     pub(crate) fn signal(&self, name: &str) {
-        kill(name, &self.process.lock().unwrap().id().to_string());
+        kill(name, &self.pid().to_string());
     }
 
     /// Stops it; it must end by itself, without a fault.
