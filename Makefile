@@ -23,7 +23,7 @@ PHP_TEST_PACKAGES := php8.2-mbstring php8.2-xml php8.2-sqlite3
 # howdah-php links libphp, so it is dynamic, unlike everything else (.cargo/config.toml).
 PHP_CARGO := RUSTFLAGS="-C target-feature=-crt-static" HOWDAH_PHP_VERSION=8.2 CARGO_TARGET_DIR=target/php/8.2 cargo
 
-.PHONY: help deps deps-test deps-php php build install up down test check deny buildkit conformance-record fuzz bench clean
+.PHONY: help deps deps-test deps-php php build install up down test check deny buildkit conformance-record fuzz bench bench-serve frankenphp soak clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -96,6 +96,21 @@ fuzz: deps ## Feed every parser with mutated inputs, each for FUZZ_SECONDS
 bench: deps-test buildkit ## Time builds beside BuildKit and buildah, in one run
 	@.ci/packages runc buildah time
 	$(SUDO) cargo bench --locked -p howdah --bench build -- $(CURDIR)/target/buildkit
+
+BENCH_PACKAGES := nginx-light php8.2-fpm php8.2-cli php8.2-opcache php8.2-mbstring php8.2-pgsql php8.2-redis php8.2-igbinary
+BENCH_PACKAGES += php-laravel-framework postgresql-15 redis-server wrk curl
+FRANKENPHP := target/frankenphp/frankenphp
+
+frankenphp: ## Build the pinned FrankenPHP, and a PHP for it, into target/frankenphp, for `make bench-serve` (needs Go; takes minutes)
+	nice .ci/frankenphp target/frankenphp
+
+# FrankenPHP takes part once `make frankenphp` has built it.
+bench-serve: php ## Time `howdah serve` beside nginx + PHP-FPM, in one run
+	@.ci/packages $(BENCH_PACKAGES)
+	$(SUDO) cargo bench --locked -p howdah --bench serve -- $(CURDIR)/$(FRANKENPHP)
+
+soak: deps-test php ## Kill, reload and drain a loaded server 1,000 times; a million requests
+	HOWDAH_SOAK=1 cargo test --release --locked -p howdah --test serve -- soak --nocapture
 
 clean: ## Remove what was built here (not the store in /var/lib/howdah)
 	cargo clean

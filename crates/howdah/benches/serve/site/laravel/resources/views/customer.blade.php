@@ -1,0 +1,1 @@
+<p><a href="{{ url('/customers/' . $id) }}">{{ $name }}</a></p>
