@@ -90,7 +90,6 @@ fn fill_with_everything(root: &Path) {
     )
     .unwrap();
     set_mode(&program, 0o6755);
-    xattr::set(&program, "user.note", b"line\nline\0").unwrap();
     let ping = write(root, "usr/bin/ping", "ping");
     // VFS_CAP_REVISION_2 with cap_net_raw (capabilities(7)).
     xattr::set(
@@ -155,6 +154,22 @@ fn everything_a_layer_can_hold_survives() {
             describe(&test.store.snapshot_path(&snapshot))
         );
     }
+}
+
+#[test]
+fn of_the_attributes_only_capabilities_leave() {
+    let test = TestStore::new();
+    let snapshot = test.snapshot(|root| {
+        fill_with_everything(root);
+        xattr::set(root.join("usr/bin/ping"), "user.note", b"mine").unwrap();
+        xattr::set(root.join("closed"), "user.note", b"mine").unwrap();
+    });
+    let plain = test.snapshot(fill_with_everything);
+    let options = PackOptions::default();
+    assert_eq!(
+        packed(&test, &[snapshot], &options),
+        packed(&test, &[plain], &options)
+    );
 }
 
 #[test]

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use super::merge::{Change, Found, is_visible, walk};
 use super::tar::{Kind, Metadata, Writer};
-use super::unpack::is_kept;
 use super::{LayerError, OPAQUE_MARKER, WHITEOUT_PREFIX};
 use crate::{Image, Layer, Store};
 
@@ -342,14 +341,15 @@ fn whiteout_path(path: &Path) -> PathBuf {
     ))
 }
 
-/// The attributes layers carry, sorted; overlayfs's own and the machine's labels stay behind.
+/// The attributes layers carry: a file's capabilities (capabilities(7)) and nothing else, as in the layers of BuildKit
+/// (containerd `archive/tar.go`, `HandleChange`).
 fn xattrs(path: &Path) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
-    let mut attributes = Vec::new();
-    for name in xattr::list(path)?.filter(|name| is_kept(name.as_bytes())) {
-        if let Some(value) = xattr::get(path, &name)? {
-            attributes.push((name.as_bytes().to_vec(), value));
-        }
-    }
-    attributes.sort();
-    Ok(attributes)
+    let name = "security.capability";
+    let value = match xattr::get(path, name) {
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => None,
+        value => value?,
+    };
+    Ok(Vec::from_iter(
+        value.map(|value| (name.as_bytes().to_vec(), value)),
+    ))
 }

@@ -251,7 +251,7 @@ pub(super) fn set_attributes(place: &Place<'_>, metadata: &Metadata) -> Result<(
 
 /// Attributes a layer may set. Overlayfs's own would let an archive redirect lookups; `trusted.*` and security labels belong
 /// to the machine.
-pub(in crate::layer) fn is_kept(name: &[u8]) -> bool {
+fn is_kept(name: &[u8]) -> bool {
     let is_users = name.starts_with(b"user.") && !name.starts_with(b"user.overlay.");
     is_users
         || matches!(

@@ -18,8 +18,6 @@ use entry::{
     timestamps, whiteout, write_file,
 };
 
-pub(super) use entry::is_kept;
-
 /// Contained: symbolic links of the archive, absolute ones and `..` too, lead to places below the layer's root.
 const CONTAINED: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
 /// The kernel's `PATH_MAX` without room for what a path is joined to.
