@@ -40,8 +40,9 @@ pub struct ContainerSpec {
     pub stdin: bool,
     /// Host name; empty means the first twelve characters of the id.
     pub hostname: String,
-    /// Leave `HOSTNAME` out of the environment, as builds do.
-    pub no_hostname_variable: bool,
+    /// A step of a build: `HOSTNAME` is not in the environment, `/etc/hostname` is the image's own, and `/etc/hosts` and
+    /// `/etc/resolv.conf` cannot be written, since that would be lost (moby/buildkit `executor/oci/spec.go`).
+    pub build_step: bool,
     /// NIS domain name, appended to the host name in `/etc/hosts`.
     pub domainname: Option<String>,
     /// Binds and tmpfs, mounted in this order over the default mounts.

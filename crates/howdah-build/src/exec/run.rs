@@ -146,7 +146,7 @@ impl Worker<'_> {
             cwd: op.cwd.clone(),
             user: op.user.clone(),
             hostname: HOSTNAME.to_owned(),
-            no_hostname_variable: true,
+            build_step: true,
             limits: op.limits.clone(),
             cgroup_parent: op.cgroup_parent.clone(),
             hosts: op.hosts.clone(),

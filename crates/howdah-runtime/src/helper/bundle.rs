@@ -146,7 +146,7 @@ fn environment(spec: &ContainerSpec, user: &User) -> Vec<String> {
         }
     };
     default("PATH", DEFAULT_PATH);
-    if !spec.no_hostname_variable {
+    if !spec.build_step {
         default("HOSTNAME", &files::hostname(spec));
     }
     default("HOME", &user.home);

@@ -8,7 +8,9 @@ use super::relay;
 use crate::{ContainerSpec, Dns, Network};
 
 /// The three files, by name below /etc.
-pub(super) const NAMES: [&str; 3] = ["hosts", "hostname", "resolv.conf"];
+pub(super) const NAMES: [&str; 3] = ["hosts", HOSTNAME, "resolv.conf"];
+/// The one that the steps of builds have none of.
+pub(super) const HOSTNAME: &str = "hostname";
 /// What every container's /etc/hosts begins with, as Docker writes it.
 const LOOPBACK_HOSTS: [&str; 6] = [
     "127.0.0.1\tlocalhost",

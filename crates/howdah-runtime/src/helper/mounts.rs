@@ -111,14 +111,13 @@ fn defaults(spec: &ContainerSpec, sources: &Sources<'_>) -> Vec<Planned> {
             Kind::Directory,
         ),
     });
-    for name in files::NAMES {
-        mounts.push(bind(
-            &sources.bundle.join(name),
-            &Path::new("/etc").join(name),
-            false,
-            Kind::File,
-        ));
-    }
+    let names = files::NAMES.iter();
+    let names = names.filter(|name| !(spec.build_step && **name == files::HOSTNAME));
+    mounts.extend(names.map(|name| {
+        let target = Path::new("/etc").join(name);
+        let source = sources.bundle.join(name);
+        bind(&source, &target, spec.build_step, Kind::File)
+    }));
     mounts
 }
 
