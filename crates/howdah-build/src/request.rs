@@ -199,15 +199,23 @@ impl Target {
         let mut target = Target::new(dockerfile, context);
         let mut own = path.as_os_str().to_owned();
         own.push(".dockerignore");
-        target.ignore = match Text::read(Path::new(&own))? {
+        target.ignore = match Text::read_ignore(Path::new(&own))? {
             Some(text) => Some(text),
-            None => Text::read(&context.join(".dockerignore"))?,
+            None => Text::read_ignore(&context.join(".dockerignore"))?,
         };
         Ok(target)
     }
 }
 
 impl Text {
+    /// Reads an ignore file; a directory of its name is none.
+    pub fn read_ignore(path: &Path) -> Result<Option<Text>, BuildError> {
+        if path.is_dir() {
+            return Ok(None);
+        }
+        Text::read(path)
+    }
+
     /// Reads a file; `None` if there is none.
     pub fn read(path: &Path) -> Result<Option<Text>, BuildError> {
         use std::io::Read as _;

@@ -120,6 +120,9 @@ pub(crate) trait Tree {
 
     /// Everything below a directory, parents first, in the order of [`compare`].
     fn below(&self, directory: &[u8]) -> io::Result<Vec<Entry>>;
+
+    /// Whether it is a directory of the host, of which a step sees only what one of its sources matches as a whole.
+    fn is_context(&self) -> bool;
 }
 
 /// The order in which a directory's tree is one run: `/` sorts before every other byte.

@@ -95,6 +95,10 @@ impl Tree for View {
         }
         Ok(found)
     }
+
+    fn is_context(&self) -> bool {
+        false
+    }
 }
 
 /// Everything below a merged directory. Sorted names with every directory's tree right behind it are in the order of

@@ -173,6 +173,10 @@ impl Tree for Scan {
     fn below(&self, directory: &[u8]) -> io::Result<Vec<Entry>> {
         Ok(self.slice_below(directory).to_vec())
     }
+
+    fn is_context(&self) -> bool {
+        true
+    }
 }
 
 fn cache(found: &Found, read: SystemTime) -> StatCache {

@@ -10,6 +10,7 @@ mod layer;
 mod manifest;
 mod mode;
 mod owner;
+mod parents;
 mod plan;
 mod select;
 #[cfg(test)]

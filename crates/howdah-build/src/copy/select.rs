@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::CopyError;
 use super::digest::{TreeDigest, entry_attributes};
+use super::parents;
 use crate::context::digest_file;
 use crate::pattern::{Excludes, check, has_wildcard, matches_name};
 use crate::tree::{self, Entry, Kind, Tree, TreePath};
@@ -27,7 +28,7 @@ pub(crate) struct Selected {
     pub(crate) name: TreePath,
     /// With `--parents` the directories of `name`, outermost first.
     pub(crate) ancestors: Vec<Entry>,
-    /// The file or directory itself, symbolic links followed.
+    /// The file or directory itself, symbolic links followed; with `--parents` the link.
     pub(crate) top: Entry,
     /// If it is a directory: what is in it, with paths below it.
     pub(crate) below: Vec<(TreePath, Entry)>,
@@ -140,117 +141,58 @@ fn not_found(source_path: String, place: &str) -> CopyError {
 }
 
 /// A path that a pattern matched.
-struct Matched {
+pub(super) struct Matched {
     /// In the tree, before its last symbolic link is followed.
-    path: TreePath,
+    pub(super) path: TreePath,
     /// How many bytes of `path` come before the pivot `/./` of `--parents`.
-    pivot: usize,
+    pub(super) pivot: usize,
 }
 
 fn expand(tree: &dyn Tree, pattern: &Pattern) -> std::io::Result<Vec<Matched>> {
-    let text = pattern.text.as_bytes();
-    let Some(pivot) = pattern.text.find("/./").filter(|_| pattern.parents) else {
-        if pattern.parents && tree::clean(text).is_empty() {
-            // The context itself has no path to keep; BuildKit finds nothing either.
-            return Ok(Vec::new());
-        }
-        let found = walk(tree, vec![TreePath::new()], text, pattern.parents)?;
-        let matched = |path| Matched { path, pivot: 0 };
-        return Ok(found.into_iter().map(matched).collect());
-    };
-    let mut matched = Vec::new();
-    for base in walk(tree, vec![TreePath::new()], &text[..pivot], false)? {
-        let resolved = tree::resolve(tree, &base)?;
-        let is_directory = tree
-            .entry(&resolved)?
-            .is_some_and(|entry| entry.is_directory());
-        // A wildcard before the pivot may match files: they are taken as they are.
-        let found = if is_directory {
-            walk(tree, vec![resolved.clone()], &text[pivot + 3..], true)?
-        } else {
-            vec![resolved.clone()]
-        };
-        let above = tree::split(&resolved).map_or(0, |(parent, _)| parent.len());
-        let pivot = if is_directory { resolved.len() } else { above };
-        matched.extend(found.into_iter().map(|path| Matched { path, pivot }));
+    if pattern.parents {
+        return parents::expand(tree, &pattern.text);
     }
-    Ok(matched)
+    let found = walk(tree, pattern.text.as_bytes())?;
+    let matched = |path| Matched { path, pivot: 0 };
+    Ok(found.into_iter().map(matched).collect())
 }
 
-/// Follows the components of a pattern from `start`. `..` only means something before wildcards are expanded; at the root it
-/// stays there.
-fn walk(
-    tree: &dyn Tree,
-    start: Vec<TreePath>,
-    pattern: &[u8],
-    parents: bool,
-) -> std::io::Result<Vec<TreePath>> {
-    let mut found = start;
+/// Follows the components of a pattern. `..` only means something before wildcards are expanded; at the root it stays there.
+/// Symbolic links lead on before the first wildcard, not behind it (fsutil `copy.go`, `ResolveWildcards`).
+pub(super) fn walk(tree: &dyn Tree, pattern: &[u8]) -> std::io::Result<Vec<TreePath>> {
+    let mut found = vec![TreePath::new()];
+    let mut is_literal = true;
     for name in tree::components(&tree::clean(pattern)) {
-        let mut next = Vec::new();
-        for directory in &found {
-            step(tree, directory, name, parents, &mut next)?;
+        let text = String::from_utf8_lossy(name);
+        let is_wild = has_wildcard(&text);
+        if is_wild {
+            check(&text)?;
         }
+        let mut next = Vec::new();
+        for directory in found {
+            let directory = if is_literal {
+                tree::resolve(tree, &directory)?
+            } else {
+                directory
+            };
+            if is_wild {
+                let names = tree.names(&directory)?.into_iter();
+                let names = names.filter(|name| matches_name(&text, name));
+                next.extend(names.map(|name| tree::join(&directory, &name)));
+            } else {
+                next.push(tree::join(&directory, name));
+            }
+        }
+        is_literal &= !is_wild;
         found = next;
     }
     let mut there = Vec::new();
     for path in found {
-        let place = if parents {
-            path.clone()
-        } else {
-            parent_resolved(tree, &path)?
-        };
-        if tree.entry(&place)?.is_some() {
+        if tree.entry(&path)?.is_some() {
             there.push(path);
         }
     }
     Ok(there)
-}
-
-/// The path with all symbolic links but the last followed.
-fn parent_resolved(tree: &dyn Tree, path: &[u8]) -> std::io::Result<TreePath> {
-    Ok(match tree::split(path) {
-        Some((parent, name)) => tree::join(&tree::resolve(tree, parent)?, name),
-        None => TreePath::new(),
-    })
-}
-
-/// What one component of a pattern leads to from `directory`.
-fn step(
-    tree: &dyn Tree,
-    directory: &[u8],
-    name: &[u8],
-    parents: bool,
-    next: &mut Vec<TreePath>,
-) -> std::io::Result<()> {
-    // What `--parents` takes keeps its path, and a path does not lead through a link.
-    let directory = if parents {
-        directory.to_vec()
-    } else {
-        tree::resolve(tree, directory)?
-    };
-    let pattern = String::from_utf8_lossy(name);
-    if parents && name == b"**" {
-        next.push(directory.clone());
-        let below = tree.below(&directory)?;
-        next.extend(
-            below
-                .into_iter()
-                .filter(Entry::is_directory)
-                .map(|entry| entry.path),
-        );
-    } else if has_wildcard(&pattern) {
-        check(&pattern)?;
-        let names = tree.names(&directory)?.into_iter();
-        next.extend(
-            names
-                .filter(|name| matches_name(&pattern, name))
-                .map(|name| tree::join(&directory, &name)),
-        );
-    } else {
-        next.push(tree::join(&directory, name));
-    }
-    Ok(())
 }
 
 /// What came of one matched path.
@@ -268,7 +210,11 @@ fn take(
     matched: &Matched,
     excludes: &Excludes,
 ) -> std::io::Result<Taken> {
-    let resolved = tree::resolve(tree, &matched.path)?;
+    let resolved = if pattern.parents {
+        matched.path.clone()
+    } else {
+        tree::resolve(tree, &matched.path)?
+    };
     let Some(top) = tree.entry(&resolved)? else {
         return Ok(Taken::Lost);
     };

@@ -10,7 +10,7 @@ use super::contexts::Named;
 use super::files::from_scan;
 use super::scope::Scope;
 use super::sources::suits;
-use super::stage::{FileLowering, HistoryStep, StageState, find_stage, instruction_error};
+use super::stage::{FileLowering, HistoryStep, StageState, instruction_error};
 use crate::copy::Pattern;
 use crate::error::{BuildError, LowerError, Place};
 use crate::op::{CopyOp, Op};
@@ -28,21 +28,8 @@ impl FileLowering<'_, '_> {
         place: Place,
         platform: Option<Platform>,
     ) -> Result<(StageState, Vec<Instruction>), BuildError> {
-        let variables = self.globals.variables();
-        let name = self
-            .globals
-            .lexer
-            .word(&written.base.text, variables, &mut Names::default());
-        let name = name.map_err(|error| self.fault(written.base.span, &error))?;
-        if name.is_empty() {
-            return Err(instruction_error(
-                place,
-                LowerError::EmptyBase {
-                    text: written.base.text.clone(),
-                },
-            ));
-        }
-        if let Some(earlier) = find_stage(&self.file, &name).filter(|found| *found < index) {
+        let name = self.base_name(written, &place)?;
+        if let Some(earlier) = self.stage_before(index, &name) {
             let mut state = StageState {
                 cmd_is_own: false,
                 ..(*self.stage(earlier)?).clone()
@@ -64,6 +51,40 @@ impl FileLowering<'_, '_> {
         let image = self.lowering.sources.base(&name, &platform);
         let image = image.map_err(|error| instruction_error(place.clone(), error))?;
         self.begin_with(index, place, &Named::Image(image), platform)
+    }
+
+    /// What a stage names after `FROM`.
+    fn base_name(&self, written: &Stage, place: &Place) -> Result<String, BuildError> {
+        let variables = self.globals.variables();
+        let name = self
+            .globals
+            .lexer
+            .word(&written.base.text, variables, &mut Names::default());
+        let name = name.map_err(|error| self.fault(written.base.span, &error))?;
+        if name.is_empty() {
+            let text = written.base.text.clone();
+            let error = LowerError::EmptyBase { text };
+            return Err(instruction_error(place.clone(), error));
+        }
+        Ok(name)
+    }
+
+    /// The last stage of that name before `index`. A stage's name is kept in lower case, and `FROM` finds it so written only
+    /// (moby/buildkit `dockerfile2llb/convert.go`, `addState`).
+    fn stage_before(&self, index: usize, name: &str) -> Option<usize> {
+        self.file.stages[..index].iter().rposition(|stage| {
+            let known = stage.name.as_ref().map(|known| known.text.as_str());
+            known.is_some_and(|known| known.to_ascii_lowercase() == name)
+        })
+    }
+
+    /// Refuses a `FROM` that means nothing, also of stages that the target does not need.
+    pub(super) fn check_bases(&self) -> Result<(), BuildError> {
+        self.file.stages.iter().try_for_each(|written| {
+            let place = self.place(written.lines.first, &written.original);
+            self.base_name(written, &place)?;
+            self.stage_platform(written, &place).map(drop)
+        })
     }
 
     pub(super) fn begin_on_context(

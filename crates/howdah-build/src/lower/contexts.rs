@@ -38,8 +38,15 @@ pub(super) enum Named {
 
 impl FileLowering<'_, '_> {
     /// The named context that stands for a name of a stage or an image: `name::platform` for that platform, else `name`
-    /// (moby/buildkit `frontend/dockerui/config.go`, `NamedContext`).
+    /// (moby/buildkit `frontend/dockerui/config.go`, `NamedContext`). `scratch` and `context` are themselves
+    /// (`dockerfile2llb/convert.go`, `namedContextFunc`).
     pub(super) fn named_context(&self, name: &str, platform: &Platform) -> Option<&NamedContext> {
+        if ["scratch", "context"]
+            .iter()
+            .any(|own| own.eq_ignore_ascii_case(name))
+        {
+            return None;
+        }
         let normal = normal(name);
         let find = |wanted: Option<&Platform>| {
             let mut contexts = self.target.contexts.iter();

@@ -77,7 +77,11 @@ impl FileLowering<'_, '_> {
             name: heredoc.name.clone(),
             content: heredoc.content.clone(),
         }));
-        let text = |word: &Option<Word>| word.as_ref().map(|word| word.text.clone());
+        // A variable that is not set gives an empty value, which is none.
+        let text = |word: &Option<Word>| {
+            let text = word.as_ref().map(|word| word.text.clone());
+            text.filter(|text| !text.is_empty())
+        };
         let chmod = text(&files.chmod);
         if let Some(chmod) = &chmod {
             Chmod::parse(chmod).map_err(|wrong| error(wrong.into()))?;
@@ -90,10 +94,10 @@ impl FileLowering<'_, '_> {
                 || destination.ends_with('/'),
             destination: in_workdir(state, destination),
             chown: text(&files.chown),
-            chmod,
             excludes,
             // BuildKit makes no layer of its own where a mode is asked for.
-            link: files.link && files.chmod.is_none(),
+            link: files.link && chmod.is_none(),
+            chmod,
             unpack: mode.unpack,
             step: self.identity(site),
         };

@@ -166,7 +166,9 @@ impl Lowering<'_> {
                 })?;
             }
         }
-        let state = FileLowering::new(self, target, Rc::new(file), globals).stage(wanted)?;
+        let mut lowering = FileLowering::new(self, target, Rc::new(file), globals);
+        lowering.check_bases()?;
+        let state = lowering.stage(wanted)?;
         Ok(LoweredTarget {
             root: state.root,
             state,

@@ -172,7 +172,7 @@ impl<'a> Sources<'a> {
                 Named::Image(Rc::new(image))
             }
             NamedContext::Directory(directory) => {
-                let ignore = Text::read(&directory.join(".dockerignore"));
+                let ignore = Text::read_ignore(&directory.join(".dockerignore"));
                 let ignore = ignore.map_err(|source| LowerError::Context {
                     path: directory.clone(),
                     source: std::io::Error::other(source),

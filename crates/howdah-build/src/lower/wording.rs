@@ -37,11 +37,8 @@ pub(super) fn files(instruction: &str, files: &Files, parents: bool) -> String {
     let mut words = vec![instruction.to_owned()];
     words.extend(parents.then(|| "--parents".to_owned()));
     for (option, value) in [("chown", &files.chown), ("chmod", &files.chmod)] {
-        words.extend(
-            value
-                .as_ref()
-                .map(|value| format!("--{option}={}", value.text)),
-        );
+        let value = value.as_ref().filter(|value| !value.text.is_empty());
+        words.extend(value.map(|value| format!("--{option}={}", value.text)));
     }
     words.extend(files.sources.iter().map(|source| shown(&source.text)));
     words.extend(

@@ -64,7 +64,7 @@ pub(crate) struct Case {
     /// `--ssh default`, with a socket that nobody answers.
     #[serde(default)]
     pub(crate) ssh: bool,
-    /// `--build-context`: a directory below the one of `beside`, or `docker-image://NAME`.
+    /// `--build-context`: a directory below the one of `beside`, `docker-image://NAME`, or `oci-layout://{bases}:NAME`.
     #[serde(default)]
     pub(crate) build_contexts: BTreeMap<String, String>,
     /// `--platform`
@@ -93,7 +93,7 @@ pub(crate) enum File {
     Made(Made),
 }
 
-/// A file that is more than a text. Without `text`, `link`, `hex` and `fifo` it is a directory.
+/// A file that is more than a text. Without content, a target and a kind it is a directory.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Made {
@@ -106,6 +106,8 @@ pub(crate) struct Made {
     pub(crate) hardlink: Option<String>,
     #[serde(default)]
     pub(crate) fifo: bool,
+    #[serde(default)]
+    pub(crate) socket: bool,
     /// Octal.
     pub(crate) mode: Option<String>,
     #[serde(default)]

@@ -16,6 +16,8 @@ use crate::user::User;
 pub(crate) struct Howdah {
     root: PathBuf,
     bases: Bases,
+    /// Where they are.
+    layout: PathBuf,
     /// Whose commands they are; root's without one.
     user: Option<User>,
     remote: Arc<OnceLock<Remote>>,
@@ -39,12 +41,13 @@ impl Howdah {
         let howdah = Howdah {
             root: directory.join("root"),
             bases,
+            layout,
             user,
             remote: Arc::clone(remote),
         };
         let mut load = howdah.command();
         load.args(["image", "load", "--quiet", "--input"])
-            .arg(layout);
+            .arg(&howdah.layout);
         assert!(load.status().unwrap().success(), "{load:?}");
         howdah
     }
@@ -107,9 +110,10 @@ impl Howdah {
                 .arg(format!("id={id},src={}", scene.secret(id).display()));
         }
         for (name, place) in &case.build_contexts {
-            command
-                .arg("--build-context")
-                .arg(format!("{name}={}", scene.named_context(place)));
+            command.arg("--build-context").arg(format!(
+                "{name}={}",
+                scene.named_context(place, &self.layout)
+            ));
         }
         for (option, values) in [("--add-host", &case.add_hosts), ("--allow", &case.allow)] {
             for value in values {

@@ -62,6 +62,8 @@ const FILES: &[(&str, u32, u64, &str)] = &[
     ("var/log/old.log", 0o640, 33, "old\n"),
 ];
 
+/// An image with a second layer, whose files have extended attributes.
+const ATTRIBUTES: &str = "attributes";
 /// An image for all [`PLATFORMS`], and one for the second alone.
 const MULTI: &str = "multi";
 const FOREIGN: &str = "foreign";
@@ -98,6 +100,8 @@ fn configurations() -> [(&'static str, Value); 4] {
 /// The base images as an OCI layout, and what must be known of them to show other images.
 #[derive(Debug)]
 pub(crate) struct Bases {
+    /// The layout's `index.json`.
+    index: Value,
     tree: Tree,
     busybox: Digest,
 }
@@ -128,7 +132,9 @@ impl Bases {
             descriptor["annotations"] = annotations(name);
             descriptor
         });
-        let manifests = manifests.into_iter().chain(foreign(&blob));
+        let manifests = manifests.into_iter();
+        let manifests = manifests.chain([attributes(&layer_descriptor, &blob)]);
+        let manifests = manifests.chain(foreign(&blob));
         let index = json!({"schemaVersion": 2, "manifests": manifests.collect::<Vec<_>>()});
         fs_err::write(directory.join("index.json"), index.to_string()).unwrap();
         fs_err::write(
@@ -139,6 +145,7 @@ impl Bases {
         let mut tree = Tree::default();
         tree.apply(layer.as_slice());
         Bases {
+            index,
             tree,
             busybox: Digest::of(fs_err::read(BUSYBOX).unwrap()),
         }
@@ -147,7 +154,15 @@ impl Bases {
     /// Their names.
     pub(crate) fn names() -> impl Iterator<Item = &'static str> {
         let names = configurations().map(|(name, _)| name);
-        names.into_iter().chain([MULTI, FOREIGN])
+        names.into_iter().chain([ATTRIBUTES, MULTI, FOREIGN])
+    }
+
+    /// The digest of the manifest or index of that name.
+    pub(crate) fn digest(&self, name: &str) -> &str {
+        let named = self.index["manifests"].as_array().unwrap().iter();
+        let mut named =
+            named.filter(|image| image["annotations"]["org.opencontainers.image.ref.name"] == name);
+        named.next().unwrap()["digest"].as_str().unwrap()
     }
 
     /// Reads an image out of the archive of an OCI layout.
@@ -189,6 +204,60 @@ impl Bases {
             config: fields(&config),
         }
     }
+}
+
+/// `base` with files that have capabilities (capabilities(7), `security.capability`) and notes.
+fn attributes(base: &Value, blob: &dyn Fn(&[u8], &str) -> Value) -> Value {
+    let layer = attributed_layer();
+    let layer = blob(&layer, "layer.v1.tar");
+    let history = json!({"created": "2026-01-01T00:00:00Z", "created_by": "base"});
+    let config = json!({
+        "created": "2026-01-01T00:00:00Z", "architecture": host_architecture(), "os": "linux",
+        "config": {"Env": ["PATH=/bin"], "Cmd": ["sh"]},
+        "rootfs": {"type": "layers", "diff_ids": [base["digest"], layer["digest"]]}, "history": [history, history]
+    });
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": blob(config.to_string().as_bytes(), "config.v1+json"), "layers": [base, layer]
+    });
+    let mut descriptor = blob(manifest.to_string().as_bytes(), "manifest.v1+json");
+    descriptor["annotations"] = annotations(ATTRIBUTES);
+    descriptor
+}
+
+fn attributed_layer() -> Vec<u8> {
+    // struct vfs_cap_data of linux/capability.h: revision 2 with the effective bit, CAP_NET_BIND_SERVICE permitted.
+    let capability: [u32; 5] = [0x0200_0001, 1 << 10, 0, 0, 0];
+    let capability = capability.map(u32::to_le_bytes).concat();
+    let files: [(&str, u32, &str, &[u8]); 4] = [
+        ("srv/capable", 0o755, "security.capability", &capability),
+        ("srv/noted", 0o644, "user.note", b"of the image"),
+        ("srv/directory/", 0o750, "user.directory", b"yes"),
+        ("srv/directory/below", 0o600, "user.note", b"below"),
+    ];
+    let mut archive = tar::Builder::new(Vec::new());
+    for (path, mode, name, value) in files {
+        let name = format!("SCHILY.xattr.{name}");
+        archive
+            .append_pax_extensions([(name.as_str(), value)])
+            .unwrap();
+        let content: &[u8] = if path.ends_with('/') {
+            b""
+        } else {
+            b"attributed\n"
+        };
+        let mut header = tar::Header::new_ustar();
+        if content.is_empty() {
+            header.set_entry_type(tar::EntryType::Directory);
+        }
+        header.set_mode(mode);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(1_767_225_600);
+        header.set_size(content.len() as u64);
+        archive.append_data(&mut header, path, content).unwrap();
+    }
+    archive.into_inner().unwrap()
 }
 
 /// `multi`, an index of several platforms, and `foreign`, an image of one that this machine is not. All they hold is a file that

@@ -1,8 +1,8 @@
 //! BuildKit's side: a daemon of its own for the time of the recording.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::ExitCode;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
 use std::sync::OnceLock;
 
 use rayon::prelude::*;
@@ -52,6 +52,8 @@ pub(crate) fn record(programs: &Path, filter: &str) -> ExitCode {
 struct Judge {
     buildkit: BuildKit,
     bases: Bases,
+    /// Where they are.
+    layout: PathBuf,
     remote: OnceLock<Remote>,
 }
 
@@ -66,6 +68,7 @@ impl Judge {
         Judge {
             buildkit,
             bases,
+            layout,
             remote: OnceLock::new(),
         }
     }
@@ -128,17 +131,7 @@ impl Judge {
         if !case.add_hosts.is_empty() {
             option("add-hosts", &case.add_hosts.join(",").replace(':', "="));
         }
-        for (name, place) in &case.build_contexts {
-            let place = scene.named_context(place);
-            if place.contains("://") {
-                command.arg("--opt").arg(format!("context:{name}={place}"));
-            } else {
-                command
-                    .arg("--opt")
-                    .arg(format!("context:{name}=local:{name}"));
-                command.arg("--local").arg(format!("{name}={place}"));
-            }
-        }
+        self.add_contexts(&mut command, case, &scene);
         for id in case.secrets.keys() {
             command
                 .arg("--secret")
@@ -160,6 +153,31 @@ impl Judge {
             return self.bases.outcome(&scene.image());
         }
         Outcome::failed(&message(&String::from_utf8_lossy(&output.stderr)))
+    }
+
+    /// Named contexts, as buildx gives them.
+    fn add_contexts(&self, command: &mut Command, case: &Case, scene: &Scene) {
+        for (name, place) in &case.build_contexts {
+            let place = scene.named_context(place, &self.layout);
+            if let Some(layout) = place.strip_prefix("oci-layout://") {
+                // The client looks the tag up.
+                let (directory, tag) = layout.rsplit_once(':').unwrap();
+                let digest = self.bases.digest(tag);
+                command
+                    .arg("--oci-layout")
+                    .arg(format!("bases={directory}"));
+                command
+                    .arg("--opt")
+                    .arg(format!("context:{name}=oci-layout://bases:{tag}@{digest}"));
+            } else if place.contains("://") {
+                command.arg("--opt").arg(format!("context:{name}={place}"));
+            } else {
+                command
+                    .arg("--opt")
+                    .arg(format!("context:{name}=local:{name}"));
+                command.arg("--local").arg(format!("{name}={place}"));
+            }
+        }
     }
 }
 

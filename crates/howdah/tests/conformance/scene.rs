@@ -80,10 +80,11 @@ impl Scene {
         self.directory.path().join("agent")
     }
 
-    /// Where a named context is: as written for an image, below this scene for a directory.
-    pub(crate) fn named_context(&self, place: &str) -> String {
+    /// Where a named context is: as written for an image, below this scene for a directory; `{bases}` is the layout of the base
+    /// images.
+    pub(crate) fn named_context(&self, place: &str, bases: &Path) -> String {
         if place.contains("://") {
-            return place.to_owned();
+            return place.replace("{bases}", &bases.display().to_string());
         }
         self.directory.path().join(place).display().to_string()
     }
@@ -152,6 +153,7 @@ fn make(root: &Path, path: &Path, made: &Made) {
             hardlink: Some(other),
             ..
         } => fs_err::hard_link(root.join(other), path).unwrap(),
+        Made { socket: true, .. } => drop(UnixListener::bind(path).unwrap()),
         Made { fifo: true, .. } => {
             rustix::fs::mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         }

@@ -150,7 +150,7 @@ fn dockerfile(
     match (&build.context, inline) {
         (BuildContext::Directory(context), Some(text)) => {
             let mut target = Target::new(text, context);
-            target.ignore = Text::read(&context.join(".dockerignore"))?;
+            target.ignore = Text::read_ignore(&context.join(".dockerignore"))?;
             Ok(target)
         }
         (BuildContext::Directory(context), None) => {

@@ -69,7 +69,7 @@ impl Place<'_> {
             None => return Ok(Target::load(file, directory)?),
         };
         let mut target = Target::new(dockerfile, directory);
-        target.ignore = Text::read(&directory.join(".dockerignore"))?;
+        target.ignore = Text::read_ignore(&directory.join(".dockerignore"))?;
         Ok(target)
     }
 
