@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use crate::server::Server;
 use crate::{Scene, succeeded};
 
 /// In a mount namespace of its own, so that nothing stays mounted whatever happens: `$STORE` has little room.
@@ -102,6 +103,30 @@ fn an_export_that_does_not_fit() {
         works "$HOWDAH" build --cache-from "type=local,src=$STORE/cache" .
         grep -q "1 steps cached, 0 executed" "$OUT"
         "#,
+    );
+}
+
+#[test]
+fn a_pull_that_does_not_fit() {
+    let scene = scene_with("FROM scratch\nCOPY large /large\n");
+    let server = Server::start("");
+    let name = server.reference("large:1").to_string();
+    on_small_disk(
+        &scene,
+        "hint.*make room",
+        &r#"
+        # What is pushed is made where there is room.
+        works env HOWDAH_ROOT="$CACHE" "$HOWDAH" build -t NAME .
+        works env HOWDAH_ROOT="$CACHE" "$HOWDAH" push NAME
+        fails "$HOWDAH" pull NAME
+        test -z "$(ls "$STORE/snapshots")"
+        works "$HOWDAH" images
+        room
+        works "$HOWDAH" pull NAME
+        echo "FROM NAME" | works "$HOWDAH" build -f - -o "$RESULT" .
+        cmp large "$RESULT/large"
+        "#
+        .replace("NAME", &name),
     );
 }
 

@@ -9,6 +9,10 @@ mod concurrent;
 mod damaged;
 mod full;
 mod killed;
+mod limits;
+#[path = "../../../howdah-image/tests/registry/server.rs"]
+#[expect(dead_code, reason = "the tests of registries use more of it")]
+mod server;
 mod swept;
 
 use std::path::{Path, PathBuf};

@@ -43,6 +43,45 @@ fn the_image_is_the_one_that_root_builds() {
     assert!(by_user == by_root, "the archives differ");
 }
 
+fn borrowed(words: &[String]) -> Vec<&str> {
+    words.iter().map(String::as_str).collect()
+}
+
+#[test]
+fn caches_go_from_a_user_to_root_and_back() {
+    let (user, other) = (User::with_ranges(), User::with_ranges());
+    for user in [&user, &other] {
+        context(user, "context", STEPS);
+    }
+    let words = |context: &User, cache: &str| {
+        let place = context.path("context").display().to_string();
+        let words = ["build", "--network", "none", cache, &place];
+        words.map(str::to_owned).to_vec()
+    };
+    let written = user.path("cache");
+    let to = format!("--cache-to=type=local,dest={}", written.display());
+    succeed(&mut user.howdah(&borrowed(&words(&user, &to))));
+    let store = tempfile::tempdir().unwrap();
+    let from = format!("--cache-from=type=local,src={}", written.display());
+    let mut by_root = howdah_as_root(store.path(), &borrowed(&words(&user, &from)));
+    let passed_on = other.path("cache");
+    by_root.arg(format!(
+        "--cache-to=type=local,dest={}",
+        passed_on.display()
+    ));
+    let told = succeed(&mut by_root);
+    assert!(told.contains(" cached, 0 executed"), "{told}");
+    other.give(&passed_on);
+    let from = format!("--cache-from=type=local,src={}", passed_on.display());
+    let result = format!("--output={}", other.path("result").display());
+    let mut words = words(&other, &from);
+    words.push(result);
+    let told = succeed(&mut other.howdah(&borrowed(&words)));
+    assert!(told.contains(" cached, 0 executed"), "{told}");
+    let kept = fs_err::read_to_string(other.path("result/d/new")).unwrap();
+    assert_eq!(kept, "new\n");
+}
+
 #[test]
 fn the_store_is_the_users_and_has_its_ids() {
     let user = User::with_ranges();

@@ -5,6 +5,9 @@
     reason = "the whole crate is tests, and a test fails by panicking"
 )]
 
+#[path = "../../../howdah-image/tests/registry/server.rs"]
+#[expect(dead_code, reason = "the tests of registries use more of it")]
+mod server;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod support;
@@ -13,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use server::Server;
 use support::pause;
 
 /// Stages without a base image; the second one only needs its copy of the first.
@@ -192,6 +196,30 @@ fn a_cache_is_taken_to_another_machine_without_builds() {
 }
 
 #[test]
+fn cache_mounts_are_taken_along_on_request() {
+    let scene = Scene::new();
+    fs_err::copy("/bin/busybox", scene.path("context/busybox")).unwrap();
+    let with_step = |step: &str| {
+        let mount = "RUN --mount=type=cache,id=kept,target=/kept";
+        let text = format!("FROM scratch\nCOPY busybox /bin/sh\n{mount} {step}\n");
+        fs_err::write(scene.path("context/Dockerfile"), text).unwrap();
+    };
+    with_step("echo here > /kept/file");
+    scene.done("here", &["--network=none", "."]);
+    let place = scene.path("cache");
+    let place = place.display();
+    let to = format!("type=local,dest={place},mounts=true");
+    let exported = scene.howdah("here").args(["cache", "export", &to]).output();
+    let exported = exported.unwrap();
+    assert!(exported.status.success(), "{}", told(&exported));
+    with_step("read line < /kept/file; echo $line > /seen");
+    let output = format!("--output={}", scene.path("out").display());
+    let from = scene.from();
+    scene.done("there", &["--network=none", &from, &output, "."]);
+    assert_eq!(read(&scene.path("out"), "seen"), "here\n");
+}
+
+#[test]
 fn a_hit_rate_that_is_missed_has_an_exit_code_of_its_own() {
     let scene = Scene::new();
     let gate = |rate: &str| {
@@ -234,9 +262,22 @@ fn a_compose_file_names_caches() {
 #[test]
 fn death_at_any_instant_leaves_a_whole_cache_and_a_whole_store() {
     let scene = Scene::new();
-    scene.done("here", &[&scene.to(), "."]);
-    let (from, to) = (scene.from(), scene.to());
-    for round in 0..16_u64 {
+    kill_at_instants(&scene, &scene.from(), &scene.to(), 16);
+}
+
+#[test]
+fn death_at_any_instant_leaves_a_whole_cache_in_a_registry() {
+    let scene = Scene::new();
+    let server = Server::start("");
+    let name = server.reference("cache:1");
+    let place = |option| format!("--cache-{option}=type=registry,ref={name}");
+    kill_at_instants(&scene, &place("from"), &place("to"), 12);
+}
+
+/// Builds with a cache are killed, each a little later than the one before; after each, the next build has all it needs.
+fn kill_at_instants(scene: &Scene, from: &str, to: &str, rounds: u64) {
+    scene.done("here", &[to, "."]);
+    for round in 0..rounds {
         // Every round has something to make and to send; every other one an empty store, which fetches.
         scene.write_code(&format!("{round}"));
         let other = noise(100 + round, 4 << 20);
@@ -247,7 +288,7 @@ fn death_at_any_instant_leaves_a_whole_cache_and_a_whole_store() {
             format!("machine-{round}")
         };
         let mut child = scene
-            .build(&machine, &[&from, &to, "."])
+            .build(&machine, &[from, to, "."])
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
@@ -257,11 +298,11 @@ fn death_at_any_instant_leaves_a_whole_cache_and_a_whole_store() {
 
         let out = scene.path(&format!("out-{round}"));
         let output = format!("--output={}", out.display());
-        let told = scene.done(&machine, &[&from, &output, "."]);
+        let told = scene.done(&machine, &[from, &output, "."]);
         assert!(!told.contains("warning"), "round {round}: {told}");
         assert_eq!(read(&out, "code"), round.to_string());
         assert_eq!(read(&out, "dist/small"), "small");
     }
-    let last = scene.done("last", &[&from, "."]);
+    let last = scene.done("last", &[from, "."]);
     assert!(!last.contains("warning"), "{last}");
 }
