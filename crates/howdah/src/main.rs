@@ -37,6 +37,7 @@ enum Command {
     Login(commands::login::Args),
     Logout(commands::logout::Args),
     Logs(commands::logs::Args),
+    Php(commands::php::Args),
     Ps(commands::ps::Args),
     Pull(commands::pull::Args),
     Push(commands::push::Args),
@@ -94,6 +95,7 @@ impl Command {
             | Self::Login(_)
             | Self::Logout(_)
             | Self::Logs(_)
+            | Self::Php(_)
             | Self::Ps(_)
             | Self::Serve(_)
             | Self::Supervise(_)
@@ -133,6 +135,7 @@ fn run(context: &Context, command: Command) -> Result<ExitCode, CommandError> {
         Command::Login(args) => commands::login::run(args),
         Command::Logout(args) => commands::logout::run(&args),
         Command::Logs(args) => commands::logs::run(context, &args),
+        Command::Php(args) => commands::php::run(context, args),
         Command::Ps(args) => commands::ps::run(context, &args),
         Command::Pull(args) => commands::pull::run(context, args),
         Command::Push(args) => commands::push::run(context, &args),

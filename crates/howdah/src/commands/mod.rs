@@ -15,6 +15,7 @@ pub(crate) mod keeper;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod logs;
+pub(crate) mod php;
 mod platform;
 pub(crate) mod ps;
 pub(crate) mod pull;

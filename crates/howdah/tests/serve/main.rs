@@ -6,6 +6,7 @@ mod admin;
 mod client;
 mod file;
 mod interim;
+mod php;
 mod pool;
 mod server;
 mod soak;

@@ -79,7 +79,7 @@ impl<F: Fn()> Drop for OnDrop<F> {
 }
 
 /// Where `make php` puts it.
-fn howdah_php() -> PathBuf {
+pub(crate) fn howdah_php() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/php/howdah-php8.2")
 }
 

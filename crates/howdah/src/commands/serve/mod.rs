@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use super::{CommandError, Context};
 pub(crate) use args::{Args, admin_address};
+pub(crate) use php::find_php;
 
 /// Requests were cut off.
 const LOST: u8 = 3;

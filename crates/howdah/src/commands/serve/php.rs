@@ -199,7 +199,7 @@ fn size(text: &str) -> Result<Size, String> {
 }
 
 /// Named, beside this program, or in PATH: of several the one for the newest PHP.
-fn find_php(named: Option<PathBuf>) -> Result<Option<PathBuf>, CommandError> {
+pub(crate) fn find_php(named: Option<PathBuf>) -> Result<Option<PathBuf>, CommandError> {
     if let Some(named) = named {
         return Ok(Some(fs_err::canonicalize(named)?));
     }
