@@ -9,7 +9,7 @@ use super::{CommandError, Context};
 
 /// Run a script as `php` does, by the PHP that `howdah serve` runs: `howdah php artisan migrate`, `howdah php -r 'phpinfo();'`.
 ///
-/// HOWDAH_PHP names the howdah-php to run; without it the one beside this program, or in PATH.
+/// `HOWDAH_PHP` names the howdah-php to run; without it the one beside this program, or in PATH.
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Args {

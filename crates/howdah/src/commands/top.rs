@@ -12,7 +12,7 @@ use howdah_serve::config::AdminAddress;
 use howdah_serve::pool::WorkerState;
 
 use super::display::Table;
-use super::serve::admin_address;
+use super::serve::{admin_address, file};
 use super::signals::Watch;
 use super::{CommandError, Context};
 
@@ -26,9 +26,9 @@ const MOST: u64 = 16 << 20;
 /// On a terminal until Ctrl-C, else once.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// What `howdah serve` was given as --admin.
+    /// What `howdah serve` was given as --admin; without it what `howdah.toml` says.
     #[arg(long, value_name = "ADDRESS|PATH", env = "HOWDAH_ADMIN", value_parser = admin_address)]
-    admin: AdminAddress,
+    admin: Option<AdminAddress>,
     /// Show it once and end.
     #[arg(long)]
     once: bool,
@@ -41,11 +41,19 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(_context: &Context, args: &Args) -> Result<ExitCode, CommandError> {
+    let admin = match &args.admin {
+        Some(admin) => admin.clone(),
+        None => file::admin()?.ok_or_else(|| {
+            CommandError::new("nobody said where the server is administrated")
+                .hint("start `howdah serve` with --admin PATH, and give the same here; HOWDAH_ADMIN or howdah.toml say it for both")
+                .code(2)
+        })?,
+    };
     if args.json {
-        anstream::println!("{}", fetch(&args.admin)?.trim_end());
+        anstream::println!("{}", fetch(&admin)?.trim_end());
         return Ok(ExitCode::SUCCESS);
     }
-    let first = look(&args.admin)?;
+    let first = look(&admin)?;
     if args.once || !std::io::stdout().is_terminal() {
         anstream::print!("{}", page(&first, None));
         return Ok(ExitCode::SUCCESS);
@@ -67,7 +75,7 @@ pub(crate) fn run(_context: &Context, args: &Args) -> Result<ExitCode, CommandEr
             return Ok(ExitCode::SUCCESS);
         }
         before = Some(now);
-        now = look(&args.admin)?;
+        now = look(&admin)?;
     }
 }
 

@@ -22,6 +22,28 @@ fn the_file_counts_less_than_flags() {
 }
 
 #[test]
+fn top_asks_where_the_file_says() {
+    let directory = tempfile::tempdir().unwrap();
+    let top = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_howdah"));
+        command
+            .current_dir(directory.path())
+            .env_remove("HOWDAH_ADMIN");
+        command.arg("top").output().unwrap()
+    };
+    assert_eq!(top().status.code(), Some(2));
+    let file = "[serve]\nadmin = './nobody.sock'\n";
+    fs_err::write(directory.path().join("howdah.toml"), file).unwrap();
+    let output = top();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        told.contains("no `howdah serve` answers at `./nobody.sock`"),
+        "{told}"
+    );
+}
+
+#[test]
 fn a_wrong_file_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let file = "[serve]\nworker = 'worker.php'\nworkres = 3\nqueue = 'long'\n";

@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 
 use clap::error::ErrorKind as Wrong;
 use clap::{Arg, ArgAction, Args as _, Command, FromArgMatches as _};
+use howdah_serve::config::AdminAddress;
 use howdah_serve::routes::Pattern;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -87,6 +88,15 @@ pub(crate) fn beneath(command: Command) -> Result<Command, CommandError> {
 /// The parts of the application that have workers of their own.
 pub(super) fn pools() -> Result<Vec<PoolSection>, CommandError> {
     Ok(section()?.pools)
+}
+
+/// Where the server is administrated, by the file.
+pub(crate) fn admin() -> Result<Option<AdminAddress>, CommandError> {
+    let settings = section()?.settings;
+    let admin = settings.into_iter().find(|setting| setting.id == "admin");
+    let said = admin.and_then(|setting| setting.values.into_iter().next());
+    // It was read with the same parser.
+    Ok(said.and_then(|said| super::admin_address(&said).ok()))
 }
 
 /// Of the file, if there is one.
