@@ -151,12 +151,6 @@ pub(crate) fn headers(parts: &Parts, mut put: impl FnMut(&[u8], &[u8])) {
         }
         put(&name, &all);
     }
-    // HTTP/2 has the host in its `:authority`.
-    if !parts.headers.contains_key(HOST)
-        && let Some(authority) = parts.uri.authority()
-    {
-        put(b"Host", authority.as_str().as_bytes());
-    }
 }
 
 /// `content-type` as `Content-Type`, as `getallheaders()` gives it.
@@ -184,9 +178,7 @@ fn header<'a>(parts: &'a Parts, name: &HeaderName) -> &'a [u8] {
 /// `SERVER_NAME` and `SERVER_PORT`, from what the client asked for.
 fn server(parts: &Parts, is_https: bool) -> (&str, &str) {
     let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
-    let host = host
-        .or_else(|| parts.uri.authority().map(http::uri::Authority::as_str))
-        .unwrap_or_default();
+    let host = host.unwrap_or_default();
     let default = if is_https { "443" } else { "80" };
     // The colons of an IPv6 address are within brackets.
     match host.rsplit_once(':') {
@@ -289,6 +281,7 @@ mod tests {
     fn each_header_once_and_no_aliases() {
         let builder = http::Request::builder()
             .uri("http://example.org/")
+            .header("host", "example.org")
             .header("x-real", "1")
             .header("x_real", "2")
             .header("x.real", "3")

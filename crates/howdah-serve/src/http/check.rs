@@ -1,18 +1,20 @@
 //! What a request must be like before anything looks at it. hyper has checked the syntax of its parts, and how long its body
 //! is; what they mean together is checked here.
 
-use http::header::{HOST, TRANSFER_ENCODING};
+use http::header::{HOST, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::Authority;
 use http::{Method, StatusCode, Version};
 
 /// Refuses what RFC 9112 section 3.2 and RFC 9113 section 8.3 refuse, with the status to answer.
-pub(crate) fn check(parts: &Parts) -> Result<(), StatusCode> {
+/// A host in the target is the request's afterwards.
+pub(crate) fn check(parts: &mut Parts) -> Result<(), StatusCode> {
     check_host(parts)?;
     if parts.method == Method::CONNECT || parts.method == Method::TRACE {
         return Err(StatusCode::METHOD_NOT_ALLOWED);
     }
     check_target(parts)?;
+    settle_host(parts)?;
     // Anything else that is encoded before it is chunked would have to be decoded here (RFC 9112 section 6.1).
     let mut encodings = parts.headers.get_all(TRANSFER_ENCODING).iter();
     match (encodings.next(), encodings.next()) {
@@ -31,6 +33,23 @@ fn check_host(parts: &Parts) -> Result<(), StatusCode> {
         (Some(host), None) if is_host(host.as_bytes()) => Ok(()),
         _ => Err(StatusCode::BAD_REQUEST),
     }
+}
+
+/// Two names of one server would let each reader choose. In HTTP/1 the target's goes before `Host` (RFC 9112 section 3.2.2); later
+/// versions want them to be equal (RFC 9113 section 8.3.1, RFC 9114 section 4.3.1).
+fn settle_host(parts: &mut Parts) -> Result<(), StatusCode> {
+    let Some(authority) = parts.uri.authority() else {
+        return Ok(());
+    };
+    let authority = authority.as_str().as_bytes();
+    let host = parts.headers.get(HOST);
+    let is_equal = host.is_none_or(|host| host.as_bytes().eq_ignore_ascii_case(authority));
+    if !is_host(authority) || (parts.version >= Version::HTTP_2 && !is_equal) {
+        return Err(StatusCode::BAD_REQUEST);
+    }
+    let host = HeaderValue::from_bytes(authority).map_err(|_| StatusCode::BAD_REQUEST)?;
+    parts.headers.insert(HOST, host);
+    Ok(())
 }
 
 /// A name or address and perhaps a port (RFC 9110 section 7.2); an empty one is allowed for targets without an authority.
@@ -72,7 +91,26 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        check(&request.body(()).unwrap().into_parts().0)
+        check(&mut request.body(()).unwrap().into_parts().0)
+    }
+
+    #[test]
+    fn the_target_names_the_host() {
+        for (version, host, expected) in [
+            (Version::HTTP_11, "b", Ok("a:1")),
+            (Version::HTTP_2, "A:1", Ok("a:1")),
+            (Version::HTTP_2, "b", Err(StatusCode::BAD_REQUEST)),
+            (Version::HTTP_3, "b", Err(StatusCode::BAD_REQUEST)),
+        ] {
+            let request = http::Request::get("http://a:1/").version(version);
+            let request = request.header("host", host).body(()).unwrap();
+            let mut parts = request.into_parts().0;
+            let outcome = check(&mut parts).map(|()| parts.headers[HOST].to_str().unwrap());
+            assert_eq!(outcome, expected, "{version:?} {host}");
+        }
+        let host = &[("host", "a")];
+        let user = status("GET", "http://user@a/", host);
+        assert_eq!(user, Err(StatusCode::BAD_REQUEST));
     }
 
     #[test]

@@ -9,12 +9,15 @@
 
 mod case;
 mod client;
+mod leave;
+mod php;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use howdah_serve::log::Log;
-use howdah_serve::{Order, ServeConfig, Server};
+use howdah_serve::{Backend, Order, ServeConfig, Server};
+use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -50,22 +53,26 @@ fn site(root: &Path) {
     fs_err::os::unix::fs::symlink("loop.txt", root.join("loop.txt")).unwrap();
 }
 
-/// Runs all cases of a file and tells every one that came out otherwise.
-async fn run(text: &str, change: impl FnOnce(&mut ServeConfig)) {
+/// A directory with a document root `public`.
+fn directory(fill: impl FnOnce(&Path)) -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path().join("public");
     fs_err::create_dir(&root).unwrap();
-    site(&root);
-    let mut config = ServeConfig::new(root);
-    config.limits.body_bytes = 1000;
-    change(&mut config);
-    let server = Server::bind(config, None, Log::new(drop)).unwrap();
+    fill(&root);
+    let root = fs_err::canonicalize(root).unwrap();
+    (directory, root)
+}
+
+/// Runs all cases of a file and tells every one that came out otherwise.
+async fn run(text: &str, config: ServeConfig, backend: Option<Backend>) {
+    let text = text.replace("ROOT", config.site.root.to_str().unwrap());
+    let server = Server::bind(config, backend, Log::new(drop)).unwrap();
     let address = server.addresses()[0];
     let (orders, receiver) = mpsc::channel(1);
     let running = tokio::spawn(server.run(receiver));
     // At once, because some of them wait for the server to lose its patience.
     let mut cases = JoinSet::new();
-    for case in Case::all(text) {
+    for case in Case::all(&text) {
         cases.spawn(async move {
             let outcome = tokio::time::timeout(Duration::from_mins(1), client::run(address, &case));
             let outcome = outcome.await.unwrap_or_else(|_| Err("no answer".into()));
@@ -85,7 +92,12 @@ macro_rules! files {
 
             $(#[tokio::test]
             async fn $name() {
-                run(include_str!(concat!("cases/", stringify!($name), ".txt")), $change).await;
+                let (_directory, root) = directory(site);
+                let mut config = ServeConfig::new(root);
+                config.limits.body_bytes = 1000;
+                let change: fn(&mut ServeConfig) = $change;
+                change(&mut config);
+                run(include_str!(concat!("cases/", stringify!($name), ".txt")), config, None).await;
             })*
         }
 
@@ -111,4 +123,14 @@ files! {
         config.timeouts.body = Duration::from_secs(2);
     },
     proxies => |config| config.listeners[0].proxy_protocol = true,
+}
+
+#[tokio::test]
+async fn scripts() {
+    let (_directory, root) = directory(php::site);
+    let backend = php::backend(&root).await;
+    let mut config = ServeConfig::new(root);
+    config.limits.body_bytes = 1000;
+    config.timeouts.body = Duration::from_secs(2);
+    run(include_str!("cases/php.txt"), config, Some(backend)).await;
 }
