@@ -15,7 +15,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := build-essential pkg-config libseccomp-dev ca-certificates nftables mmdebstrap iproute2 procps
 # What only the tests drive: a small root filesystem, a registry, an independent reader of images, Docker, HTTP clients,
 # another machine's processor.
-TEST_PACKAGES := git busybox-static docker-registry skopeo docker.io curl jq uidmap slirp4netns qemu-user-static
+TEST_PACKAGES := git busybox-static docker-registry skopeo docker.io curl jq uidmap slirp4netns qemu-user-static openssl
 
 # PHP's headers and library for howdah-php, and the extensions its tests use. PHP 8.4 is trixie's, unpacked and not installed.
 PHP_PACKAGES := php8.2-dev libphp8.2-embed php8.2-opcache
@@ -23,10 +23,10 @@ PHP_TEST_PACKAGES := php8.2-mbstring php8.2-xml php8.2-sqlite3
 # howdah-php links libphp, so it is dynamic, unlike everything else (.cargo/config.toml).
 PHP_CARGO := RUSTFLAGS="-C target-feature=-crt-static" HOWDAH_PHP_VERSION=8.2 CARGO_TARGET_DIR=target/php/8.2 cargo
 
-.PHONY: help deps deps-test deps-php php build install up down test check deny buildkit conformance-record fuzz bench bench-serve frankenphp soak clean
+.PHONY: help deps deps-test deps-php php serve-tools h2spec build install up down test check deny buildkit conformance-record fuzz bench bench-serve frankenphp soak clean
 
 help: ## Show the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 deps: ## Install what building and running need
 	@.ci/packages $(PACKAGES)
@@ -58,7 +58,17 @@ up: build ## Build the example's images and run its stack until healthy
 down: ## Stop the example's stack; its volumes stay
 	cd $(EXAMPLE) && $(SUDO) $(HOWDAH) down
 
-test: deps-test php ## Run every test: pure, command line, and end to end with real containers (root)
+SERVE_TOOLS := crates/howdah/tests/serve/tools
+
+# h2spec and Pebble by their modules' checksums; Go's cache has them from the second time on.
+serve-tools:
+	@mkdir -p target/serve-tools
+	go build -C $(SERVE_TOOLS) -ldflags '-s -w' -o $(CURDIR)/target/serve-tools/ tool
+
+h2spec: deps-test php serve-tools ## Ask h2spec what it thinks of our HTTP/2, with TLS and without
+	cargo test --locked -p howdah --test serve h2spec
+
+test: deps-test php serve-tools ## Run every test: pure, command line, and end to end with real containers (root)
 	@.ci/packages $(PHP_TEST_PACKAGES)
 	$(PHP_CARGO) test --release --locked -p howdah-php
 	cargo test --workspace --exclude howdah-php --locked
