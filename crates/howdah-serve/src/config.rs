@@ -19,8 +19,12 @@ pub struct ServeConfig {
     pub admin: Option<AdminAddress>,
     /// The certificates of all listeners with TLS.
     pub certificates: Option<Certificates>,
+    /// Serve HTTP/3 beside each listener with TLS, at the same port of UDP.
+    pub http3: bool,
     /// The files that are served.
     pub site: Site,
+    /// Paths at which a WebSocket is one of another server.
+    pub websockets: Vec<WebSocketRoute>,
     /// What a client may use at most.
     pub limits: Limits,
     /// How long things may take.
@@ -73,6 +77,15 @@ impl Listener {
     }
 }
 
+/// A path at which a WebSocket is one of another server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebSocketRoute {
+    /// The path, and everything below it.
+    pub path: String,
+    /// The other server: `HOST:PORT`.
+    pub upstream: String,
+}
+
 /// What a server does besides answering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extras {
@@ -119,6 +132,8 @@ pub struct Timeouts {
     pub body: Duration,
     /// For a client to take any byte of its response.
     pub write: Duration,
+    /// For a WebSocket on which nothing comes from either side.
+    pub websocket: Duration,
     /// From the moment that readiness fails to the moment that no more connections are taken.
     pub drain_delay: Duration,
     /// For what is in flight when connections are no longer taken, and then for the PHP workers to end.
@@ -134,12 +149,14 @@ impl ServeConfig {
             listeners: vec![Listener::plain((Ipv4Addr::LOCALHOST, 0).into())],
             admin: None,
             certificates: None,
+            http3: false,
             site: Site {
                 application: application(&root),
                 root,
                 index: vec!["index.php".into(), "index.html".into()],
                 front_controller: Some("/index.php".into()),
             },
+            websockets: Vec::new(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             trusted_proxies: Vec::new(),
@@ -185,6 +202,7 @@ impl Default for Timeouts {
             head: Duration::from_mins(1),
             body: Duration::from_mins(1),
             write: Duration::from_mins(1),
+            websocket: Duration::from_mins(5),
             drain_delay: Duration::ZERO,
             drain: Duration::from_secs(30),
         }

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderName, HeaderValue, LOCATION};
+use http::header::{
+    ALT_SVC, CONNECTION, CONTENT_LENGTH, EXPECT, HeaderName, HeaderValue, LOCATION,
+};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 
 use crate::backend::Backend;
 use crate::config::ServeConfig;
@@ -17,10 +18,12 @@ use crate::files::{Files, sendfile};
 use crate::http::access::{Activity, Exchange};
 use crate::http::client::Client;
 use crate::http::interim::Interim;
-use crate::http::request_body::{Bounded, RequestBodyError};
+use crate::http::request_body::{Bounded, Received, RequestBodyError};
 use crate::http::{Body, check, compress, response};
 use crate::log::Log;
-use crate::php;
+use crate::tls::Challenges;
+use crate::websocket::WebSockets;
+use crate::{php, pool};
 
 /// Answers requests. One for the whole server.
 #[derive(Debug)]
@@ -29,6 +32,8 @@ pub(crate) struct Handler {
     pub(crate) log: Log,
     pub(crate) activity: Arc<Activity>,
     pub(crate) backend: Option<Backend>,
+    pub(crate) websockets: Option<WebSockets>,
+    challenges: Arc<Challenges>,
     files: Files,
 }
 
@@ -39,24 +44,36 @@ pub(crate) struct Link {
     pub(crate) client: Client,
     /// Where interim responses go, if they can be sent.
     pub(crate) interim: Option<Interim>,
+    /// What PHP is told about TLS, if it is one of TLS.
+    pub(crate) tls: Option<pool::Tls>,
+    /// `Alt-Svc`: where the same is served by HTTP/3.
+    pub(crate) alternative: Option<HeaderValue>,
 }
 
 /// A request for PHP, with what is known of its client.
 pub(crate) struct Asked {
     pub(crate) parts: Parts,
-    pub(crate) body: Bounded<Incoming>,
+    pub(crate) body: Bounded,
     pub(crate) client: Client,
     pub(crate) interim: Option<Interim>,
+    pub(crate) tls: Option<pool::Tls>,
 }
 
 impl Handler {
     /// Without a back end there is no PHP.
-    pub(crate) fn new(config: ServeConfig, backend: Option<Backend>, log: Log) -> Self {
+    pub(crate) fn new(
+        config: ServeConfig,
+        backend: Option<Backend>,
+        (challenges, websockets): (Arc<Challenges>, Option<WebSockets>),
+        log: Log,
+    ) -> Self {
         Self {
             config,
             log,
             activity: Arc::default(),
             backend,
+            websockets,
+            challenges,
             files: Files::default(),
         }
     }
@@ -64,7 +81,7 @@ impl Handler {
     /// Answers a request; it never fails, a fault is a status too.
     pub(crate) async fn handle(
         self: Arc<Self>,
-        request: Request<Incoming>,
+        request: Request<Received>,
         link: Link,
     ) -> Response<Body> {
         let mut exchange = Exchange::begin(&self.activity);
@@ -88,6 +105,7 @@ impl Handler {
                     client,
                     // Clients of HTTP/1.0 do not know of them (RFC 9110 section 15.2).
                     interim: link.interim.filter(|_| version == Version::HTTP_11),
+                    tls: link.tls,
                 },
                 &mut exchange,
             )
@@ -103,20 +121,26 @@ impl Handler {
         if method == Method::CONNECT || self.activity.is_draining() {
             close(&mut response, version);
         }
+        if let Some(alternative) = link.alternative {
+            response.headers_mut().insert(ALT_SVC, alternative);
+        }
         self.secure(&mut response, client);
         exchange.answer(response)
     }
 
-    async fn answer(&self, asked: Asked, exchange: &mut Exchange) -> Response<Body> {
-        let parts = &asked.parts;
-        if let Err(status) = check::check(parts) {
+    async fn answer(&self, mut asked: Asked, exchange: &mut Exchange) -> Response<Body> {
+        if let Err(status) = check::check(&mut asked.parts) {
             return response::plain(status);
         }
+        let parts = &asked.parts;
         if self.is_too_large(parts) {
             return response::plain(StatusCode::PAYLOAD_TOO_LARGE);
         }
         if parts.uri.path() == "*" {
             return response::empty(StatusCode::NO_CONTENT);
+        }
+        if let Some(response) = self.answer_specially(parts, asked.client).await {
+            return response;
         }
         let response = match self.look_up(parts) {
             Err(PathFault::Bad) => response::plain(StatusCode::BAD_REQUEST),
@@ -132,6 +156,20 @@ impl Handler {
             Ok(()) => response,
             Err(status) => response::plain(status),
         }
+    }
+
+    /// What has no path of the document root: proofs for an authority, and a WebSocket of another server.
+    async fn answer_specially(&self, parts: &Parts, client: Client) -> Option<Response<Body>> {
+        if let Some(proof) = self.challenges.file(parts.uri.path()) {
+            return Some(Response::new(proof.into()));
+        }
+        let websockets = self.websockets.as_ref()?;
+        let route = websockets.route(parts)?;
+        if self.activity.is_draining() {
+            return Some(response::plain(StatusCode::SERVICE_UNAVAILABLE));
+        }
+        // Few requests need its room.
+        Some(Box::pin(websockets.open(route, parts, client, &self.log)).await)
     }
 
     fn look_up(&self, parts: &Parts) -> Result<Target, PathFault> {

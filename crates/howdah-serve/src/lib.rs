@@ -1,4 +1,4 @@
-//! The HTTP server of a PHP application: HTTP/1.1 and HTTP/2, static files, TLS, and PHP by processes of their own.
+//! The HTTP server of a PHP application: HTTP/1.1, 2 and 3, static files, TLS, and PHP by processes of their own.
 //!
 //! A request goes through [`server`] (connections), [`http`] (what is allowed, who asked), and [`handler`], which answers it
 //! with a file of the document root or has PHP do it.
@@ -19,6 +19,7 @@ pub mod routes;
 pub mod server;
 pub mod tls;
 mod watch;
+mod websocket;
 
 pub use backend::Backend;
 pub use config::ServeConfig;

@@ -81,3 +81,10 @@ impl fmt::Debug for Log {
         formatter.write_str("Log")
     }
 }
+
+/// An error with its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let told: Vec<String> = causes.map(ToString::to_string).collect();
+    told.join(": ")
+}

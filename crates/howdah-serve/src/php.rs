@@ -28,7 +28,7 @@ pub(crate) fn request(script: Script, asked: Asked) -> PhpRequest {
         parts: asked.parts,
         body: Box::pin(asked.body),
         peer: asked.client.address,
-        tls: None,
+        tls: asked.tls,
         is_https: asked.client.is_https,
         script,
         interim: asked.interim,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use super::BodyError;
@@ -23,7 +24,7 @@ pub enum RequestBodyError {
     TimedOut(Duration),
     /// The client is gone, or what it sends is no body.
     #[error("the request's body cannot be read")]
-    Broken(#[source] hyper::Error),
+    Broken(#[source] BodyError),
 }
 
 impl RequestBodyError {
@@ -44,19 +45,40 @@ impl RequestBodyError {
     }
 }
 
+/// A body as it comes from the client.
+pub(crate) enum Received {
+    /// By HTTP/1 or HTTP/2.
+    Hyper(Incoming),
+    /// By HTTP/3.
+    Other(Pin<Box<dyn http_body::Body<Data = Bytes, Error = BodyError> + Send>>),
+}
+
+impl Received {
+    fn poll_frame(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self {
+            Self::Hyper(body) => {
+                http_body::Body::poll_frame(Pin::new(body), context).map_err(BodyError::from)
+            }
+            Self::Other(body) => body.as_mut().poll_frame(context),
+        }
+    }
+}
+
 /// A body that counts its bytes and waits for each piece only so long.
-#[derive(Debug)]
-pub(crate) struct Bounded<B> {
-    inner: B,
+pub(crate) struct Bounded {
+    inner: Received,
     limit: u64,
     left: u64,
     patience: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl<B> Bounded<B> {
+impl Bounded {
     /// At most `limit` bytes, and at most `patience` between two pieces.
-    pub(crate) fn new(inner: B, limit: u64, patience: Duration) -> Self {
+    pub(crate) fn new(inner: Received, limit: u64, patience: Duration) -> Self {
         Self {
             inner,
             limit,
@@ -75,10 +97,7 @@ impl<B> Bounded<B> {
     }
 }
 
-impl<B> http_body::Body for Bounded<B>
-where
-    B: http_body::Body<Data = Bytes, Error = hyper::Error> + Unpin,
-{
+impl http_body::Body for Bounded {
     type Data = Bytes;
     type Error = BodyError;
 
@@ -87,7 +106,7 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let body = &mut *self;
-        let polled = Pin::new(&mut body.inner).poll_frame(context);
+        let polled = body.inner.poll_frame(context);
         if polled.is_pending() && body.is_late(context) {
             let error = RequestBodyError::TimedOut(body.patience);
             return Poll::Ready(Some(Err(error.into())));
@@ -111,10 +130,16 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        match &self.inner {
+            Received::Hyper(body) => body.is_end_stream(),
+            Received::Other(body) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        match &self.inner {
+            Received::Hyper(body) => body.size_hint(),
+            Received::Other(body) => body.size_hint(),
+        }
     }
 }

@@ -6,23 +6,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderValue;
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::{ProtocolVersion, ServerConnection};
 
 use super::stream::Watched;
 use super::{Phase, connection, proxy_protocol};
 use crate::handler::{Handler, Link};
 use crate::http::client::Client;
 use crate::log::Level;
-use crate::tls::Tls;
+use crate::pool;
+use crate::tls::{ACME_TLS, Tls};
 
 pub(super) struct Acceptor {
     pub(super) listener: TcpListener,
     pub(super) proxy_protocol: bool,
     pub(super) tls: Option<Arc<Tls>>,
+    /// `Alt-Svc`.
+    pub(super) alternative: Option<HeaderValue>,
     pub(super) handler: Arc<Handler>,
     pub(super) permits: Arc<Semaphore>,
     pub(super) phase: watch::Receiver<Phase>,
@@ -91,6 +96,7 @@ impl Acceptor {
         let opening = Opening {
             proxy_protocol: self.proxy_protocol,
             tls: self.tls.clone(),
+            alternative: self.alternative.clone(),
             handler: Arc::clone(&self.handler),
             phase: self.phase.clone(),
         };
@@ -106,6 +112,7 @@ impl Acceptor {
 struct Opening {
     proxy_protocol: bool,
     tls: Option<Arc<Tls>>,
+    alternative: Option<HeaderValue>,
     handler: Arc<Handler>,
     phase: watch::Receiver<Phase>,
 }
@@ -128,9 +135,11 @@ impl Opening {
             ahead = rest.freeze();
         }
         let stream = Watched::new(stream, ahead, timeouts.write);
-        let link = Link {
+        let mut link = Link {
             client,
             interim: None,
+            tls: None,
+            alternative: self.alternative,
         };
         let Some(tls) = self.tls else {
             return connection::serve(stream, link, self.handler, self.phase).await;
@@ -139,10 +148,28 @@ impl Opening {
         let Ok(Ok(stream)) = tokio::time::timeout(timeouts.head, handshake).await else {
             return;
         };
-        if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-            connection::serve_http2(stream, link, self.handler, self.phase).await;
-        } else {
-            connection::serve(stream, link, self.handler, self.phase).await;
+        let session = stream.get_ref().1;
+        link.tls = Some(told(session));
+        match session.alpn_protocol() {
+            // The handshake was all that the authority wanted.
+            Some(ACME_TLS) => {}
+            Some(b"h2") => {
+                connection::serve_http2(stream, link, self.handler, self.phase).await;
+            }
+            _ => connection::serve(stream, link, self.handler, self.phase).await,
         }
+    }
+}
+
+/// What PHP is told, by the names that FrankenPHP has from Go.
+fn told(session: &ServerConnection) -> pool::Tls {
+    let cipher = session.negotiated_cipher_suite();
+    let cipher = cipher.and_then(|cipher| cipher.suite().as_str());
+    pool::Tls {
+        protocol: match session.protocol_version() {
+            Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
+            _ => "TLSv1.3",
+        },
+        cipher: cipher.unwrap_or_default().replace("TLS13_", "TLS_"),
     }
 }

@@ -16,10 +16,12 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::watch;
 
 use super::stream::Watched;
-use super::{LINGER, Phase};
+use super::{LINGER, Phase, closing};
 use crate::handler::{Handler, Link};
 use crate::http::Body;
 use crate::http::interim::Interim;
+use crate::http::request_body::Received;
+use crate::websocket::{Slot, Tunnel};
 
 /// What an HTTP/2 client sends first (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -92,7 +94,7 @@ async fn serve_http1<S>(
     stream: Watched<S>,
     mut link: Link,
     handler: Arc<Handler>,
-    mut phase: watch::Receiver<Phase>,
+    phase: watch::Receiver<Phase>,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -109,18 +111,23 @@ async fn serve_http1<S>(
         .max_header_size(config.limits.head_bytes)
         .half_close(false);
     let answering = Arc::clone(&handler);
-    let service = service_fn(move |request: Request<Incoming>| -> Answer {
-        let response = Arc::clone(&answering).handle(request, link.clone());
+    let slot = Slot::default();
+    let filled = handler.websockets.as_ref().map(|_| slot.clone());
+    let service = service_fn(move |mut request: Request<Incoming>| -> Answer {
+        if let Some(slot) = filled.clone() {
+            request.extensions_mut().insert(slot);
+        }
+        let response = Arc::clone(&answering).handle(request.map(Received::Hyper), link.clone());
         let interim = interim.clone();
         Box::pin(async move { Ok(interim.before(response).await) })
     });
     let mut connection = builder.serve_connection(TokioIo::new(stream), service);
-    let mut closing = std::pin::pin!(closed(&mut phase));
+    let mut closed = std::pin::pin!(closed(phase.clone()));
     let mut is_told = false;
     let served = loop {
         tokio::select! {
             served = poll_fn(|context| connection.poll_without_shutdown(context)) => break served,
-            () = &mut closing, if !is_told => {
+            () = &mut closed, if !is_told => {
                 is_told = true;
                 Pin::new(&mut connection).graceful_shutdown();
             }
@@ -128,6 +135,15 @@ async fn serve_http1<S>(
     };
     let parts = connection.into_parts();
     let mut stream = parts.io.into_inner();
+    if let Some(upstream) = slot.take() {
+        let tunnel = Tunnel {
+            client: Watched::new(stream, parts.read_buf, handler.config.timeouts.write),
+            upstream,
+            idle: handler.config.timeouts.websocket,
+        };
+        // Few connections need its room.
+        return Box::pin(tunnel.run(closing(phase))).await;
+    }
     // A client that has begun a request and does not go on is told so; one that only waits is left.
     if served.is_err_and(|error| error.is_timeout()) && !parts.read_buf.is_empty() {
         // Whether it hears it is its own business.
@@ -141,7 +157,7 @@ pub(super) async fn serve_http2<S>(
     stream: S,
     link: Link,
     handler: Arc<Handler>,
-    mut phase: watch::Receiver<Phase>,
+    phase: watch::Receiver<Phase>,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -156,17 +172,17 @@ pub(super) async fn serve_http2<S>(
         .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
         .adaptive_window(true);
     let service = service_fn(move |request: Request<Incoming>| {
-        let response = Arc::clone(&handler).handle(request, link.clone());
+        let response = Arc::clone(&handler).handle(request.map(Received::Hyper), link.clone());
         async move { Ok::<_, Infallible>(response.await) }
     });
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let mut closing = std::pin::pin!(phase.wait_for(|phase| *phase == Phase::Closing));
+    let mut closing = std::pin::pin!(closing(phase));
     let mut is_told = false;
     loop {
         tokio::select! {
             // What ends a connection of HTTP/2 is the client's affair or its fault.
             _ = &mut connection => break,
-            _ = &mut closing, if !is_told => {
+            () = &mut closing, if !is_told => {
                 is_told = true;
                 connection.as_mut().graceful_shutdown();
             }
@@ -176,8 +192,7 @@ pub(super) async fn serve_http2<S>(
 
 /// Returns when a connection of HTTP/1 that is still idle should be closed. In HTTP/2 the server can say that it goes away; here
 /// a request may cross with the close of its connection.
-async fn closed(phase: &mut watch::Receiver<Phase>) {
-    // An error means that the server is gone.
-    phase.wait_for(|phase| *phase == Phase::Closing).await.ok();
+async fn closed(phase: watch::Receiver<Phase>) {
+    closing(phase).await;
     tokio::time::sleep(LINGER).await;
 }

@@ -2,16 +2,18 @@
 
 mod acceptor;
 mod connection;
+mod http3;
 mod operator;
 mod proxy_protocol;
 mod stream;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::HeaderValue;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
@@ -23,7 +25,9 @@ use crate::handler::Handler;
 use crate::log::Log;
 use crate::tls::{Tls, TlsError};
 use crate::watch::Watcher;
+use crate::websocket::WebSockets;
 use acceptor::Acceptor;
+use http3::QuicAcceptor;
 pub(crate) use operator::Operator;
 
 /// Connections that wait in the kernel to be accepted.
@@ -62,6 +66,9 @@ pub enum ServeError {
     /// A listener is to be one of https, and no certificates are given.
     #[error("cannot serve https at `{0}` without a certificate")]
     NoCertificate(SocketAddr),
+    /// There is no way to other servers.
+    #[error("cannot make a client for WebSockets of other servers")]
+    WebSockets(#[from] reqwest::Error),
 }
 
 /// What a running server can be told.
@@ -98,10 +105,40 @@ enum Phase {
     Closing,
 }
 
+/// A listener's sockets.
+#[derive(Debug)]
+struct Bound {
+    options: Listener,
+    listener: TcpListener,
+    /// For HTTP/3, if it is served.
+    datagrams: Option<UdpSocket>,
+}
+
+impl Bound {
+    fn new(options: Listener, http3: bool) -> Result<Self, ServeError> {
+        let address = options.address;
+        let listener = listen(address)?;
+        // The PROXY protocol is one of streams.
+        let has_datagrams = http3 && options.tls && !options.proxy_protocol;
+        let datagrams = has_datagrams.then(|| http3::bind(address)).transpose();
+        Ok(Self {
+            options,
+            listener,
+            datagrams: datagrams.map_err(|source| ServeError::Listen { address, source })?,
+        })
+    }
+
+    /// Tells clients of HTTP/1 and 2 where HTTP/3 is (RFC 7838).
+    fn alternative(&self) -> Option<HeaderValue> {
+        let port = self.datagrams.as_ref()?.local_addr().ok()?.port();
+        HeaderValue::try_from(format!("h3=\":{port}\"; ma=86400")).ok()
+    }
+}
+
 /// A server that is bound and not yet running.
 #[derive(Debug)]
 pub struct Server {
-    listeners: Vec<(Listener, TcpListener)>,
+    listeners: Vec<Bound>,
     admin: Option<AdminListener>,
     watchers: Vec<Watcher>,
     tls: Option<Arc<Tls>>,
@@ -122,8 +159,12 @@ impl Server {
             if listener.tls && tls.is_none() {
                 return Err(ServeError::NoCertificate(listener.address));
             }
-            listeners.push((*listener, listen(listener.address)?));
+            listeners.push(Bound::new(*listener, config.http3)?);
         }
+        let challenges = tls.as_ref().map(Tls::challenges).unwrap_or_default();
+        let websockets = (!config.websockets.is_empty())
+            .then(|| WebSockets::new(config.websockets.clone()))
+            .transpose()?;
         let admin = config.admin.as_ref().map(listen_admin).transpose()?;
         let watchers = config
             .watch
@@ -135,13 +176,25 @@ impl Server {
             admin,
             watchers,
             tls: tls.map(Arc::new),
-            handler: Arc::new(Handler::new(config, backend, log)),
+            handler: Arc::new(Handler::new(config, backend, (challenges, websockets), log)),
         })
     }
 
     /// Where it listens, with the ports that the kernel chose.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        let bound = self.listeners.iter().map(|(_, listener)| listener);
+        let bound = self
+            .listeners
+            .iter()
+            .map(|bound| bound.listener.local_addr());
+        bound.filter_map(Result::ok).collect()
+    }
+
+    /// Where it takes HTTP/3.
+    pub fn http3_addresses(&self) -> Vec<SocketAddr> {
+        let bound = self
+            .listeners
+            .iter()
+            .filter_map(|bound| bound.datagrams.as_ref());
         bound.filter_map(|bound| bound.local_addr().ok()).collect()
     }
 
@@ -172,16 +225,35 @@ impl Server {
         let (phase, _) = watch::channel(Phase::Serving);
         let permits = Arc::new(Semaphore::new(handler.config.limits.connections));
         let mut acceptors = JoinSet::new();
-        for (options, listener) in self.listeners {
+        let has_plain = self.listeners.iter().any(|bound| !bound.options.tls);
+        let _certificates = self.tls.clone().map(|tls| {
+            let log = handler.log.clone();
+            Aborted(
+                tokio::spawn(async move { tls.keep_valid(has_plain, &log).await }).abort_handle(),
+            )
+        });
+        for bound in self.listeners {
+            let alternative = bound.alternative();
             let acceptor = Acceptor {
-                listener,
-                proxy_protocol: options.proxy_protocol,
-                tls: self.tls.clone().filter(|_| options.tls),
+                listener: bound.listener,
+                proxy_protocol: bound.options.proxy_protocol,
+                tls: self.tls.clone().filter(|_| bound.options.tls),
+                alternative,
                 handler: Arc::clone(&handler),
                 permits: Arc::clone(&permits),
                 phase: phase.subscribe(),
             };
             acceptors.spawn(acceptor.run());
+            if let (Some(socket), Some(tls)) = (bound.datagrams, self.tls.clone()) {
+                let acceptor = QuicAcceptor {
+                    socket,
+                    tls,
+                    handler: Arc::clone(&handler),
+                    permits: Arc::clone(&permits),
+                    phase: phase.subscribe(),
+                };
+                acceptors.spawn(acceptor.run());
+            }
         }
         loop {
             let order = tokio::select! {
@@ -201,6 +273,11 @@ impl Server {
         }
         report
     }
+}
+
+/// Returns when no more connections are taken, or the server is gone.
+async fn closing(mut phase: watch::Receiver<Phase>) {
+    phase.wait_for(|phase| *phase == Phase::Closing).await.ok();
 }
 
 /// Ends a task with its owner.

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::Order;
 use crate::handler::Handler;
-use crate::log::Level;
+use crate::log::{Level, chain};
 use crate::tls::Tls;
 
 /// One for the whole server.
@@ -83,11 +83,4 @@ impl Operator {
             }
         }
     }
-}
-
-/// An error with its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let told: Vec<String> = causes.map(ToString::to_string).collect();
-    told.join(": ")
 }

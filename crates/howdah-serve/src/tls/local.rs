@@ -1,15 +1,16 @@
 //! An authority of one's own for development: made once, kept in a directory, and trusted by whoever imports its certificate.
 //! The server's own certificate is made anew at each start.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use fs_err::os::unix::fs::OpenOptionsExt as _;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose,
 };
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use super::keep::keep;
 
 /// The authority's certificate.
 const ROOT: &str = "root.crt";
@@ -118,20 +119,6 @@ fn set_validity(certificate: &mut CertificateParams, years: i32) {
     let year = i32::from(today.year());
     certificate.not_before = rcgen::date_time_ymd(year, month, 1);
     certificate.not_after = rcgen::date_time_ymd(year + years, month, 1);
-}
-
-/// Appears whole, and for this user only.
-fn keep(directory: &Path, name: &str, content: &str) -> io::Result<()> {
-    let staged = directory.join(format!("{name}.{}", std::process::id()));
-    let mut file = fs_err::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&staged)?;
-    file.write_all(content.as_bytes())?;
-    file.sync_all()?;
-    fs_err::rename(&staged, directory.join(name))
 }
 
 #[cfg(test)]

@@ -1,17 +1,26 @@
-//! TLS by rustls: certificates from files, which can be read anew while connections go on, or by an authority of one's own
-//! for development.
+//! TLS by rustls: certificates from files, which can be read anew while connections go on, by an authority of one's own for
+//! development, or by a public one, which issues them by itself (ACME).
 
+pub(crate) mod acme;
+mod challenges;
+mod keep;
 mod local;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
+use tokio::sync::{Notify, watch};
 use tokio_rustls::rustls;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject as _};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::sign::CertifiedKey;
 
+use crate::log::Log;
+pub use acme::{AcmeConfig, AcmeError};
+use challenges::Chooser;
+pub(crate) use challenges::{ACME_TLS, Challenges};
 pub use local::LocalError;
 
 /// Where a server's certificate comes from.
@@ -31,6 +40,8 @@ pub enum Certificates {
         /// Names and addresses of the server.
         names: Vec<String>,
     },
+    /// From an authority that sees by itself whose names they are (RFC 8555).
+    Acme(AcmeConfig),
 }
 
 /// A certificate that cannot be used.
@@ -57,56 +68,108 @@ pub enum TlsError {
     /// The authority for development cannot be used.
     #[error("cannot make a certificate for development")]
     Local(#[from] LocalError),
+    /// What an authority issued cannot be read.
+    #[error("cannot use what was issued before")]
+    Acme(#[from] AcmeError),
 }
 
 /// The TLS of a server: what the next connection gets.
 #[derive(Debug)]
 pub(crate) struct Tls {
     certificates: Certificates,
-    current: RwLock<Arc<ServerConfig>>,
+    current: watch::Sender<Arc<ServerConfig>>,
+    challenges: Arc<Challenges>,
+    /// Somebody wants a certificate at once.
+    wanted: Notify,
 }
 
 impl Tls {
     pub(crate) fn new(certificates: Certificates) -> Result<Self, TlsError> {
-        let current = RwLock::new(load(&certificates)?);
+        let challenges = Arc::default();
+        let current = watch::Sender::new(load(&certificates, &challenges)?);
         Ok(Self {
             certificates,
             current,
+            challenges,
+            wanted: Notify::new(),
         })
     }
 
-    /// Reads the certificate anew. When that fails, the one from before stays.
+    /// Reads the certificate anew, or asks for it if none was issued yet. When that fails, the one from before stays.
     pub(crate) fn reload(&self) -> Result<(), TlsError> {
-        let config = load(&self.certificates)?;
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;
+        self.current
+            .send_replace(load(&self.certificates, &self.challenges)?);
+        self.wanted.notify_one();
         Ok(())
     }
 
     pub(crate) fn current(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.current.borrow())
+    }
+
+    /// Tells of every new certificate.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<ServerConfig>> {
+        self.current.subscribe()
+    }
+
+    /// Gets certificates for as long as the future is polled, if they come from an authority that is to be asked. `has_plain`: is
+    /// there a listener without TLS, too?
+    pub(crate) async fn keep_valid(&self, has_plain: bool, log: &Log) {
+        if let Certificates::Acme(config) = &self.certificates {
+            acme::run(self, config, has_plain, log).await;
+        }
+    }
+
+    pub(crate) fn challenges(&self) -> Arc<Challenges> {
+        Arc::clone(&self.challenges)
     }
 }
 
-fn load(certificates: &Certificates) -> Result<Arc<ServerConfig>, TlsError> {
-    let (chain, key, path) = match certificates {
-        Certificates::Files { chain, key } => (read_chain(chain)?, read_key(key)?, chain.clone()),
+fn load(
+    certificates: &Certificates,
+    challenges: &Arc<Challenges>,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let certificate = match certificates {
+        Certificates::Files { chain, key } => {
+            Some(certified(read_chain(chain)?, read_key(key)?, chain)?)
+        }
         Certificates::Local { directory, names } => {
             let issued = local::issue(directory, names)?;
-            (issued.chain, issued.key, directory.clone())
+            Some(certified(issued.chain, issued.key, directory)?)
         }
+        Certificates::Acme(config) => acme::stored(config)?.map(|issued| issued.certificate),
     };
-    let unfit = |source| TlsError::Unfit {
-        path: path.clone(),
-        source,
+    let chooser = Chooser {
+        certificate,
+        challenges: Arc::clone(challenges),
     };
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(unfit)?
+        .map_err(|source| TlsError::Unfit {
+            path: PathBuf::new(),
+            source,
+        })?
         .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(unfit)?;
+        .with_cert_resolver(Arc::new(chooser));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    if matches!(certificates, Certificates::Acme(_)) {
+        config.alpn_protocols.push(ACME_TLS.to_vec());
+    }
     Ok(Arc::new(config))
+}
+
+/// Certificate and key, if they belong together. `path`: where they are from.
+fn certified(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    path: &Path,
+) -> Result<Arc<CertifiedKey>, TlsError> {
+    CertifiedKey::from_der(chain, key, &ring::default_provider())
+        .map(Arc::new)
+        .map_err(|source| TlsError::Unfit {
+            path: path.to_owned(),
+            source,
+        })
 }
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -40,7 +40,7 @@ async fn clients_may_leave_at_every_stage() {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let request = b"GET /endless.php HTTP/1.1\r\nHost: a\r\n\r\n";
         stream.write_all(request).await.unwrap();
-        stream.read_exact(&mut [0; 100_000]).await.unwrap();
+        stream.read_exact(&mut vec![0; 100_000]).await.unwrap();
         if is_rude {
             stream.set_zero_linger().unwrap();
         }

@@ -21,7 +21,6 @@ pub(crate) fn site(root: &Path) {
             "<?php echo $_SERVER[$_SERVER['QUERY_STRING']] ?? '-';",
         ),
         ("early.php", "<?php echo 'early';"),
-        ("exit.php", "<?php echo 'bye'; exit;"),
         ("fatal.php", "<?php nothing();"),
         (
             "status.php",

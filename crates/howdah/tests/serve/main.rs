@@ -5,6 +5,7 @@
 mod admin;
 mod client;
 mod file;
+mod h2spec;
 mod interim;
 mod php;
 mod pool;

@@ -20,6 +20,8 @@ function answer(): void {
         case '/length': echo json_encode(['length' => strlen(file_get_contents('php://input'))]); return;
         case '/wrong-length': header('Content-Length: 3'); echo 'abcdef'; return;
         case '/bad-status': http_response_code(999); echo 'x'; return;
+        case '/tls': echo implode(' ', [$_SERVER['HTTPS'], $_SERVER['SSL_PROTOCOL'], $_SERVER['SSL_CIPHER']]); return;
+        case '/upload': echo json_encode(array_column($_FILES, 'error')); return;
         case '/loop': for (;;);
         case '/die': exec('kill -9 ' . getmypid()); for (;;);
         case '/die-once': if (!file_exists("$directory/died")) { touch("$directory/died"); exec('kill -9 ' . getmypid()); for (;;); } break;
@@ -56,7 +58,8 @@ const ADMIN: &str = "admin.sock";
 /// See the module's head.
 pub(crate) struct Server {
     process: Mutex<Child>,
-    address: SocketAddr,
+    /// The plain one, and the one of TLS if it was asked for.
+    addresses: Vec<SocketAddr>,
     log: Arc<Mutex<Vec<Value>>>,
     directory: tempfile::TempDir,
 }
@@ -94,6 +97,17 @@ impl Server {
         arguments: &[&str],
         prepare: impl FnOnce(&Path),
     ) -> Server {
+        let program = Command::new(env!("CARGO_BIN_EXE_howdah"));
+        Self::start_by(program, mode, arguments, prepare)
+    }
+
+    /// `command`: the program, or one that becomes it when its arguments are added.
+    pub(crate) fn start_by(
+        mut command: Command,
+        mode: &str,
+        arguments: &[&str],
+        prepare: impl FnOnce(&Path),
+    ) -> Server {
         let directory = tempfile::tempdir().unwrap();
         let public = directory.path().join("public");
         fs_err::create_dir(&public).unwrap();
@@ -106,7 +120,6 @@ impl Server {
             fs_err::write(public.join(name), text).unwrap();
         }
         prepare(directory.path());
-        let mut command = Command::new(env!("CARGO_BIN_EXE_howdah"));
         command
             .current_dir(directory.path())
             .args(["serve", "--listen", "0", "--mode", mode, "--document-root"])
@@ -116,6 +129,7 @@ impl Server {
             .arg("--admin")
             .arg(directory.path().join(ADMIN))
             .args(arguments)
+            .env("HOWDAH_ROOT", directory.path().join("root"))
             .stderr(Stdio::piped());
         if mode != "classic" {
             command.arg("--worker").arg(public.join("worker.php"));
@@ -123,14 +137,16 @@ impl Server {
         let mut process = command.spawn().unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let log = Arc::new(Mutex::new(Vec::new()));
-        let address = loop {
+        let expected = 1 + usize::from(arguments.contains(&"--listen-tls"));
+        let mut addresses = Vec::new();
+        while addresses.len() < expected {
             let line = lines.next().expect("the server ended").unwrap();
             let line: Value = serde_json::from_str(&line).expect(&line);
             log.lock().unwrap().push(line.clone());
-            if line["msg"] == "listening" {
-                break line["address"].as_str().unwrap().parse().unwrap();
+            if line["msg"] == "listening" && line["logger"] == "http" {
+                addresses.push(line["address"].as_str().unwrap().parse().unwrap());
             }
-        };
+        }
         let sink = Arc::clone(&log);
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
@@ -141,14 +157,18 @@ impl Server {
         });
         Server {
             process: Mutex::new(process),
-            address,
+            addresses,
             log,
             directory,
         }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses[0]
+    }
+
+    pub(crate) fn tls_address(&self) -> SocketAddr {
+        self.addresses[1]
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -166,7 +186,7 @@ impl Server {
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).unwrap();
+        let stream = TcpStream::connect(self.address()).unwrap();
         stream.set_read_timeout(Some(super::DEADLINE)).unwrap();
         stream
     }

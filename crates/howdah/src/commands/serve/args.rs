@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 use howdah_serve::ServeConfig;
-use howdah_serve::config::{AdminAddress, Listener};
+use howdah_serve::config::{AdminAddress, Listener, WebSocketRoute};
 use howdah_serve::tls::Certificates;
 
 use crate::commands::{CommandError, Context};
@@ -58,6 +58,12 @@ pub(crate) struct Args {
         value_delimiter = ','
     )]
     tls_name: Vec<String>,
+    /// Serve HTTP/3 too, at the UDP ports of --listen-tls.
+    #[arg(long, env = "HOWDAH_HTTP3", value_parser = FalseyValueParser::new())]
+    http3: bool,
+    /// A WebSocket at a path and below it is one of another server, e.g. `/app=127.0.0.1:8080` for Laravel Reverb; may be repeated.
+    #[arg(long, value_name = "PATH=HOST:PORT", env = "HOWDAH_WEBSOCKETS", value_delimiter = ',', value_parser = websocket)]
+    websocket: Vec<WebSocketRoute>,
     /// Connections begin with a header of the PROXY protocol, version 1 or 2.
     #[arg(long, env = "HOWDAH_PROXY_PROTOCOL", value_parser = FalseyValueParser::new())]
     proxy_protocol: bool,
@@ -111,6 +117,8 @@ pub(crate) struct Args {
     )]
     drain_timeout: u32,
     #[command(flatten)]
+    acme: super::acme::AcmeArgs,
+    #[command(flatten)]
     pub(super) php: super::php::PhpArgs,
 }
 
@@ -160,8 +168,10 @@ impl Args {
             );
         }
         if !self.listen_tls.is_empty() {
-            config.certificates = Some(match (self.tls_certificate, self.tls_key) {
-                (Some(chain), Some(key)) => Certificates::Files { chain, key },
+            let acme = self.acme.config(&context.root().join("acme"));
+            config.certificates = Some(match (acme, self.tls_certificate, self.tls_key) {
+                (Some(acme), ..) => Certificates::Acme(acme),
+                (None, Some(chain), Some(key)) => Certificates::Files { chain, key },
                 _ => Certificates::Local {
                     directory: context.root().join("authority"),
                     names: ["localhost", "127.0.0.1", "::1"]
@@ -172,6 +182,8 @@ impl Args {
                 },
             });
         }
+        config.http3 = self.http3;
+        config.websockets = self.websocket;
         config.admin = self.admin;
         if self.watch {
             config.watch = vec![config.site.application.clone()];
@@ -209,9 +221,33 @@ fn address(text: &str) -> Result<SocketAddr, String> {
         .map_err(|_| format!("`{text}` is no PORT and no ADDRESS:PORT"))
 }
 
+/// `/app=127.0.0.1:8080`.
+fn websocket(text: &str) -> Result<WebSocketRoute, String> {
+    let route = text.split_once('=').filter(|(path, upstream)| {
+        let port = upstream
+            .rsplit_once(':')
+            .map(|(_, port)| port.parse::<u16>());
+        path.starts_with('/') && matches!(port, Some(Ok(1..)))
+    });
+    let (path, upstream) = route.ok_or_else(|| format!("`{text}` is no /PATH=HOST:PORT"))?;
+    Ok(WebSocketRoute {
+        path: path.to_owned(),
+        upstream: upstream.to_owned(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_and_a_server() {
+        let route = websocket("/app=reverb:8080").unwrap();
+        assert_eq!((&*route.path, &*route.upstream), ("/app", "reverb:8080"));
+        for bad in ["/app", "app=a:1", "/app=a", "/app=a:x", "/app=a:0"] {
+            assert!(websocket(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn a_port_alone_is_local() {

@@ -1,5 +1,6 @@
 //! `howdah serve`: an application's HTTP server.
 
+mod acme;
 mod args;
 pub(crate) mod file;
 mod output;
@@ -50,6 +51,10 @@ async fn serve(
     for address in server.addresses() {
         let fields = json!({ "address": address.to_string() });
         log.line(Level::Info, "http", "listening", fields);
+    }
+    for address in server.http3_addresses() {
+        let fields = json!({ "address": address.to_string() });
+        log.line(Level::Info, "http3", "listening", fields);
     }
     if let Some(address) = server.admin_address() {
         let fields = json!({ "address": address.to_string() });
