@@ -43,12 +43,13 @@ php: deps-php ## Build howdah-php, which runs PHP for `howdah serve`, into targe
 	install -m 755 target/php/8.2/$(TARGET)/release/howdah-php target/php/howdah-php8.2
 	HOWDAH_PHP_ROOT=$(CURDIR)/target/php/trixie/root $(subst 8.2,8.4,$(PHP_CARGO)) build --release --locked -p howdah-php
 	install -m 755 target/php/8.4/$(TARGET)/release/howdah-php target/php/howdah-php8.4
+	install -D -m 755 -t $(dir $(RELEASE)) target/php/howdah-php8.2 target/php/howdah-php8.4
 
 build: deps ## Build the release binary
 	cargo build --release --locked -p howdah
 
-install: build ## Install it as /usr/local/bin/howdah
-	$(SUDO) install -m 755 $(RELEASE) /usr/local/bin/howdah
+install: build ## Install it as /usr/local/bin/howdah, and howdah-php beside it if it was built
+	$(SUDO) install -m 755 $(RELEASE) $(wildcard target/php/howdah-php*) /usr/local/bin/
 
 up: build ## Build the example's images and run its stack until healthy
 	$(SUDO) $(HOWDAH) image bootstrap debian:bookworm-slim
