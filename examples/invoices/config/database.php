@@ -28,6 +28,19 @@ return [
             // Seconds to wait for a connection: an unreachable database must not hold a request for long.
             'options' => [PDO::ATTR_TIMEOUT => 2],
         ],
+        'mysql' => [
+            'driver' => 'mysql',
+            'host' => env('DB_HOST', '127.0.0.1'),
+            'port' => (int) env('DB_PORT', 3306),
+            'database' => env('DB_DATABASE', 'invoices'),
+            'username' => env('DB_USERNAME', 'invoices'),
+            'password' => env('DB_PASSWORD', ''),
+            'charset' => 'utf8mb4',
+            'collation' => 'utf8mb4_unicode_ci',
+            'prefix' => '',
+            'strict' => true,
+            'options' => [PDO::ATTR_TIMEOUT => 2],
+        ],
         'sqlite' => [
             'driver' => 'sqlite',
             'database' => env('DB_DATABASE', ':memory:'),

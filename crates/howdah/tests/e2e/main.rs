@@ -12,6 +12,7 @@ mod confinement;
 mod digests;
 mod images;
 mod rebuild;
+mod served;
 mod stack;
 mod stop;
 
@@ -31,9 +32,18 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) fn new(name: &str) -> Self {
+        Self::of(|| Project::new(name, &root()))
+    }
+
+    /// Its second packaging.
+    pub(crate) fn served(name: &str) -> Self {
+        Self::of(|| Project::served(name, &root()))
+    }
+
+    fn of(project: impl FnOnce() -> Project) -> Self {
         let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         Self {
-            project: Project::new(name, &root()),
+            project: project(),
             _alone: alone,
         }
     }

@@ -13,6 +13,7 @@ pub(crate) struct Project {
     // Beside the project, because everything in it is build context.
     cookies: tempfile::TempDir,
     root: PathBuf,
+    program: PathBuf,
     name: String,
     web_port: u16,
     mail_port: u16,
@@ -37,6 +38,7 @@ impl Project {
             directory,
             cookies: tempfile::tempdir().unwrap(),
             root: root.to_owned(),
+            program: PathBuf::from(env!("CARGO_BIN_EXE_howdah")),
             name: name.to_owned(),
             web_port,
             mail_port,
@@ -49,6 +51,26 @@ impl Project {
         project
     }
 
+    /// The example's second packaging, behind `howdah serve`, with the `howdah-php` that `make php` built.
+    pub(crate) fn served(name: &str, root: &Path) -> Self {
+        let mut project = Self::new(name, root);
+        // An image `howdah` has the `howdah-php` beside the program.
+        let php = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/php/howdah-php8.4");
+        let programs = project.cookies.path();
+        output(
+            Command::new("cp")
+                .args([&project.program, &php])
+                .arg(programs),
+        );
+        project.program = programs.join("howdah");
+        let environment = fs_err::read_to_string(project.path(".env")).unwrap();
+        let file = "COMPOSE_FILE=compose.serve.yaml\n";
+        fs_err::write(project.path(".env"), environment + file).unwrap();
+        project.howdah(&["image", "bootstrap", "debian:trixie-slim"]);
+        project.howdah(&["image", "bootstrap", "howdah", "--force"]);
+        project
+    }
+
     /// A path inside the copy.
     pub(crate) fn path(&self, relative: &str) -> PathBuf {
         self.directory.path().join(relative)
@@ -56,7 +78,7 @@ impl Project {
 
     /// A `howdah` command line in the project's directory, on the test's own store.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_howdah"));
+        let mut command = Command::new(&self.program);
         command
             .current_dir(self.directory.path())
             .env("HOWDAH_ROOT", &self.root);

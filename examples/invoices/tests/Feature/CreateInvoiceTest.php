@@ -76,7 +76,7 @@ final class CreateInvoiceTest extends TestCase
     }
 
     /** @return array<string, array{array<string, mixed>, string}> */
-    public function mistakes(): array
+    public static function mistakes(): array
     {
         return [
             'unknown customer' => [['customer_id' => 99999], 'customer_id'],

@@ -12,7 +12,6 @@ use Illuminate\Contracts\Mail\Mailer;
 use Illuminate\Foundation\Testing\RefreshDatabase;
 use Illuminate\Support\Facades\Mail;
 use RuntimeException;
-use Swift_Message;
 use Tests\TestCase;
 
 final class DeliveryTest extends TestCase
@@ -33,13 +32,13 @@ final class DeliveryTest extends TestCase
     {
         DeliverInvoice::dispatch($this->invoice->id);
 
-        $messages = $this->app->make('mail.manager')->mailer('array')->getSwiftMailer()->getTransport()->messages();
-        self::assertCount(1, $messages);
-        self::assertSame([$this->invoice->customer->email], array_keys($messages[0]->getTo()));
-        self::assertStringContainsString($this->invoice->number, $messages[0]->getSubject());
-        self::assertStringContainsString('<table', $messages[0]->getBody());
-        ['text/plain' => $text, 'application/pdf' => $pdf] = $this->parts($messages[0]);
-        self::assertMatchesRegularExpression('/^Total +€/m', $text);
+        $mails = $this->mails();
+        self::assertCount(1, $mails);
+        self::assertStringContainsString($this->invoice->customer->email, $this->field($mails[0], 'To'));
+        self::assertStringContainsString($this->invoice->number, $this->field($mails[0], 'Subject'));
+        ['text/html' => $html, 'text/plain' => $text, 'application/pdf' => $pdf] = $this->parts($mails[0]);
+        self::assertStringContainsString('<table', $html);
+        self::assertMatchesRegularExpression('/^Total +€/mu', $text);
         self::assertStringStartsWith('%PDF-', $pdf);
         self::assertSame(DeliveryStatus::Sent, $this->invoice->refresh()->delivery_status);
         self::assertNotNull($this->invoice->sent_at);
@@ -98,14 +97,38 @@ final class DeliveryTest extends TestCase
         Mail::assertSent(InvoiceMail::class, 1);
     }
 
-    /** @return array<string, string> the bodies of the message's parts, by content type */
-    private function parts(Swift_Message $message): array
+    /** @return list<string> what was sent, as RFC 5322 has it: Laravel 8 mails by Swift Mailer, Laravel 10 by Symfony Mailer */
+    private function mails(): array
     {
+        $mailer = $this->app->make('mail.manager')->mailer('array');
+        $transport = method_exists($mailer, 'getSymfonyTransport')
+            ? $mailer->getSymfonyTransport()
+            : $mailer->getSwiftMailer()->getTransport();
+
+        return $transport->messages()->map(static fn (object $message): string => $message->toString())->all();
+    }
+
+    /** @return array<string, string> the decoded bodies of the message's parts, by content type */
+    private function parts(string $mail): array
+    {
+        preg_match_all('/boundary="?([^";\r\n]+)/', $mail, $boundaries);
+        $boundary = implode('|', array_map(preg_quote(...), $boundaries[1]));
         $parts = [];
-        foreach ($message->getChildren() as $part) {
-            $parts[$part->getContentType()] = $part->getBody();
+        foreach (preg_split("~^--({$boundary})(--)?\r?$~m", $mail) as $part) {
+            [$head, $body] = explode("\r\n\r\n", ltrim($part), 2) + [1 => ''];
+            $parts[$this->field($head, 'Content-Type')] = match ($this->field($head, 'Content-Transfer-Encoding')) {
+                'base64' => base64_decode($body),
+                'quoted-printable' => quoted_printable_decode($body),
+                default => $body,
+            };
         }
 
         return $parts;
+    }
+
+    /** A field of a head up to its parameters, empty if it is not there. */
+    private function field(string $head, string $name): string
+    {
+        return preg_match("/^{$name}: ([^;\r\n]*)/mi", $head, $match) === 1 ? $match[1] : '';
     }
 }

@@ -77,7 +77,7 @@ final class QueueCommandsTest extends TestCase
     }
 
     /** @return list<array{string, bool}> */
-    public function durations(): array
+    public static function durations(): array
     {
         return [['10', true], ['80', true], ['81', false], ['-1', false], ['ten', false], ['1.5', false]];
     }

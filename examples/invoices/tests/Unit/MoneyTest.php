@@ -17,7 +17,7 @@ final class MoneyTest extends TestCase
     }
 
     /** @return list<array{string, int}> */
-    public function amounts(): array
+    public static function amounts(): array
     {
         return [['12', 1200], ['12.5', 1250], ['12,50', 1250], [' 0.07 ', 7], ['1000000', 100_000_000]];
     }
@@ -30,7 +30,7 @@ final class MoneyTest extends TestCase
     }
 
     /** @return list<array{string}> */
-    public function nonsense(): array
+    public static function nonsense(): array
     {
         return [[''], ['-1'], ['1.234'], ['1e3'], ['12.'], ['twelve'], ['99999999']];
     }
