@@ -2,9 +2,11 @@
 
 mod content;
 mod directory;
+mod known;
 mod scan;
 mod stat;
+mod walk;
 
 pub(crate) use content::{digest_file, extended_attributes};
+pub(crate) use known::StatCache;
 pub(crate) use scan::Scan;
-pub(crate) use stat::StatCache;

@@ -1,22 +1,17 @@
-//! The walk: parallel, pruned by `.dockerignore`, and reading only what changed.
+//! A context as a tree: walked, and read only where it changed.
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use howdah_dockerfile::ignore::{Directory, Ignore};
+use howdah_dockerfile::ignore::Ignore;
 use rayon::prelude::*;
-use rustix::fs::FileType;
 
 use super::content::digest_file;
-use super::directory::OpenDirectory;
-use super::stat::{Recorder, Stat, StatCache};
-use crate::tree::{self, Entry, Inode, Kind, Tree, TreePath};
-use crate::view;
-
-/// From this many names on, a directory is worth the work of several processors.
-const MANY: usize = 32;
+use super::known::StatCache;
+use super::walk::{Node, Walk};
+use crate::tree::{self, Entry, Tree, TreePath};
 
 /// A context as it was at one moment.
 #[derive(Debug)]
@@ -28,45 +23,6 @@ pub(crate) struct Scan {
     excluded: Vec<TreePath>,
 }
 
-/// What the walk finds at one path. The parts of a large context are nested and not joined on the way up, so that each
-/// entry is moved once.
-enum Node {
-    Kept {
-        entry: Entry,
-        stat: Stat,
-        /// Of a directory.
-        inside: Vec<Node>,
-    },
-    Excluded(TreePath),
-}
-
-/// A whole walk: `stats` has one for each of `entries`.
-#[derive(Default)]
-struct Found {
-    entries: Vec<Entry>,
-    stats: Vec<Stat>,
-    excluded: Vec<TreePath>,
-}
-
-impl Found {
-    fn add(&mut self, node: Node) {
-        match node {
-            Node::Kept {
-                entry,
-                stat,
-                inside,
-            } => {
-                self.entries.push(entry);
-                self.stats.push(stat);
-                for node in inside {
-                    self.add(node);
-                }
-            }
-            Node::Excluded(path) => self.excluded.push(path),
-        }
-    }
-}
-
 impl Scan {
     /// Walks `root` and reads the files that `known` does not have. The second value is the cache to keep, if it
     /// differs from `known`.
@@ -75,42 +31,36 @@ impl Scan {
         ignore: &Ignore,
         known: &StatCache,
     ) -> io::Result<(Scan, Option<StatCache>)> {
-        let started = SystemTime::now();
-        let root: Arc<Path> = root.into();
-        let mut found = find(&root, ignore)?;
-        let is_file = |entry: &Entry| entry.kind == Kind::File;
-        let mut cursor = known.cursor();
-        let mut files = 0;
-        let mut changed = Vec::new();
-        for (entry, stat) in found.entries.iter_mut().zip(&found.stats) {
-            if is_file(entry) {
-                files += 1;
-                entry.digest = cursor.find(&entry.path, stat);
-                if entry.digest.is_none() {
-                    changed.push(entry);
-                }
-            }
-        }
-        changed.par_iter_mut().try_for_each(|entry| {
+        let began = SystemTime::now();
+        let walk = Walk::new(root, ignore, began)?;
+        let mut top = walk.everything(known.top())?;
+        let mut unread = Vec::new();
+        top.collect_unread(&mut unread);
+        let is_known = unread.is_empty() && !walk.has_news();
+        unread.into_par_iter().try_for_each(|entry| {
             entry.digest = Some(digest_file(&entry.real(), entry.size)?);
             Ok::<(), io::Error>(())
         })?;
-        // Files that are all known, and as many as are known, are the known ones.
-        let is_known = changed.is_empty() && files == known.len();
-        let cache = (!is_known).then(|| cache(&found, started));
-        Ok((
-            Scan {
-                root,
-                entries: found.entries,
-                excluded: found.excluded,
-            },
-            cache,
-        ))
+        let cache = (!is_known).then(|| walk.record(&top));
+        Ok((Scan::of(root, top), cache))
+    }
+
+    fn of(root: &Path, top: Node) -> Scan {
+        let (mut entries, mut excluded) = (Vec::with_capacity(top.len()), Vec::new());
+        top.unfold(&mut entries, &mut excluded);
+        Scan {
+            root: root.into(),
+            entries,
+            excluded,
+        }
     }
 
     /// Everything in a directory of our own, without reading any file.
     pub(crate) fn list(root: &Path) -> io::Result<Vec<Entry>> {
-        Ok(find(&root.into(), &Ignore::default())?.entries)
+        let ignore = Ignore::default();
+        let walk = Walk::new(root, &ignore, SystemTime::now())?;
+        let top = walk.everything(None)?;
+        Ok(Scan::of(root, top).entries)
     }
 
     /// The directory.
@@ -179,115 +129,10 @@ impl Tree for Scan {
     }
 }
 
-fn cache(found: &Found, read: SystemTime) -> StatCache {
-    let mut cache = Recorder::default();
-    for (entry, stat) in found.entries.iter().zip(&found.stats) {
-        if let Some(digest) = entry.digest {
-            cache.remember(&entry.path, *stat, digest, read);
-        }
-    }
-    cache.finish()
-}
-
-/// The root and everything below it.
-fn find(root: &Arc<Path>, ignore: &Ignore) -> io::Result<Found> {
-    let directory = OpenDirectory::root(root)?;
-    let inode = directory.inode()?;
-    let top = Node::Kept {
-        entry: view::entry(TreePath::new(), Arc::clone(root), &inode)?,
-        stat: Stat::new(&inode),
-        inside: Walk { root, ignore }.directory(&[], &directory, &ignore.root())?,
-    };
-    let mut found = Found::default();
-    found.add(top);
-    Ok(found)
-}
-
-struct Walk<'a> {
-    root: &'a Arc<Path>,
-    ignore: &'a Ignore,
-}
-
-impl Walk<'_> {
-    /// What is in one directory, in order; subdirectories in parallel.
-    fn directory(
-        &self,
-        path: &[u8],
-        opened: &OpenDirectory,
-        judged: &Directory,
-    ) -> io::Result<Vec<Node>> {
-        let mut names = opened.names()?;
-        names.sort_unstable_by(|left, right| left.0.cmp(&right.0));
-        let node = |(name, file_type): (Vec<u8>, FileType)| {
-            let child = Child {
-                path: tree::join(path, &name),
-                name: &name,
-                file_type,
-                parent: opened,
-            };
-            self.child(child, judged).transpose()
-        };
-        if names.len() < MANY {
-            return names.into_iter().filter_map(node).collect();
-        }
-        let names = names.into_par_iter().with_min_len(MANY / 2);
-        names.filter_map(node).collect()
-    }
-
-    /// One path and, of a directory, everything below it; nothing of what cannot be copied.
-    fn child(&self, child: Child<'_>, judged: &Directory) -> io::Result<Option<Node>> {
-        let Child { path, name, .. } = child;
-        // A socket is the other end of a program that runs now.
-        if child.file_type == FileType::Socket {
-            return Ok(None);
-        }
-        if child.file_type != FileType::Directory {
-            if self.ignore.file(&String::from_utf8_lossy(&path), judged) {
-                return Ok(Some(Node::Excluded(path)));
-            }
-            let Some(inode) = child.parent.inode_of(name)? else {
-                return Ok(None);
-            };
-            return self.kept(path, &inode, Vec::new()).map(Some);
-        }
-        let verdict = self
-            .ignore
-            .directory(&String::from_utf8_lossy(&path), judged);
-        if verdict.prune {
-            return Ok(Some(Node::Excluded(path)));
-        }
-        let Some(directory) = child.parent.open(name)? else {
-            return Ok(None);
-        };
-        let inside = self.directory(&path, &directory, &verdict.directory)?;
-        // A directory is there as long as something in it is.
-        let is_kept = |node: &Node| matches!(node, Node::Kept { .. });
-        if verdict.ignored && !inside.iter().any(is_kept) {
-            return Ok(Some(Node::Excluded(path)));
-        }
-        self.kept(path, &directory.inode()?, inside).map(Some)
-    }
-
-    fn kept(&self, path: TreePath, inode: &Inode, inside: Vec<Node>) -> io::Result<Node> {
-        Ok(Node::Kept {
-            entry: view::entry(path, Arc::clone(self.root), inode)?,
-            stat: Stat::new(inode),
-            inside,
-        })
-    }
-}
-
-/// One name of a directory that is being walked.
-struct Child<'a> {
-    path: TreePath,
-    name: &'a [u8],
-    file_type: FileType,
-    parent: &'a OpenDirectory,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tree::Kind;
 
     fn ignore(text: &str) -> Ignore {
         Ignore::parse(text).unwrap()
@@ -379,22 +224,89 @@ mod tests {
         // The change time cannot be put back, so the first cache may be empty; wait for the clock, not for luck.
         let scan = |known: &StatCache| Scan::new(directory.path(), &ignore(""), known).unwrap();
         let (mut known, started) = (StatCache::default(), SystemTime::now());
-        while known.len() < 4 {
+        let again = loop {
             assert!(started.elapsed().unwrap().as_secs() < 30);
-            known = scan(&StatCache::default()).1.unwrap();
-        }
-        let (again, unchanged) = scan(&known);
-        // A scan that reads a file has a new cache.
-        assert_eq!(unchanged, None);
+            let (again, changed) = scan(&known);
+            // A scan that reads a file or a directory has a new cache.
+            match changed {
+                Some(changed) => known = changed,
+                None => break again,
+            }
+        };
         fs_err::write(directory.path().join("app/a.php"), "changed").unwrap();
         let (third, cache) = scan(&known);
         assert_ne!(
             third.entry(b"app/a.php").unwrap().unwrap().digest,
             again.entry(b"app/a.php").unwrap().unwrap().digest
         );
-        // Just written, so not trusted yet.
-        assert_eq!(cache.unwrap().len(), 3);
+        assert!(cache.is_some());
+        assert_eq!(paths(&third), paths(&again));
         fs_err::remove_file(directory.path().join("app.php")).unwrap();
-        assert!(scan(&known).1.is_some());
+        let (fourth, cache) = scan(&known);
+        assert!(cache.is_some() && fourth.entry(b"app.php").unwrap().is_none());
+    }
+
+    /// Scans until everything is known: what was made just now is not trusted yet.
+    fn settled(directory: &Path, ignore: &Ignore) -> StatCache {
+        let started = SystemTime::now();
+        let mut known = StatCache::default();
+        while let Some(changed) = Scan::new(directory, ignore, &known).unwrap().1 {
+            assert!(started.elapsed().unwrap().as_secs() < 30);
+            known = changed;
+        }
+        known
+    }
+
+    #[test]
+    fn every_change_of_names_is_seen() {
+        let directory = context();
+        let at = |name: &str| directory.path().join(name);
+        let ignore = ignore("node_modules\n*.md\n!keep.md");
+        let changes: [(&str, &dyn Fn()); 6] = [
+            ("a new file", &|| {
+                fs_err::write(at("app/sub/c.php"), "n").unwrap();
+            }),
+            ("a new directory", &|| {
+                fs_err::create_dir_all(at("new/below")).unwrap();
+            }),
+            ("a file renamed", &|| {
+                fs_err::rename(at("app/a.php"), at("app/z.php")).unwrap();
+            }),
+            ("a directory moved", &|| {
+                fs_err::rename(at("app/sub"), at("new/sub")).unwrap();
+            }),
+            ("a directory instead of a file", &|| {
+                fs_err::remove_file(at("app.php")).unwrap();
+                fs_err::create_dir(at("app.php")).unwrap();
+            }),
+            ("something kept in a directory that is left out", &|| {
+                fs_err::write(at("new/keep.md"), "k").unwrap();
+            }),
+        ];
+        for (what, change) in changes {
+            let known = settled(directory.path(), &ignore);
+            change();
+            let (seen, cache) = Scan::new(directory.path(), &ignore, &known).unwrap();
+            let (anew, _) = Scan::new(directory.path(), &ignore, &StatCache::default()).unwrap();
+            assert_eq!(paths(&seen), paths(&anew), "{what}");
+            assert_eq!(seen.excluded(), anew.excluded(), "{what}");
+            assert!(cache.is_some(), "{what}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_does_not_make_the_cache_anew() {
+        let directory = context();
+        fs_err::create_dir_all(directory.path().join("docs/old")).unwrap();
+        fs_err::write(directory.path().join("docs/old/a.txt"), "a").unwrap();
+        let ignore = ignore("*\n!app/sub/b.php\n!docs/**/*.md");
+        let known = settled(directory.path(), &ignore);
+        fs_err::write(directory.path().join("node_modules/x/z"), "new").unwrap();
+        let (scan, changed) = Scan::new(directory.path(), &ignore, &known).unwrap();
+        assert_eq!(changed, None);
+        fs_err::write(directory.path().join("docs/old/b.md"), "b").unwrap();
+        let (scan_with, changed) = Scan::new(directory.path(), &ignore, &known).unwrap();
+        assert!(changed.is_some());
+        assert_eq!(paths(&scan_with).len(), paths(&scan).len() + 3);
     }
 }
