@@ -87,7 +87,7 @@ impl Builder<'_> {
             steps: steps.collect(),
         });
         let endings = Endings::default();
-        let worker = self.worker(options, &remote, &imports);
+        let worker = self.worker(options, &remote, &imports, &lowered);
         let records = self.records(&lowered, &imports, &timings);
         let result = timings.measure(Phase::Steps, || {
             self.solve(&lowered, &records, &worker, &endings)
@@ -164,7 +164,7 @@ impl Builder<'_> {
         let remote = Remote::new(self.store, options, &self.cancel);
         let imports = Imports::start(self.store, targets, options, self.observe);
         let lowered = lower(self.store, targets, options, &remote, self.pull, &timings)?;
-        let worker = self.worker(options, &remote, &imports);
+        let worker = self.worker(options, &remote, &imports, &lowered);
         let records = self.records(&lowered, &imports, &timings);
         let predictions =
             self.with_solver(&lowered, &records, &worker, &|_| {}, |solver, targets| {
@@ -196,7 +196,10 @@ impl Builder<'_> {
         options: &'w Options,
         remote: &'w Remote,
         imports: &'w Imports<'w>,
+        lowered: &Lowered,
     ) -> Worker<'w> {
+        let vertices = lowered.graph.iter();
+        let runs = vertices.filter(|(_, vertex)| matches!(vertex.op, Op::Run(_)));
         Worker {
             store: self.store,
             memory: Memory::new(self.store),
@@ -209,6 +212,8 @@ impl Builder<'_> {
             observe: self.observe,
             costs: Mutex::default(),
             tails: Mutex::default(),
+            last_run: runs.last().map(|(id, _)| id),
+            retired: Mutex::default(),
             selections: Mutex::default(),
         }
     }

@@ -7,6 +7,7 @@
     reason = "forks, filters and signals need system calls without a safe face"
 )]
 
+mod attendant;
 mod cgroup;
 mod error;
 mod helper;

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::process::Child;
 
+use crate::attendant::Attendant;
 use crate::protocol::{Command, Reply};
 use crate::{Exit, RuntimeError, socket};
 
@@ -35,8 +35,7 @@ pub struct Running {
     /// The terminal's master end, with [`Stdio::Terminal`].
     pub terminal: Option<OwnedFd>,
     id: String,
-    control: UnixStream,
-    helper: Child,
+    helper: Attendant,
     exit: Option<Exit>,
 }
 
@@ -50,7 +49,7 @@ pub(crate) struct Ends {
 }
 
 impl Running {
-    pub(crate) fn new(id: &str, control: UnixStream, helper: Child, ends: Ends) -> Self {
+    pub(crate) fn new(id: &str, helper: Attendant, ends: Ends) -> Self {
         let Ends {
             stdin,
             stdout,
@@ -63,24 +62,34 @@ impl Running {
             stderr,
             terminal,
             id: id.to_owned(),
-            control,
             helper,
             exit: None,
         }
     }
 
     pub(crate) fn control(&self) -> &UnixStream {
-        &self.control
+        &self.helper.control
     }
 
     /// Waits for the end. All output is in the pipes by then; read them meanwhile, or a full pipe stops the program.
     ///
     /// When it returns, nothing of a container is left but what it wrote, and its root filesystem is unmounted.
     pub fn wait(&mut self) -> Result<Exit, RuntimeError> {
+        let exit = self.end()?;
+        self.helper.wait().map_err(|source| RuntimeError::Io {
+            action: format!("wait for the helper of container `{}`", self.id),
+            source,
+        })?;
+        Ok(exit)
+    }
+
+    /// Like [`Running::wait`], but returns while the container's control groups and record are still being removed: no process of
+    /// it is left, what it wrote is as it stays, and its root filesystem is unmounted. Drop this to wait for the rest.
+    pub fn end(&mut self) -> Result<Exit, RuntimeError> {
         if let Some(exit) = &self.exit {
             return Ok(exit.clone());
         }
-        let reply = socket::receive::<Reply>(&self.control);
+        let reply = socket::receive::<Reply>(self.control());
         let action = || format!("wait for the helper of container `{}`", self.id);
         let exit = match reply.map_err(|source| RuntimeError::Io {
             action: action(),
@@ -94,17 +103,13 @@ impl Running {
                 });
             }
         };
-        self.helper.wait().map_err(|source| RuntimeError::Io {
-            action: action(),
-            source,
-        })?;
         self.exit = Some(exit.clone());
         Ok(exit)
     }
 
     /// Sends a signal to the process; nothing happens when it has ended already.
     pub fn kill(&self, signal: i32) -> Result<(), RuntimeError> {
-        match socket::send(&self.control, &Command::Signal(signal), &[]) {
+        match socket::send(self.control(), &Command::Signal(signal), &[]) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(RuntimeError::Io {
                 action: format!("signal container `{}`", self.id),
                 source: error,
@@ -134,14 +139,6 @@ impl Running {
 /// Readable (poll(2)) when the process has ended, so that [`Running::wait`] will not block.
 impl AsFd for Running {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.control.as_fd()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // The helper kills the process when the conversation ends; waiting for it leaves no zombie and no half-removed state.
-        self.control.shutdown(std::net::Shutdown::Both).ok();
-        self.helper.wait().ok();
+        self.helper.control.as_fd()
     }
 }

@@ -4,18 +4,19 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 
+use crate::attendant::{Attendant, Spare};
 use crate::error::During;
 use crate::plumbing::Plumbing;
 use crate::process::signal_from_number;
 use crate::protocol::{Reply, Request, Streams, Task};
 use crate::records::{Entry, Record, is_valid_id};
-use crate::{ContainerSpec, ExecSpec, HELPER_ROLE, Running, RuntimeError, State, Stdio, socket};
+use crate::{ContainerSpec, ExecSpec, Running, RuntimeError, State, Stdio, socket};
 
 /// How long a helper may take to clear its container away once it has been killed.
 const CLEARING: Duration = Duration::from_secs(30);
@@ -25,6 +26,8 @@ const CLEARING: Duration = Duration::from_secs(30);
 pub struct Runtime {
     state: PathBuf,
     executable: PathBuf,
+    /// For the next container that runs attached.
+    spare: Arc<Mutex<Option<Spare>>>,
 }
 
 impl Runtime {
@@ -38,7 +41,18 @@ impl Runtime {
         Ok(Self {
             state,
             executable: executable.to_owned(),
+            spare: Arc::default(),
         })
+    }
+
+    /// Starts the helper of the next [`Runtime::run`] ahead of it, while something else is waited for. One that is not needed
+    /// goes with the last clone of this.
+    pub fn prepare(&self) -> Result<(), RuntimeError> {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare.is_none() {
+            *spare = Some(Spare::start(&self.executable, Task::Run)?);
+        }
+        Ok(())
     }
 
     /// Runs a container attached to the caller: it dies when the [`Running`] is dropped or the caller dies, and leaves
@@ -53,7 +67,15 @@ impl Runtime {
             spec,
             streams: plumbing.streams,
         };
-        self.attach(&id, Task::Run, &request, plumbing)
+        let spare = {
+            let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+            spare.take()
+        };
+        let helper = match spare.and_then(Spare::take) {
+            Some(helper) => helper,
+            None => Attendant::start(&self.executable, Task::Run)?,
+        };
+        attach(&id, helper, &request, plumbing)
     }
 
     /// Starts a container that outlives the caller. Its output goes to `log` as JSON lines `{"log","stream","time"}`.
@@ -75,14 +97,14 @@ impl Runtime {
             spec: Box::new(spec.clone()),
             log,
         };
-        let (mut helper, control) = self.spawn(Task::Start)?;
-        let sent = send(&control, &request, &Plumbing::default(), &spec.id);
+        let mut helper = Attendant::start(&self.executable, Task::Start)?;
+        let sent = send(&helper.control, &request, &Plumbing::default(), &spec.id);
         // It has left our family by forking, so this ends at once.
         helper
             .wait()
             .during(|| "wait for the helper's first process".to_owned())?;
         sent?;
-        await_start(&control, &spec.id).map(drop)
+        await_start(&helper.control, &spec.id).map(drop)
     }
 
     /// Executes one more process in a running container, attached to the caller.
@@ -102,7 +124,8 @@ impl Runtime {
             process,
             streams: plumbing.streams,
         };
-        self.attach(id, Task::Exec, &request, plumbing)
+        let helper = Attendant::start(&self.executable, Task::Exec)?;
+        attach(id, helper, &request, plumbing)
     }
 
     /// Where the container is in its life.
@@ -233,42 +256,22 @@ impl Runtime {
             Err(RuntimeError::Invalid(format!("`{id}` is no container id")))
         }
     }
+}
 
-    fn attach(
-        &self,
-        id: &str,
-        task: Task,
-        request: &Request,
-        plumbing: Plumbing,
-    ) -> Result<Running, RuntimeError> {
-        let (helper, control) = self.spawn(task)?;
-        let sent = send(&control, request, &plumbing, id);
-        // Our copies of the process's ends must go, or its pipes would never end.
-        let ends = plumbing.ends;
-        drop(plumbing.theirs);
-        let mut running = Running::new(id, control, helper, ends);
-        sent?;
-        running.terminal = await_start(running.control(), id)?;
-        Ok(running)
-    }
-
-    /// The environment is not handed on: libcontainer would act on some of it (`LISTEN_FDS`).
-    fn spawn(&self, task: Task) -> Result<(Child, UnixStream), RuntimeError> {
-        let (ours, theirs) =
-            UnixStream::pair().during(|| "make a socket for the helper".to_owned())?;
-        let helper = Command::new(&self.executable)
-            .args([HELPER_ROLE, task.name()])
-            .env_clear()
-            .stdin(OwnedFd::from(theirs))
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .map_err(|source| RuntimeError::Spawn {
-                executable: self.executable.clone(),
-                source,
-            })?;
-        Ok((helper, ours))
-    }
+fn attach(
+    id: &str,
+    helper: Attendant,
+    request: &Request,
+    plumbing: Plumbing,
+) -> Result<Running, RuntimeError> {
+    let sent = send(&helper.control, request, &plumbing, id);
+    // Our copies of the process's ends must go, or its pipes would never end.
+    let ends = plumbing.ends;
+    drop(plumbing.theirs);
+    let mut running = Running::new(id, helper, ends);
+    sent?;
+    running.terminal = await_start(running.control(), id)?;
+    Ok(running)
 }
 
 fn send(

@@ -362,6 +362,56 @@ fn two_containers_of_one_name_do_not_run_at_once() {
     lab.run(&lab.spec("one", &["true"])).unwrap();
 }
 
+#[test]
+fn a_helper_that_was_started_ahead_serves_the_next_container_only() {
+    let lab = Lab::new();
+    lab.runtime.prepare().unwrap();
+    let [spare] = children()[..] else {
+        panic!("{:?}", children());
+    };
+    let mut running = lab
+        .runtime
+        .run(&lab.spec("one", &["sleep", "1000"]), Stdio::Null)
+        .unwrap();
+    assert_eq!(children(), [spare]);
+    let other = lab
+        .runtime
+        .run(&lab.spec("two", &["sleep", "1000"]), Stdio::Null)
+        .unwrap();
+    assert_eq!(children().len(), 2);
+    running.kill(9).unwrap();
+    assert_eq!(running.end().unwrap().code, 137);
+    drop((running, other));
+    assert_eq!(lab.leftovers(), Vec::<String>::new());
+    assert_eq!(children(), [0; 0]);
+}
+
+#[test]
+fn a_helper_that_died_waiting_is_replaced() {
+    let lab = Lab::new();
+    lab.runtime.prepare().unwrap();
+    let [spare] = children()[..] else {
+        panic!("{:?}", children());
+    };
+    let spare = rustix::process::Pid::from_raw(spare).unwrap();
+    rustix::process::kill_process(spare, rustix::process::Signal::KILL).unwrap();
+    let ended = rustix::process::pidfd_open(spare, rustix::process::PidfdFlags::empty()).unwrap();
+    let ended = rustix::event::PollFd::new(&ended, rustix::event::PollFlags::IN);
+    rustix::event::poll(&mut [ended], None).unwrap();
+    assert_eq!(lab.run_ok(&lab.shell("one", "echo here")), "here\n");
+    lab.runtime.prepare().unwrap();
+    assert_eq!(children().len(), 1);
+    drop(lab);
+    assert_eq!(children(), [0; 0]);
+}
+
+/// The processes that the calling thread has started.
+fn children() -> Vec<i32> {
+    let children = fs_err::read_to_string("/proc/thread-self/children").unwrap();
+    let numbers = children.split_ascii_whitespace();
+    numbers.map(|number| number.parse().unwrap()).collect()
+}
+
 fn parent_of(pid: u32) -> i32 {
     let stat = fs_err::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     stat.rsplit(')')

@@ -71,7 +71,7 @@ fn until_end(running: &mut Running, cancel: &Cancel) -> Result<Exit, RunError> {
     if stopped {
         running.kill(SIGKILL)?;
     }
-    let exit = running.wait()?;
+    let exit = running.end()?;
     drop(hook);
     Ok(exit)
 }

@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use howdah_image::Store;
-use howdah_runtime::Runtime;
+use howdah_runtime::{Running, Runtime};
 use howdah_solver::{Cancel, Executor, Key, Outcome, Vertex, VertexId};
 
 use crate::cache::Memory;
@@ -63,6 +63,10 @@ pub(crate) struct Worker<'a> {
     pub(crate) costs: Mutex<HashMap<VertexId, Cost>>,
     /// The end of each step's output.
     pub(crate) tails: Mutex<HashMap<VertexId, Vec<String>>>,
+    /// The last vertex of the graph that runs a container.
+    pub(crate) last_run: Option<VertexId>,
+    /// A container that has ended and is being cleared away.
+    pub(crate) retired: Mutex<Option<Running>>,
     /// Sources that were read to find out their content, and will be copied next.
     pub(crate) selections: Mutex<HashMap<(Key, usize), Selection>>,
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 
 use howdah_dockerfile::{Network, Security};
 use howdah_image::{SnapshotId, Staging, namespace};
-use howdah_runtime::{ContainerSpec, Exit, Rootfs, Stdio};
+use howdah_runtime::{ContainerSpec, Exit, Rootfs, Running, Stdio};
 use howdah_solver::{Cancel, VertexId};
 
 use super::follow::follow;
@@ -63,18 +63,20 @@ impl Worker<'_> {
             staging: &staging,
             cancel,
         };
-        // A thread of its own, since a mount namespace belongs to a thread for the rest of its life.
-        let exit = std::thread::scope(|scope| {
-            let container = scope.spawn(|| -> Result<Exit, RunError> {
-                if needs_namespace(op) {
+        let exit = if needs_namespace(op) {
+            // A thread of its own, since a mount namespace belongs to a thread for the rest of its life.
+            std::thread::scope(|scope| {
+                let container = scope.spawn(|| {
                     enter_namespace()?;
-                }
-                self.contain(&step, sources.prepare(op)?)
-            });
-            container
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })?;
+                    self.contain(&step, sources.prepare(op)?)
+                });
+                container
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
+        } else {
+            self.contain(&step, sources.prepare(op)?)
+        }?;
         if cancel.is_cancelled() {
             return Err(StepError::Cancelled);
         }
@@ -161,6 +163,10 @@ impl Worker<'_> {
             Network::Default => address.insert(self.network.address()?).network.clone(),
         };
         let mut running = self.runtime.run(&spec, Stdio::Piped)?;
+        if self.last_run.is_some_and(|last| id.index() < last.index()) {
+            // The next step waits the less; without it, it starts its helper itself.
+            drop(self.runtime.prepare());
+        }
         let sink = |stream: Stream, line: String| {
             (self.observe)(Event::Output {
                 step: id.index(),
@@ -169,13 +175,27 @@ impl Worker<'_> {
             });
         };
         let ended = follow(&mut running, &sink, cancel);
+        if ended.is_ok() && !needs_namespace(op) {
+            self.retire(running);
+        } else {
+            drop(running);
+        }
         // The address and the locks of cache mounts are the container's until here.
-        drop((running, address, prepared));
+        drop((address, prepared));
         let (exit, tail) = ended?;
         self.tails
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(id, tail);
         Ok(exit)
+    }
+
+    /// Lets the helper of a container that has ended clear away while the build goes on. The one before has done so by now; the
+    /// last one is waited for when the build ends.
+    fn retire(&self, running: Running) {
+        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = retired.replace(running);
+        drop(retired);
+        drop(before);
     }
 }

@@ -53,10 +53,15 @@ pub(super) struct Remains {
 }
 
 impl Remains {
+    /// Takes back what the container's mounts left in its upper directory. To be called when no process of it is left.
+    pub(super) fn tidy_upper(&mut self) {
+        std::mem::take(&mut self.stubs).remove(&self.upper);
+    }
+
     /// Clears everything but the entry. To be called when no process of the container is left.
-    pub(super) fn clear(self) -> Result<Entry, Failure> {
+    pub(super) fn clear(mut self) -> Result<Entry, Failure> {
+        self.tidy_upper();
         drop(self.relay);
-        self.stubs.remove(&self.upper);
         self.cgroup
             .remove()
             .step("remove the container's control groups")?;

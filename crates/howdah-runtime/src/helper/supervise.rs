@@ -24,7 +24,8 @@ use crate::process::signal_from_number;
 use crate::protocol::{Command, Failure, Reply, Step};
 use crate::{ContainerSpec, Exit, Usage, socket};
 
-/// Runs an attached container to its end; nothing of it is left when its exit is told.
+/// Runs an attached container to its end. When its exit is told, what it wrote is as it stays; what remains besides is cleared away
+/// after that, because nobody has to wait for it.
 pub(super) fn run(
     state: &Path,
     spec: &ContainerSpec,
@@ -38,11 +39,12 @@ pub(super) fn run(
     drop(terminal);
     let code = attend(live.pid, Some(caller), None).step("wait for the container")?;
     let exit = exit(&live, code);
+    live.remains.tidy_upper();
+    tell_exit(caller, exit)?;
     live.remains
         .clear()?
         .remove()
-        .step("remove the container's record")?;
-    tell_exit(caller, exit)
+        .step("remove the container's record")
 }
 
 /// Starts a container that outlives the caller, and keeps it to its end.
