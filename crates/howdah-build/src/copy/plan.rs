@@ -256,7 +256,7 @@ impl<'a> Planner<'a> {
     }
 
     fn below(&mut self, selected: &Selected, target: &[u8]) -> Result<(), CopyError> {
-        for (path, entry) in &selected.below {
+        for (path, entry) in selected.below() {
             self.entry(tree::join(target, path), entry)?;
         }
         Ok(())

@@ -12,6 +12,9 @@ use crate::context::digest_file;
 use crate::pattern::{Excludes, check, has_wildcard, matches_name};
 use crate::tree::{self, Entry, Kind, Tree, TreePath};
 
+/// So many files are worth another processor.
+const MANY: usize = 512;
+
 /// A source as written, and how it is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pattern {
@@ -30,13 +33,19 @@ pub(crate) struct Selected {
     pub(crate) ancestors: Vec<Entry>,
     /// The file or directory itself, symbolic links followed; with `--parents` the link.
     pub(crate) top: Entry,
-    /// If it is a directory: what is in it, with paths below it.
-    pub(crate) below: Vec<(TreePath, Entry)>,
+    /// If it is a directory: what is in it, with paths that begin with that of `top`.
+    pub(crate) below: Vec<Entry>,
     /// Copy the directory itself, not only what is in it (`--parents`).
     pub(crate) whole: bool,
 }
 
 impl Selected {
+    /// Everything in the directory, with paths below it.
+    pub(crate) fn below(&self) -> impl Iterator<Item = (&[u8], &Entry)> {
+        let paths = |entry| (path_below(entry, &self.top.path), entry);
+        self.below.iter().map(paths)
+    }
+
     /// A directory with nothing in it.
     fn empty(top: Entry) -> Selected {
         Selected {
@@ -66,8 +75,10 @@ impl Selection {
                 digest.entry(&ancestor.path, &entry_attributes(ancestor, owner));
             }
             digest.entry(b"", &entry_attributes(&source.top, owner));
-            for (path, entry) in &source.below {
-                digest.entry(path, &entry_attributes(entry, owner));
+            let below = source.below.par_iter().with_min_len(MANY);
+            let attributes: Vec<Key> = below.map(|entry| entry_attributes(entry, owner)).collect();
+            for ((path, _), attributes) in source.below().zip(&attributes) {
+                digest.entry(path, attributes);
             }
         }
         digest.finish()
@@ -77,7 +88,7 @@ impl Selection {
     pub(crate) fn read(&mut self, stop: &AtomicBool) -> Result<(), CopyError> {
         let tops = self.sources.iter_mut().flat_map(|source| {
             let Selected { top, below, .. } = source;
-            std::iter::once(top).chain(below.iter_mut().map(|(_, entry)| entry))
+            std::iter::once(top).chain(below)
         });
         let unread: Vec<&mut Entry> = tops
             .filter(|entry| entry.kind == Kind::File && entry.digest.is_none())
@@ -238,22 +249,18 @@ fn take(
         return Ok(Taken::LeftOut);
     }
     let mut below = Vec::new();
-    let mut skipped: Vec<(TreePath, Entry)> = Vec::new();
+    let mut skipped: Vec<Entry> = Vec::new();
     for entry in tree.below(&resolved)? {
-        let path = entry.path[resolved.len()..]
-            .strip_prefix(b"/")
-            .unwrap_or(&entry.path[resolved.len()..])
-            .to_vec();
         while skipped
-            .pop_if(|(above, _)| !is_below(&path, above))
+            .pop_if(|above| !is_below(&entry.path, &above.path))
             .is_some()
         {}
-        if !is_left_out(&path, entry.is_directory()) {
+        if !is_left_out(path_below(&entry, &resolved), entry.is_directory()) {
             // A directory that is left out comes back with what is in it and is not.
             below.append(&mut skipped);
-            below.push((path, entry));
+            below.push(entry);
         } else if entry.is_directory() {
-            skipped.push((path, entry));
+            skipped.push(entry);
         }
     }
     Ok(Taken::Found(Box::new(Selected {
@@ -263,6 +270,12 @@ fn take(
         below,
         whole: pattern.parents,
     })))
+}
+
+/// The path of an entry without that of a directory it is in.
+fn path_below<'e>(entry: &'e Entry, directory: &[u8]) -> &'e [u8] {
+    let path = entry.path.get(directory.len()..).unwrap_or_default();
+    path.strip_prefix(b"/").unwrap_or(path)
 }
 
 fn is_below(path: &[u8], directory: &[u8]) -> bool {

@@ -10,7 +10,7 @@ use lzma_rust2::XzReader;
 
 use super::{CopyError, Selected};
 use crate::error::StepError;
-use crate::tree::{self, Kind, Tree};
+use crate::tree::{Kind, Tree};
 use crate::view::View;
 
 /// An archive and the tree that was in it.
@@ -117,17 +117,13 @@ fn format(path: &Path) -> io::Result<Format> {
 /// A directory's content as a source.
 fn whole(directory: PathBuf) -> io::Result<Selected> {
     let view = View::new(vec![directory]);
-    let mut entries = view.below(b"")?;
-    for entry in entries.iter_mut().filter(|entry| entry.kind == Kind::File) {
+    let mut below = view.below(b"")?;
+    for entry in below.iter_mut().filter(|entry| entry.kind == Kind::File) {
         entry.digest = Some(crate::context::digest_file(&entry.real(), entry.size)?);
     }
     let top = view
         .entry(b"")?
         .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-    let below = entries
-        .into_iter()
-        .map(|entry| (tree::clean(&entry.path), entry))
-        .collect();
     Ok(Selected {
         name: Vec::new(),
         ancestors: Vec::new(),

@@ -87,8 +87,8 @@ pub(super) fn list(selection: &Selection, is_private: &dyn Fn(&Entry) -> bool) -
 /// Every file of a selection that counts in its digest.
 pub(super) fn entries(selection: &Selection) -> impl Iterator<Item = &Entry> {
     selection.sources.iter().flat_map(|source| {
-        let below = source.below.iter().map(|(_, entry)| entry);
-        source.ancestors.iter().chain([&source.top]).chain(below)
+        let within = source.ancestors.iter().chain([&source.top]);
+        within.chain(&source.below)
     })
 }
 
