@@ -148,7 +148,7 @@ fn howdah_php() -> PathBuf {
 fn start_nginx(sites: &Sites, site: &Site, name: &str, locations: &str) -> (Process, SocketAddr) {
     let address = free_address();
     let scratch = sites.scratch.join(format!("nginx-{name}"));
-    fs_err::create_dir(&scratch).unwrap();
+    fs_err::create_dir_all(&scratch).unwrap();
     let mut text = format!(
         "daemon off; pid {0}/pid; error_log stderr error; user root; worker_processes auto; worker_rlimit_nofile 8192;\n\
          events {{ worker_connections 4096; }}\n\
