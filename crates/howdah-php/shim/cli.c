@@ -479,6 +479,8 @@ int howdah_cli(int argc, char **argv)
 	set_arguments(argc, argv);
 	SG(headers_sent) = 1;
 	SG(request_info).no_headers = 1;
+	/* A command works where it was started, not where its script is. */
+	SG(options) |= SAPI_OPTION_NO_CHDIR;
 	if (php_request_startup() == FAILURE) {
 		return 1;
 	}

@@ -209,6 +209,18 @@ PHP_FUNCTION(frankenphp_handle_request)
 	RETURN_TRUE;
 }
 
+/* PHP resolves every path before it opens it, and a script that the front has in memory (a memfd) has none that leads to it. */
+static void open_script(zend_file_handle *file, const char *path)
+{
+	FILE *stream = strncmp(path, "/proc/self/fd/", sizeof("/proc/self/fd/") - 1) ? NULL : fopen(path, "re");
+
+	if (stream) {
+		zend_stream_init_fp(file, stream, path);
+	} else {
+		zend_stream_init_filename(file, path);
+	}
+}
+
 int howdah_worker(const howdah_request *boot)
 {
 	int status;
@@ -226,7 +238,7 @@ int howdah_worker(const howdah_request *boot)
 	zend_try {
 		zend_file_handle file;
 
-		zend_stream_init_filename(&file, boot->script.data);
+		open_script(&file, boot->script.data);
 		file.primary_script = 1;
 		php_execute_script(&file);
 		zend_destroy_file_handle(&file);

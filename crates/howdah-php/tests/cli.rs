@@ -123,3 +123,13 @@ fn scripts() {
     assert!(told(&["-m"], "").1.contains("\nCore\n"));
     assert!(told(&["-v"], "").1.starts_with("PHP 8."));
 }
+
+#[test]
+fn a_script_works_where_it_was_started() {
+    let (directory, script) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = script.path().join("where.php");
+    fs_err::write(&path, "<?php echo getcwd();").unwrap();
+    let (status, output) = run(directory.path(), &[path.to_str().unwrap()], "");
+    let expected = fs_err::canonicalize(directory.path()).unwrap();
+    assert_eq!((status, Path::new(&output)), (Some(0), &*expected));
+}
