@@ -6,6 +6,7 @@ use std::time::Instant;
 use http::Response;
 use tokio::task::JoinSet;
 
+use crate::fastcgi::FastCgi;
 use crate::pool::{PhpBody, PhpError, PhpRequest, Pool, StartError};
 use crate::routes::Routes;
 
@@ -16,6 +17,8 @@ pub enum Backend {
     Pool(Pool),
     /// Several of these, by the paths of requests.
     Routes(Arc<Routes>),
+    /// A PHP-FPM server.
+    FastCgi(FastCgi),
 }
 
 impl Backend {
@@ -23,16 +26,18 @@ impl Backend {
     pub async fn handle(&self, request: PhpRequest) -> Result<Response<PhpBody>, PhpError> {
         match self {
             Backend::Pool(pool) => pool.handle(request).await,
+            Backend::FastCgi(server) => server.handle(request).await,
             // Boxed, because it may have routes again.
             Backend::Routes(routes) => Box::pin(routes.of(&request).handle(request)).await,
         }
     }
 
-    /// The workers behind it.
+    /// The workers behind it; those of PHP-FPM are not ours.
     pub fn pools(&self) -> Vec<&Pool> {
         match self {
             Backend::Pool(pool) => vec![pool],
             Backend::Routes(routes) => routes.all().flat_map(Backend::pools).collect(),
+            Backend::FastCgi(_) => Vec::new(),
         }
     }
 
@@ -40,6 +45,8 @@ impl Backend {
     pub async fn reload(&self) -> Result<(), Arc<StartError>> {
         match self {
             Backend::Pool(pool) => pool.reload().await,
+            // PHP-FPM reads the code by itself, or is told so itself.
+            Backend::FastCgi(_) => Ok(()),
             Backend::Routes(routes) => {
                 let mut result = Ok(());
                 for backend in routes.all() {

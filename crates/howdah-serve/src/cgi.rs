@@ -22,6 +22,7 @@ pub struct Constants {
     first: Vec<u8>,
     /// What was set for this pool, which wins over everything.
     last: Vec<u8>,
+    pairs: Vec<(OsString, OsString)>,
 }
 
 impl Constants {
@@ -35,6 +36,7 @@ impl Constants {
             document_root: document_root.as_os_str().as_bytes().to_vec(),
             first: list(environment),
             last: list(pool.iter().cloned()),
+            pairs: pool.to_vec(),
         }
     }
 
@@ -44,6 +46,13 @@ impl Constants {
 
     pub(crate) fn last(&self) -> &[u8] {
         &self.last
+    }
+
+    /// The same, one by one.
+    pub(crate) fn each_last(&self, mut put: impl FnMut(&[u8], &[u8])) {
+        for (name, value) in &self.pairs {
+            put(name.as_bytes(), value.as_bytes());
+        }
     }
 }
 

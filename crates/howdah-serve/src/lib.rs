@@ -8,6 +8,7 @@ mod backend;
 pub mod cgi;
 pub mod config;
 mod descriptor;
+pub mod fastcgi;
 mod files;
 mod handler;
 pub mod http;

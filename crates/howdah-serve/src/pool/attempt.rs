@@ -7,11 +7,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use howdah_wire::frame::{self, HEADER_LENGTH, Kind};
 use howdah_wire::{FrameError, Head, Line, PairsWriter};
-use http::header::CONTENT_LENGTH;
-use http::{Method, Response, StatusCode};
+use http::{Response, StatusCode};
 use serde_json::json;
 
-use super::body::PhpBody;
+use super::body::{self, PhpBody};
 use super::dispatch::{Dispatch, What};
 use super::error::PhpError;
 use super::exchange::{Broken, Exchange, Outgoing, Step};
@@ -124,45 +123,25 @@ fn respond(dispatch: &Dispatch, what: &What, exchange: Exchange, head: &Head) ->
     }
 }
 
-fn joined(mut pieces: VecDeque<Bytes>) -> Bytes {
-    if pieces.len() > 1 {
-        return pieces.iter().flatten().copied().collect();
-    }
-    pieces.pop_front().unwrap_or_default()
-}
-
 /// A body that is there already goes out whole, in one write with the head; any other is streamed.
 fn with_body(what: &What, mut exchange: Exchange, head: Response<()>) -> Response<PhpBody> {
-    let (mut parts, ()) = head.into_parts();
-    let has_body = what.method != Method::HEAD
-        && !matches!(
-            parts.status,
-            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
-        );
-    if !has_body {
+    if !body::is_wanted(&what.method, &head) {
         exchange.discard();
-        return Response::from_parts(parts, PhpBody::whole(Bytes::new()));
+        return head.map(|()| PhpBody::whole(Bytes::new()));
     }
-    let announced = parts
-        .headers
-        .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     let mut first = VecDeque::new();
-    let whole = loop {
+    loop {
         match exchange.buffered() {
             Ok(Some(Step::Body(piece))) => first.push_back(piece),
-            Ok(Some(Step::Finished)) => break joined(first),
+            Ok(Some(Step::Finished)) => {
+                // A `Ready` that came along frees the worker here; any other is waited for in the background.
+                exchange.buffered().ok();
+                return body::whole(head, first);
+            }
             _ => {
-                let body = PhpBody::stream(first, exchange, announced);
-                return Response::from_parts(parts, body);
+                let announced = body::announced(&head);
+                return head.map(|()| PhpBody::stream(first, exchange, announced));
             }
         }
-    };
-    // A `Ready` that came along frees the worker here; any other is waited for in the background.
-    exchange.buffered().ok();
-    // What the script says of the length does not matter when it is known.
-    if announced.is_some_and(|length| length != whole.len() as u64) {
-        parts.headers.remove(CONTENT_LENGTH);
     }
-    Response::from_parts(parts, PhpBody::whole(whole))
 }

@@ -5,15 +5,22 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use http::{Method, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 
 use super::error::PhpError;
-use super::exchange::{Exchange, Step};
 
-/// A body that was whole when the head was read, or comes from the worker piece by piece. Dropped early, the request is
-/// finished without a reader.
+/// A body that was whole when the head was read, or comes from PHP piece by piece. Dropped early, it is for whoever makes the
+/// pieces to say what becomes of the request.
 #[derive(Debug)]
 pub struct PhpBody(Content);
+
+/// What makes a body.
+pub(crate) trait Pieces: std::fmt::Debug + Send {
+    /// The next piece, or none at the end.
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, PhpError>>>;
+}
 
 #[derive(Debug)]
 enum Content {
@@ -21,7 +28,7 @@ enum Content {
     Stream {
         /// Read already.
         first: VecDeque<Bytes>,
-        exchange: Box<Exchange>,
+        rest: Box<dyn Pieces>,
         /// The length that the script announced and has not written yet.
         announced: Option<u64>,
     },
@@ -37,17 +44,42 @@ impl PhpBody {
         })
     }
 
-    pub(super) fn stream(
+    /// `announced`: what the script says of the length.
+    pub(crate) fn stream(
         first: VecDeque<Bytes>,
-        exchange: Exchange,
+        rest: impl Pieces + 'static,
         announced: Option<u64>,
     ) -> PhpBody {
         PhpBody(Content::Stream {
             first,
-            exchange: Box::new(exchange),
+            rest: Box::new(rest),
             announced,
         })
     }
+}
+
+/// May a response to this method with this head have a body (RFC 9110 section 6.4.1)?
+pub(crate) fn is_wanted(method: &Method, head: &Response<()>) -> bool {
+    let never = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED];
+    *method != Method::HEAD && !never.contains(&head.status())
+}
+
+/// What the script says of the length.
+pub(crate) fn announced(head: &Response<()>) -> Option<u64> {
+    let length = head.headers().get(CONTENT_LENGTH)?;
+    length.to_str().ok()?.parse().ok()
+}
+
+/// A response whose body is known to its end: what the script says of the length does not matter then.
+pub(crate) fn whole(mut head: Response<()>, mut pieces: VecDeque<Bytes>) -> Response<PhpBody> {
+    let bytes = match pieces.len() {
+        0 | 1 => pieces.pop_front().unwrap_or_default(),
+        _ => pieces.iter().flatten().copied().collect(),
+    };
+    if announced(&head).is_some_and(|length| length != bytes.len() as u64) {
+        head.headers_mut().remove(CONTENT_LENGTH);
+    }
+    head.map(|()| PhpBody::whole(bytes))
 }
 
 impl http_body::Body for PhpBody {
@@ -67,9 +99,9 @@ impl http_body::Body for PhpBody {
             }
             Content::Stream {
                 first,
-                exchange,
+                rest,
                 announced,
-            } => std::task::ready!(poll_piece(first, exchange, announced, context)),
+            } => std::task::ready!(poll_piece(first, &mut **rest, announced, context)),
         };
         if !matches!(next, Some(Ok(_))) {
             self.0 = Content::End;
@@ -95,22 +127,20 @@ impl http_body::Body for PhpBody {
 /// The next piece, cut to what was announced: more would be the beginning of the next response on the connection.
 fn poll_piece(
     first: &mut VecDeque<Bytes>,
-    exchange: &mut Exchange,
+    rest: &mut dyn Pieces,
     announced: &mut Option<u64>,
     context: &mut Context<'_>,
 ) -> Poll<Option<Result<Bytes, PhpError>>> {
     loop {
-        let mut piece = match first.pop_front() {
-            Some(piece) => piece,
-            None => match std::task::ready!(exchange.poll_step(context)) {
-                Ok(Step::Body(piece)) => piece,
-                Ok(Step::Finished) if announced.is_none_or(|rest| rest == 0) => {
-                    return Poll::Ready(None);
-                }
-                // Less than was announced is an error too: the connection cannot go on.
-                Ok(Step::Finished) | Err(_) => return Poll::Ready(Some(Err(PhpError::BrokeOff))),
-                Ok(Step::Head(_) | Step::Interim(_)) => continue,
-            },
+        let next = match first.pop_front() {
+            Some(piece) => Some(Ok(piece)),
+            None => std::task::ready!(rest.poll_piece(context)),
+        };
+        let mut piece = match next {
+            Some(Ok(piece)) => piece,
+            None if announced.is_none_or(|rest| rest == 0) => return Poll::Ready(None),
+            // Less than was announced is an error too: the connection cannot go on.
+            None | Some(Err(_)) => return Poll::Ready(Some(Err(PhpError::BrokeOff))),
         };
         if let Some(rest) = announced {
             piece.truncate(usize::try_from(*rest).unwrap_or(usize::MAX));

@@ -26,6 +26,20 @@ impl Mode {
     }
 }
 
+/// What the workers of a pool run.
+#[derive(Debug, Clone)]
+pub enum WorkerScript {
+    /// A file.
+    File(PathBuf),
+    /// A part of this program, which PHP is given in memory.
+    Embedded {
+        /// What it is called in messages.
+        name: &'static str,
+        /// PHP code.
+        source: &'static str,
+    },
+}
+
 /// How many workers there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {
@@ -50,7 +64,7 @@ impl Size {
     }
 
     /// Workers that there are at most.
-    pub(super) fn most(self) -> usize {
+    pub fn most(self) -> usize {
         match self {
             Size::Fixed(count) => count,
             Size::Between { least, most } => most.max(least),
@@ -68,7 +82,7 @@ pub struct PoolConfig {
     /// The `howdah-php` to run.
     pub program: PathBuf,
     /// The script that the workers run; without one each request names its own.
-    pub script: Option<PathBuf>,
+    pub script: Option<WorkerScript>,
     /// The directory that the workers start in.
     pub directory: PathBuf,
     /// Added to the workers' environment, and to `$_SERVER`.
@@ -123,10 +137,10 @@ impl PoolConfig {
 
     /// What its workers run, for messages.
     pub(super) fn what_runs(&self) -> String {
-        self.script
-            .as_ref()
-            .unwrap_or(&self.program)
-            .display()
-            .to_string()
+        match &self.script {
+            Some(WorkerScript::File(file)) => file.display().to_string(),
+            Some(WorkerScript::Embedded { name, .. }) => (*name).to_owned(),
+            None => self.program.display().to_string(),
+        }
     }
 }

@@ -44,13 +44,27 @@ pub enum PhpError {
         /// Why not.
         source: io::Error,
     },
+    /// No connection to the PHP-FPM server came about in time.
+    #[error("no connection to PHP-FPM at `{address}` within {limit:?}")]
+    ConnectTimeout {
+        /// Where it was expected.
+        address: String,
+        /// How long was waited.
+        limit: Duration,
+    },
+    /// The PHP-FPM server has more to do than it can hold.
+    #[error("PHP-FPM at `{address}` is overloaded: its backlog is full")]
+    Overloaded {
+        /// Who.
+        address: String,
+    },
     /// The PHP-FPM server refused a request or did not speak FastCGI.
     #[error("PHP-FPM at `{address}` {fault}")]
     Refused {
         /// Who.
         address: String,
         /// What it did.
-        fault: &'static str,
+        fault: String,
     },
 }
 
@@ -59,10 +73,13 @@ impl PhpError {
     /// better one.
     pub fn status(&self) -> StatusCode {
         match self {
-            PhpError::QueueFull(_) | PhpError::WaitedTooLong(_) | PhpError::Stopping => {
-                StatusCode::SERVICE_UNAVAILABLE
+            PhpError::QueueFull(_)
+            | PhpError::WaitedTooLong(_)
+            | PhpError::Stopping
+            | PhpError::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            PhpError::TookTooLong(_) | PhpError::ConnectTimeout { .. } => {
+                StatusCode::GATEWAY_TIMEOUT
             }
-            PhpError::TookTooLong(_) => StatusCode::GATEWAY_TIMEOUT,
             PhpError::Died
             | PhpError::BrokeOff
             | PhpError::Unreachable { .. }

@@ -10,7 +10,9 @@ use howdah_wire::{FrameError, Head, Ready};
 use http_body::Body as _;
 
 use super::RequestBody;
+use super::body::Pieces;
 use super::dispatch::Lease;
+use super::error::PhpError;
 use crate::http::BodyError;
 
 /// Pieces of a request's body are kept up to about this many bytes, for another attempt. What comes after that waits until the
@@ -378,6 +380,19 @@ impl Exchange {
         };
         self.answered = true;
         Ok(Some(step))
+    }
+}
+
+impl Pieces for Exchange {
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, PhpError>>> {
+        loop {
+            match std::task::ready!(self.poll_step(context)) {
+                Ok(Step::Body(piece)) => return Poll::Ready(Some(Ok(piece))),
+                Ok(Step::Finished) => return Poll::Ready(None),
+                Ok(Step::Head(_) | Step::Interim(_)) => {}
+                Err(_) => return Poll::Ready(Some(Err(PhpError::BrokeOff))),
+            }
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! worker and at most its request.
 
 mod attempt;
-mod body;
+pub(crate) mod body;
 mod cards;
 mod config;
 mod dispatch;
@@ -31,7 +31,7 @@ use http::request::Parts;
 use tokio::sync::{mpsc, oneshot};
 
 pub use body::PhpBody;
-pub use config::{Mode, PoolConfig, Size};
+pub use config::{Mode, PoolConfig, Size, WorkerScript};
 pub use error::{PhpError, StartError};
 pub use metrics::{PoolMetrics, Reason};
 pub use state::WorkerState;

@@ -15,9 +15,12 @@ use rustix::net::{
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::config::{Mode, PoolConfig};
+use super::config::{Mode, PoolConfig, WorkerScript};
 use super::error::StartError;
 use crate::descriptor::watched;
+
+/// Where the zygote and its workers have an embedded script.
+const SCRIPT_DESCRIPTOR: i32 = DESCRIPTOR + 1;
 
 /// The front's side of a zygote. The process ends when this is dropped; its workers end when their own sockets are closed.
 #[derive(Debug, Clone)]
@@ -47,11 +50,18 @@ impl Zygote {
         .and_then(|pair| rustix::io::ioctl_fionbio(&pair.0, true).map(|()| pair))
         .map_err(|source| StartError::Socket(source.into()))?;
         let mut command = command(config, preboot);
+        let mut descriptors = vec![FdMapping {
+            parent_fd: theirs,
+            child_fd: DESCRIPTOR,
+        }];
+        if let Some(WorkerScript::Embedded { name, source }) = &config.script {
+            descriptors.push(FdMapping {
+                parent_fd: in_memory(name, source).map_err(StartError::Socket)?,
+                child_fd: SCRIPT_DESCRIPTOR,
+            });
+        }
         command
-            .fd_mappings(vec![FdMapping {
-                parent_fd: theirs,
-                child_fd: DESCRIPTOR,
-            }])
+            .fd_mappings(descriptors)
             .map_err(|_| StartError::Socket(io::ErrorKind::AlreadyExists.into()))?;
         let child = tokio::process::Command::from(command)
             .kill_on_drop(true)
@@ -83,11 +93,28 @@ impl Zygote {
     }
 }
 
+/// Nothing is left behind of it, and nobody can change it, whatever happens to this process.
+fn in_memory(name: &str, source: &str) -> io::Result<OwnedFd> {
+    let mut file = fs_err::File::from_parts(
+        rustix::fs::memfd_create(name, rustix::fs::MemfdFlags::CLOEXEC)?.into(),
+        name,
+    );
+    io::Write::write_all(&mut file, source.as_bytes())?;
+    Ok(file.into_file().into())
+}
+
 fn command(config: &PoolConfig, preboot: bool) -> std::process::Command {
     let mut command = std::process::Command::new(&config.program);
     command.args(["zygote", "--mode", config.mode.name()]);
-    if let Some(script) = &config.script {
-        command.arg("--script").arg(script);
+    match &config.script {
+        Some(WorkerScript::File(file)) => {
+            command.arg("--script").arg(file);
+        }
+        Some(WorkerScript::Embedded { .. }) => {
+            let file = format!("/proc/self/fd/{SCRIPT_DESCRIPTOR}");
+            command.arg("--script").arg(file);
+        }
+        None => {}
     }
     if !preboot {
         command.arg("--no-preboot");
