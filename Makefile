@@ -20,6 +20,9 @@ TEST_PACKAGES := git busybox-static docker-registry skopeo docker.io curl jq uid
 # PHP's headers and library for howdah-php, and the extensions its tests use. PHP 8.4 is trixie's, unpacked and not installed.
 PHP_PACKAGES := php8.2-dev libphp8.2-embed php8.2-opcache
 PHP_TEST_PACKAGES := php8.2-mbstring php8.2-xml php8.2-sqlite3
+# What the example needs when `howdah serve` serves it in the tests: its packages, its databases, PHP-FPM beside us, a browser.
+PHP_TEST_PACKAGES += php8.2-cli php8.2-fpm php8.2-intl php8.2-pgsql php8.2-redis php-laravel-framework php-mockery phpunit composer \
+	postgresql-15 redis-server chromium chromium-driver
 # howdah-php links libphp, so it is dynamic, unlike everything else (.cargo/config.toml).
 PHP_CARGO := RUSTFLAGS="-C target-feature=-crt-static" HOWDAH_PHP_VERSION=8.2 CARGO_TARGET_DIR=target/php/8.2 cargo
 

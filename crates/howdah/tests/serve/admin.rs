@@ -5,7 +5,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::server::{Response, Server};
+use crate::http::Response;
+use crate::server::Server;
 
 fn text(response: Response) -> String {
     assert_eq!(response.status, 200, "{response:?}");

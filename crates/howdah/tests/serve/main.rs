@@ -4,12 +4,18 @@
 
 mod admin;
 mod client;
+mod fastcgi;
 mod file;
+mod fpm;
 mod h2spec;
+mod http;
 mod interim;
+mod invoices;
+mod leaks;
 mod php;
 mod pool;
 mod server;
+mod service;
 mod soak;
 mod usage;
 
@@ -17,7 +23,8 @@ use std::io::Write as _;
 use std::net::TcpStream;
 use std::time::Duration;
 
-use server::{Response, Server};
+use http::Response;
+use server::Server;
 
 const MODES: [&str; 3] = ["classic", "worker", "fork"];
 

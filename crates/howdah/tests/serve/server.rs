@@ -1,6 +1,6 @@
 //! A running `howdah serve` on a port that the kernel chose, with an application of its own.
 
-use std::io::{BufRead as _, BufReader, Read, Write};
+use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use serde_json::Value;
+
+use crate::http::{self, Response};
 
 /// What the worker script and the classic one do for a path.
 const APPLICATION: &str = r#"<?php
@@ -23,6 +25,7 @@ function answer(): void {
         case '/tls': echo implode(' ', [$_SERVER['HTTPS'], $_SERVER['SSL_PROTOCOL'], $_SERVER['SSL_CIPHER']]); return;
         case '/upload': echo json_encode(array_column($_FILES, 'error')); return;
         case '/loop': for (;;);
+        case '/log': error_log('a line of the log'); break;
         case '/die': exec('kill -9 ' . getmypid()); for (;;);
         case '/die-once': if (!file_exists("$directory/died")) { touch("$directory/died"); exec('kill -9 ' . getmypid()); for (;;); } break;
         case '/hints':
@@ -62,14 +65,6 @@ pub(crate) struct Server {
     addresses: Vec<SocketAddr>,
     log: Arc<Mutex<Vec<Value>>>,
     directory: tempfile::TempDir,
-}
-
-/// What the server answered.
-#[derive(Debug)]
-pub(crate) struct Response {
-    pub(crate) status: u16,
-    pub(crate) head: String,
-    pub(crate) body: Vec<u8>,
 }
 
 /// Runs a closure when it is dropped, be it by a panic.
@@ -120,24 +115,36 @@ impl Server {
             fs_err::write(public.join(name), text).unwrap();
         }
         prepare(directory.path());
-        command
-            .current_dir(directory.path())
-            .args(["serve", "--listen", "0", "--mode", mode, "--document-root"])
-            .arg(&public)
-            .arg("--php")
-            .arg(howdah_php())
-            .arg("--admin")
-            .arg(directory.path().join(ADMIN))
-            .args(arguments)
-            .env("HOWDAH_ROOT", directory.path().join("root"))
-            .stderr(Stdio::piped());
-        if mode != "classic" {
+        add_arguments(&mut command, mode, &public);
+        command.args(arguments);
+        if mode == "worker" || mode == "fork" {
             command.arg("--worker").arg(public.join("worker.php"));
         }
+        Server::spawn(command, directory)
+    }
+
+    /// `howdah serve`, to be given more arguments.
+    pub(crate) fn command(mode: &str, public: &Path) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_howdah"));
+        add_arguments(&mut command, mode, public);
+        command
+    }
+
+    /// Starts it and waits until it listens. `directory` is kept as long as it runs.
+    pub(crate) fn spawn(mut command: Command, directory: tempfile::TempDir) -> Server {
+        command
+            .current_dir(directory.path())
+            .arg("--admin")
+            .arg(directory.path().join(ADMIN))
+            .env("HOWDAH_ROOT", directory.path().join("root"))
+            .stderr(Stdio::piped());
         let mut process = command.spawn().unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let log = Arc::new(Mutex::new(Vec::new()));
-        let expected = 1 + usize::from(arguments.contains(&"--listen-tls"));
+        let has_tls = command
+            .get_args()
+            .any(|argument| argument == "--listen-tls");
+        let expected = 1 + usize::from(has_tls);
         let mut addresses = Vec::new();
         while addresses.len() < expected {
             let line = lines.next().expect("the server ended").unwrap();
@@ -180,9 +187,19 @@ impl Server {
     }
 
     pub(crate) fn request(&self, method: &str, path: &str, body: &[u8]) -> Response {
-        let mut stream = self.connect();
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n");
-        exchange(&mut stream, head, body)
+        self.send(method, path, &[("Host", "localhost")], body)
+    }
+
+    /// With these header fields.
+    pub(crate) fn send(
+        &self,
+        method: &str,
+        path: &str,
+        fields: &[(&str, &str)],
+        body: &[u8],
+    ) -> Response {
+        let head = http::head(method, path, fields);
+        http::exchange(&mut self.connect(), head, body)
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
@@ -196,7 +213,7 @@ impl Server {
         let mut stream = UnixStream::connect(self.admin_socket()).unwrap();
         stream.set_read_timeout(Some(super::DEADLINE)).unwrap();
         let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{fields}");
-        exchange(&mut stream, head, b"")
+        http::exchange(&mut stream, head, b"")
     }
 
     pub(crate) fn admin_socket(&self) -> PathBuf {
@@ -289,6 +306,14 @@ impl Server {
     }
 }
 
+fn add_arguments(command: &mut Command, mode: &str, public: &Path) {
+    command
+        .args(["serve", "--listen", "0", "--mode", mode, "--document-root"])
+        .arg(public)
+        .arg("--php")
+        .arg(howdah_php());
+}
+
 /// Of a test that failed.
 impl Drop for Server {
     fn drop(&mut self) {
@@ -308,50 +333,4 @@ pub(crate) fn kill(signal: &str, pid: &str) {
         .status();
     // A worker may have ended by itself.
     status.unwrap();
-}
-
-/// Sends a request whose head lacks what belongs to the connection, and reads what is answered.
-fn exchange(stream: &mut (impl Read + Write), mut head: String, body: &[u8]) -> Response {
-    let length = body.len();
-    let end = format!("Connection: close\r\nContent-Length: {length}\r\n\r\n");
-    head.push_str(&end);
-    stream.write_all(head.as_bytes()).unwrap();
-    stream.write_all(body).unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    let end = answer
-        .windows(4)
-        .position(|four| four == b"\r\n\r\n")
-        .expect("a head")
-        + 4;
-    let head = String::from_utf8(answer[..end].to_vec())
-        .unwrap()
-        .to_ascii_lowercase();
-    let body = answer.split_off(end);
-    Response {
-        status: head.split(' ').nth(1).unwrap().parse().unwrap(),
-        body: if head.contains("transfer-encoding: chunked") {
-            unchunk(&body)
-        } else {
-            body
-        },
-        head,
-    }
-}
-
-/// The content of a chunked body (RFC 9112 section 7.1).
-fn unchunk(mut body: &[u8]) -> Vec<u8> {
-    let mut content = Vec::new();
-    loop {
-        let end = body
-            .windows(2)
-            .position(|two| two == b"\r\n")
-            .expect("a chunk's size");
-        let size = usize::from_str_radix(std::str::from_utf8(&body[..end]).unwrap(), 16).unwrap();
-        if size == 0 {
-            return content;
-        }
-        content.extend_from_slice(&body[end + 2..end + 2 + size]);
-        body = &body[end + 2 + size + 2..];
-    }
 }

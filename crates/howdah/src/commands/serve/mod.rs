@@ -3,6 +3,7 @@
 mod acme;
 mod args;
 pub(crate) mod file;
+mod mode;
 mod output;
 mod php;
 

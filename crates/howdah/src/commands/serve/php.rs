@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use howdah_serve::cgi::Constants;
+use howdah_serve::config::Site;
+use howdah_serve::fastcgi::{Address, FastCgi, FastCgiConfig};
 use howdah_serve::log::{Level, Log};
-use howdah_serve::pool::{Mode, Pool, PoolConfig, Size};
+use howdah_serve::pool::{Mode, Pool, PoolConfig, Size, StartError};
 use howdah_serve::routes::{Route, Routes};
 use howdah_serve::{Backend, ServeConfig};
 use serde_json::json;
 
 use super::file::PoolSection;
+use super::mode::{self, ModeArg};
 use crate::commands::CommandError;
 
 /// The pool for requests that no other pool is for.
@@ -22,15 +25,19 @@ pub(super) const REST: &str = "php";
 #[command(next_help_heading = "PHP")]
 pub(crate) struct PhpArgs {
     /// How requests are shared out to PHP processes.
-    #[arg(long, value_enum, env = "HOWDAH_MODE", default_value = "classic")]
+    #[arg(long, value_enum, env = "HOWDAH_MODE", default_value = "auto")]
     mode: ModeArg,
+    /// Where PHP-FPM listens, for mode fastcgi: the path of its socket, or ADDRESS:PORT.
+    #[arg(long, value_name = "ADDRESS", env = "HOWDAH_FASTCGI")]
+    fastcgi: Option<Address>,
     /// The `howdah-php` to run; without it the one beside this program, or in PATH.
     #[arg(long, value_name = "FILE", env = "HOWDAH_PHP")]
     php: Option<PathBuf>,
     /// The worker script: a PHP file that calls `frankenphp_handle_request()` in a loop.
     #[arg(long, value_name = "FILE", env = "HOWDAH_WORKER")]
     worker: Option<PathBuf>,
-    /// Worker processes, or the least and the most of them; without it as processors and memory allow.
+    /// Worker processes, or the least and the most of them; without it as processors and memory allow. In mode fastcgi the
+    /// requests that PHP-FPM is given at a time, over connections that stay open: it must have as many processes.
     #[arg(short = 'n', long, value_name = "COUNT|LEAST-MOST", env = "HOWDAH_WORKERS", value_parser = size)]
     workers: Option<Size>,
     /// A php.ini to read instead of the usual one.
@@ -92,17 +99,6 @@ pub(crate) struct PhpArgs {
 /// Beyond this a number of workers is a mistake.
 const MOST_WORKERS: usize = 10_000;
 
-/// The modes on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum ModeArg {
-    /// The application is booted once; each worker answers many requests with it.
-    Worker,
-    /// The application is booted once; each request gets a process of its own, forked from it.
-    Fork,
-    /// Each request boots the application anew.
-    Classic,
-}
-
 /// Starts PHP and waits until it is ready. `pools`: parts of the application that have their own.
 pub(super) async fn start(
     args: PhpArgs,
@@ -134,8 +130,12 @@ async fn start_one(
     server: &ServeConfig,
     log: &Log,
 ) -> Result<Option<Backend>, CommandError> {
-    let root = &server.site.root;
-    let Some(mut config) = pool(args, root)? else {
+    let site = &server.site;
+    if args.mode == ModeArg::Fastcgi || (args.mode == ModeArg::Auto && args.fastcgi.is_some()) {
+        return fastcgi(&args, &site.root, log).map(Some);
+    }
+    let is_auto = args.mode == ModeArg::Auto;
+    let Some((mut config, reason)) = pool(args, site)? else {
         let message = "no `howdah-php` beside `howdah` or in PATH: scripts are not run";
         log.line(Level::Warn, "php", message, json!({}));
         return Ok(None);
@@ -143,42 +143,88 @@ async fn start_one(
     name.clone_into(&mut config.name);
     config.stop_timeout = server.timeouts.drain;
     config.patient = !server.watch.is_empty();
-    let constants = Constants::new(root, std::env::vars_os(), &config.environment);
-    let pool = Pool::start(config, constants, log.clone())
-        .await
-        .map_err(|error| CommandError::new(error.to_string()))?;
+    tell_mode(log, config.mode.name(), reason);
+    let started = start_pool(config.clone(), &site.root, log).await;
+    let pool = match started {
+        Err(error) if is_auto && config.mode == Mode::Worker => {
+            let fields = json!({ "error": error.to_string() });
+            let message = "the application does not boot as a worker: every request boots it";
+            log.line(Level::Error, "php", message, fields);
+            config.mode = Mode::Classic;
+            config.script = None;
+            tell_mode(log, "classic", "mode worker failed");
+            start_pool(config, &site.root, log).await
+        }
+        started => started,
+    };
+    let pool = pool.map_err(|error| CommandError::new(error.to_string()))?;
     Ok(Some(Backend::Pool(pool)))
 }
 
-/// None if there is no PHP and none was asked for: a site of files alone needs none.
-fn pool(args: PhpArgs, root: &Path) -> Result<Option<PoolConfig>, CommandError> {
-    let mode = match args.mode {
-        ModeArg::Worker => Mode::Worker,
-        ModeArg::Fork => Mode::Fork,
-        ModeArg::Classic => Mode::Classic,
+fn tell_mode(log: &Log, mode: &str, reason: &str) {
+    let fields = json!({ "mode": mode, "reason": reason });
+    log.line(Level::Info, "php", "mode", fields);
+}
+
+async fn start_pool(config: PoolConfig, root: &Path, log: &Log) -> Result<Pool, Arc<StartError>> {
+    let constants = Constants::new(root, std::env::vars_os(), &config.environment);
+    Pool::start(config, constants, log.clone()).await
+}
+
+/// A PHP-FPM server that somebody else starts: it may come later.
+fn fastcgi(args: &PhpArgs, root: &Path, log: &Log) -> Result<Backend, CommandError> {
+    let Some(address) = args.fastcgi.clone() else {
+        return Err(CommandError::new("mode `fastcgi` has no PHP-FPM server")
+            .hint("say where it listens with --fastcgi ADDRESS"));
     };
+    tell_mode(log, "fastcgi", &format!("PHP-FPM listens at {address}"));
+    let config = FastCgiConfig {
+        address,
+        connections: args.workers.map(Size::most),
+        queue: args.queue,
+        max_wait: seconds(args.max_wait),
+        request_timeout: limit(args.request_timeout),
+    };
+    let constants = Constants::new(root, [], &[]);
+    Ok(Backend::FastCgi(FastCgi::new(
+        config,
+        constants,
+        log.clone(),
+    )))
+}
+
+fn seconds(seconds: u32) -> Duration {
+    Duration::from_secs(seconds.into())
+}
+
+/// No seconds, no limit.
+fn limit(limit: u32) -> Option<Duration> {
+    Some(seconds(limit)).filter(|limit| !limit.is_zero())
+}
+
+/// A pool and why it is one of this mode. None if there is no PHP and none was asked for: a site of files alone needs none.
+fn pool(args: PhpArgs, site: &Site) -> Result<Option<(PoolConfig, &'static str)>, CommandError> {
     let Some(program) = find_php(args.php)? else {
-        if args.worker.is_none() && mode == Mode::Classic {
+        if args.worker.is_none() && matches!(args.mode, ModeArg::Auto | ModeArg::Classic) {
             return Ok(None);
         }
         return Err(CommandError::new("no `howdah-php` is installed")
             .hint("put it beside `howdah`, or name it with --php FILE"));
     };
-    let mut config = PoolConfig::new(mode, program, root);
-    // In classic mode each request names its script.
-    let worker = args.worker.filter(|_| mode != Mode::Classic);
-    config.script = worker.map(fs_err::canonicalize).transpose()?;
+    let choice = mode::choose(args.mode, args.worker, &site.application, &site.root)?;
+    let mut config = PoolConfig::new(choice.mode, program, &site.root);
+    config.script = choice.script;
+    config.environment = choice.environment;
     config.php_ini = args.php_ini;
     config.settings = args.settings;
     config.size = args.workers.unwrap_or(config.size);
-    let seconds = |seconds: u32| Duration::from_secs(seconds.into());
     config.queue = args.queue;
     config.max_wait = seconds(args.max_wait);
-    config.request_timeout = Some(seconds(args.request_timeout)).filter(|limit| !limit.is_zero());
-    config.slow_after = Some(seconds(args.slow_after)).filter(|limit| !limit.is_zero());
+    config.request_timeout = limit(args.request_timeout);
+    config.slow_after = limit(args.slow_after);
     config.max_requests = Some(args.max_requests).filter(|count| *count > 0);
     config.memory_limit = Some(args.worker_memory << 20).filter(|bytes| *bytes > 0);
-    Ok(Some(config))
+    Ok(Some((config, choice.reason)))
 }
 
 /// `4`, or `2-16`.
