@@ -2,8 +2,10 @@
 
 #![cfg(test)]
 
+mod acme;
 mod admin;
 mod client;
+mod edge;
 mod fastcgi;
 mod file;
 mod fpm;

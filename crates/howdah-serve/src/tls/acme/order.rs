@@ -159,8 +159,10 @@ fn certificate(name: &str, answer: &KeyAuthorization) -> Result<CertifiedKey, Ac
     let (certificate, key) = signed().map_err(AcmeError::Certificate)?;
     let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
     let chain = vec![certificate.der().clone()];
-    CertifiedKey::from_der(chain, key, &ring::default_provider())
-        .map_err(|source| AcmeError::Unusable(source.into()))
+    // Not `from_der`, which checks the certificate and knows no such extension.
+    let key = ring::default_provider().key_provider.load_private_key(key);
+    let key = key.map_err(|source| AcmeError::Unusable(source.into()))?;
+    Ok(CertifiedKey::new(chain, key))
 }
 
 /// A new private key as PEM, and the request for its certificate.
