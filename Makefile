@@ -104,7 +104,7 @@ conformance-record: deps-test buildkit ## Ask BuildKit for the outcomes of the c
 FUZZ_SECONDS ?= 600
 
 fuzz: deps ## Feed every parser with mutated inputs, each for FUZZ_SECONDS
-	HOWDAH_FUZZ_SECONDS=$(FUZZ_SECONDS) cargo test --locked -p howdah-dockerfile -p howdah-image -p howdah-compose --test fuzz -- --nocapture
+	HOWDAH_FUZZ_SECONDS=$(FUZZ_SECONDS) cargo test --locked -p howdah-dockerfile -p howdah-image -p howdah-compose -p howdah-caddyfile --test fuzz -- --nocapture
 	HOWDAH_FUZZ_SECONDS=$(FUZZ_SECONDS) cargo test --locked -p howdah-build --lib fuzz_ -- --nocapture
 
 bench: deps-test buildkit ## Time builds beside BuildKit and buildah, in one run

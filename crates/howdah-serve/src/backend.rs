@@ -1,5 +1,6 @@
 //! What answers the requests for PHP.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,6 +20,8 @@ pub enum Backend {
     Routes(Arc<Routes>),
     /// A PHP-FPM server.
     FastCgi(FastCgi),
+    /// Several worker scripts, and a pool for all other scripts.
+    Several(Arc<Pools>),
 }
 
 impl Backend {
@@ -29,6 +32,7 @@ impl Backend {
             Backend::FastCgi(server) => server.handle(request).await,
             // Boxed, because it may have routes again.
             Backend::Routes(routes) => Box::pin(routes.of(&request).handle(request)).await,
+            Backend::Several(pools) => pools.of(&request).handle(request).await,
         }
     }
 
@@ -38,6 +42,7 @@ impl Backend {
             Backend::Pool(pool) => vec![pool],
             Backend::Routes(routes) => routes.all().flat_map(Backend::pools).collect(),
             Backend::FastCgi(_) => Vec::new(),
+            Backend::Several(pools) => pools.0.iter().collect(),
         }
     }
 
@@ -54,6 +59,13 @@ impl Backend {
                 }
                 result
             }
+            Backend::Several(pools) => {
+                let mut result = Ok(());
+                for pool in &pools.0 {
+                    result = result.and(pool.reload().await);
+                }
+                result
+            }
         }
     }
 
@@ -62,5 +74,48 @@ impl Backend {
         let pools = self.pools().into_iter().cloned();
         let stops = pools.map(|pool| async move { pool.stop(deadline).await });
         stops.collect::<JoinSet<()>>().join_all().await;
+    }
+
+    /// The worker script that this file is, by its place.
+    pub(crate) fn worker_of(&self, file: &Path) -> Option<usize> {
+        match self {
+            Backend::Pool(_) | Backend::Routes(_) | Backend::FastCgi(_) => None,
+            Backend::Several(pools) => {
+                let mut scripts = pools.0.iter().map(worker_file);
+                scripts.position(|script| script == Some(file))
+            }
+        }
+    }
+
+    /// The file of a worker script.
+    pub(crate) fn worker_script(&self, index: usize) -> Option<PathBuf> {
+        match self {
+            Backend::Pool(_) | Backend::Routes(_) | Backend::FastCgi(_) => None,
+            Backend::Several(pools) => worker_file(pools.0.get(index)?).map(Path::to_path_buf),
+        }
+    }
+}
+
+fn worker_file(pool: &Pool) -> Option<&Path> {
+    pool.config().script.as_ref()?.file()
+}
+
+/// Pools side by side: those of worker scripts, and at last the one for every other script.
+#[derive(Debug)]
+pub struct Pools(Vec<Pool>);
+
+impl Pools {
+    /// `workers`: of worker scripts; `scripts`: for every other script.
+    pub fn new(mut workers: Vec<Pool>, scripts: Pool) -> Pools {
+        workers.push(scripts);
+        Pools(workers)
+    }
+
+    fn of(&self, request: &PhpRequest) -> &Pool {
+        let worker = request.routed.as_ref().and_then(|routed| routed.worker);
+        let last = self.0.len() - 1;
+        worker
+            .and_then(|index| self.0.get(index))
+            .unwrap_or(&self.0[last])
     }
 }

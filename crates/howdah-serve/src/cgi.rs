@@ -71,6 +71,15 @@ pub(crate) fn target(uri: &Uri) -> &str {
     uri.path_and_query().map_or("/", |target| target.as_str())
 }
 
+/// The query, be it another than the client's.
+pub(crate) fn query(request: &PhpRequest) -> &str {
+    let query = match &request.routed {
+        Some(routed) => routed.query.as_deref(),
+        None => request.parts.uri.query(),
+    };
+    query.unwrap_or_default()
+}
+
 /// What the client says of its body's length; hyper has checked that it is a number and the only one.
 pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
@@ -83,7 +92,11 @@ pub(crate) fn variables(
     mut put: impl FnMut(&[u8], &[u8]),
 ) {
     let (parts, script) = (&request.parts, &request.script);
-    let root = constants.document_root.as_slice();
+    let routed = request.routed.as_ref();
+    let root = match routed {
+        Some(routed) => routed.root.as_os_str().as_bytes(),
+        None => constants.document_root.as_slice(),
+    };
     let (address, port) = (
         request.peer.ip().to_string(),
         request.peer.port().to_string(),
@@ -105,10 +118,7 @@ pub(crate) fn variables(
     put(b"SERVER_PROTOCOL", protocol(parts.version).as_bytes());
     put(b"REQUEST_URI", target(&parts.uri).as_bytes());
     put(b"REQUEST_METHOD", parts.method.as_str().as_bytes());
-    put(
-        b"QUERY_STRING",
-        parts.uri.query().unwrap_or_default().as_bytes(),
-    );
+    put(b"QUERY_STRING", query(request).as_bytes());
     let (scheme, https) = if request.is_https {
         ("https", "on")
     } else {
@@ -228,6 +238,7 @@ mod tests {
                 path_info: path_info.into(),
             },
             interim: None,
+            routed: None,
         }
     }
 

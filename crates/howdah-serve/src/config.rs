@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::sites::Sites;
 use crate::tls::Certificates;
 
 /// Everything that can be set. [`ServeConfig::new`] gives the defaults for a document root.
@@ -17,6 +18,8 @@ pub struct ServeConfig {
     pub listeners: Vec<Listener>,
     /// Where the server is administrated, if anywhere.
     pub admin: Option<AdminAddress>,
+    /// The part of Caddy's admin API that is answered there besides.
+    pub caddy: Option<CaddyApi>,
     /// The certificates of all listeners with TLS.
     pub certificates: Option<Certificates>,
     /// Serve HTTP/3 beside each listener with TLS, at the same port of UDP.
@@ -25,6 +28,8 @@ pub struct ServeConfig {
     pub site: Site,
     /// Paths at which a WebSocket is one of another server.
     pub websockets: Vec<WebSocketRoute>,
+    /// Sites with routes of their own, which are then all there is; [`ServeConfig::site`] only says where the application is.
+    pub sites: Option<Sites>,
     /// What a client may use at most.
     pub limits: Limits,
     /// How long things may take.
@@ -55,6 +60,13 @@ pub enum AdminAddress {
     Tcp(SocketAddr),
     /// A socket in the file system, for the server's user alone.
     Unix(PathBuf),
+}
+
+/// What Caddy's admin API tells.
+#[derive(Debug, Clone)]
+pub struct CaddyApi {
+    /// The configuration as JSON.
+    pub config: serde_json::Value,
 }
 
 impl fmt::Display for AdminAddress {
@@ -148,6 +160,7 @@ impl ServeConfig {
         Self {
             listeners: vec![Listener::plain((Ipv4Addr::LOCALHOST, 0).into())],
             admin: None,
+            caddy: None,
             certificates: None,
             http3: false,
             site: Site {
@@ -157,6 +170,7 @@ impl ServeConfig {
                 front_controller: Some("/index.php".into()),
             },
             websockets: Vec::new(),
+            sites: None,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             trusted_proxies: Vec::new(),

@@ -23,7 +23,7 @@ use crate::http::{Body, check, compress, response};
 use crate::log::Log;
 use crate::tls::Challenges;
 use crate::websocket::WebSockets;
-use crate::{php, pool};
+use crate::{php, pool, sites};
 
 /// Answers requests. One for the whole server.
 #[derive(Debug)]
@@ -48,6 +48,8 @@ pub(crate) struct Link {
     pub(crate) tls: Option<pool::Tls>,
     /// `Alt-Svc`: where the same is served by HTTP/3.
     pub(crate) alternative: Option<HeaderValue>,
+    /// The listener's place in the configuration.
+    pub(crate) listener: usize,
 }
 
 /// A request for PHP, with what is known of its client.
@@ -57,6 +59,8 @@ pub(crate) struct Asked {
     pub(crate) client: Client,
     pub(crate) interim: Option<Interim>,
     pub(crate) tls: Option<pool::Tls>,
+    /// As in [`Link`].
+    pub(crate) listener: usize,
 }
 
 impl Handler {
@@ -106,6 +110,7 @@ impl Handler {
                     // Clients of HTTP/1.0 do not know of them (RFC 9110 section 15.2).
                     interim: link.interim.filter(|_| version == Version::HTTP_11),
                     tls: link.tls,
+                    listener: link.listener,
                 },
                 &mut exchange,
             )
@@ -142,10 +147,16 @@ impl Handler {
         if let Some(response) = self.answer_specially(parts, asked.client).await {
             return response;
         }
+        if let Some(sites) = &self.config.sites {
+            return sites::answer(self, sites, asked, exchange).await;
+        }
         let response = match self.look_up(parts) {
             Err(PathFault::Bad) => response::plain(StatusCode::BAD_REQUEST),
             Err(PathFault::Hidden) | Ok(Target::Nothing) => response::plain(StatusCode::NOT_FOUND),
-            Ok(Target::File(file)) => self.file(file, parts).await,
+            Ok(Target::File(file)) => {
+                let compression = self.config.extras.compression;
+                self.file(file, parts, compression).await
+            }
             Ok(Target::Directory) => with_slash(parts),
             Ok(Target::Script(script)) => {
                 exchange.ask_php();
@@ -184,8 +195,12 @@ impl Handler {
             .is_some_and(|length: u64| length > self.config.limits.body_bytes)
     }
 
-    async fn file(&self, file: PathBuf, parts: &Parts) -> Response<Body> {
-        let compression = self.config.extras.compression;
+    pub(crate) async fn file(
+        &self,
+        file: PathBuf,
+        parts: &Parts,
+        compression: bool,
+    ) -> Response<Body> {
         self.files.respond(&file, parts, compression).await
     }
 
@@ -210,7 +225,7 @@ impl Handler {
 
 /// Reads the body of a request that is answered without it. A client that is still sending could lose the answer with its
 /// connection; one that asked whether it should send has its answer.
-async fn discard(asked: Asked) -> Result<(), StatusCode> {
+pub(crate) async fn discard(asked: Asked) -> Result<(), StatusCode> {
     if asked.parts.headers.contains_key(EXPECT) {
         return Ok(());
     }
@@ -225,7 +240,7 @@ async fn discard(asked: Asked) -> Result<(), StatusCode> {
 }
 
 /// Ends the connection with this response; HTTP/2 says it with a frame of its own.
-fn close(response: &mut Response<Body>, version: Version) {
+pub(crate) fn close(response: &mut Response<Body>, version: Version) {
     if version < Version::HTTP_2 {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);

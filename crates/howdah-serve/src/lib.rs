@@ -18,11 +18,12 @@ mod php;
 pub mod pool;
 pub mod routes;
 pub mod server;
+pub mod sites;
 pub mod tls;
 mod watch;
 mod websocket;
 
-pub use backend::Backend;
+pub use backend::{Backend, Pools};
 pub use config::ServeConfig;
 pub use files::lookup::Script;
 pub use server::{Order, Report, ServeError, Server};

@@ -48,6 +48,16 @@ impl Log {
         Self(Arc::new(sink))
     }
 
+    /// A log that gets what `filter` makes of each line, if anything.
+    #[must_use]
+    pub fn filtered(self, filter: impl Fn(Line) -> Option<Line> + Send + Sync + 'static) -> Self {
+        Self::new(move |line| {
+            if let Some(line) = filter(line) {
+                (self.0)(line);
+            }
+        })
+    }
+
     /// Tells a line; `fields` must be a JSON object.
     pub fn line(
         &self,

@@ -32,6 +32,7 @@ pub(crate) fn request(script: Script, asked: Asked) -> PhpRequest {
         is_https: asked.client.is_https,
         script,
         interim: asked.interim,
+        routed: None,
     }
 }
 

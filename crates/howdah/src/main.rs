@@ -62,6 +62,9 @@ fn main() -> ExitCode {
     {
         return howdah_runtime::helper(words);
     }
+    if commands::frankenphp::is_called(std::env::args_os().next()) {
+        return commands::frankenphp::main();
+    }
     let arguments = match parse() {
         Ok(arguments) => arguments,
         Err(error) => return error.report(),

@@ -1,11 +1,13 @@
 //! What the surroundings ask of a server, and may tell it: is it alive, should it get requests, its counts, what its workers
 //! do; read everything anew, come to an end. On a listener of its own, never on those of the clients.
 
+mod caddy;
 mod listener;
 mod metrics;
 mod status;
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,26 +31,37 @@ const PAUSE: Duration = Duration::from_millis(50);
 const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// Answers until it is dropped: health is asked for until the very end.
+/// Answers until everything else has ended: health is asked for until the very end.
 pub(crate) async fn serve(listener: AdminListener, operator: Arc<Operator>) {
     let mut connections = JoinSet::new();
+    let ended = operator.wait_for_end();
+    tokio::pin!(ended);
     loop {
         while connections.try_join_next().is_some() {}
-        let operator = Arc::clone(&operator);
-        let accepted = match &listener {
-            AdminListener::Tcp(listener) => {
-                let accepted = listener.accept().await;
-                accepted.map(|(stream, _)| connections.spawn(connection(stream, operator)))
-            }
-            AdminListener::Unix(socket) => {
-                let accepted = socket.listener.accept().await;
-                accepted.map(|(stream, _)| connections.spawn(connection(stream, operator)))
-            }
-        };
-        if accepted.is_err() {
-            // Without descriptors the connection stays where it is; asking again at once would only burn the processor.
-            tokio::time::sleep(PAUSE).await;
+        tokio::select! {
+            () = &mut ended => break,
+            () = accept(&listener, &operator, &mut connections) => {}
         }
+    }
+    while connections.join_next().await.is_some() {}
+}
+
+/// Takes the next connection.
+async fn accept(listener: &AdminListener, operator: &Arc<Operator>, connections: &mut JoinSet<()>) {
+    let operator = Arc::clone(operator);
+    let accepted = match listener {
+        AdminListener::Tcp(listener) => {
+            let accepted = listener.accept().await;
+            accepted.map(|(stream, _)| connections.spawn(connection(stream, operator)))
+        }
+        AdminListener::Unix(socket) => {
+            let accepted = socket.listener.accept().await;
+            accepted.map(|(stream, _)| connections.spawn(connection(stream, operator)))
+        }
+    };
+    if accepted.is_err() {
+        // Without descriptors the connection stays where it is; asking again at once would only burn the processor.
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
@@ -56,19 +69,34 @@ async fn connection<S>(stream: S, operator: Arc<Operator>)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
+    let asked = Arc::clone(&operator);
     let service = service_fn(move |request: Request<Incoming>| {
-        let operator = Arc::clone(&operator);
-        async move { Ok::<_, Infallible>(answer(&request, &operator).await) }
+        let operator = Arc::clone(&asked);
+        async move { Ok::<_, Infallible>(answer(request, &operator).await) }
     });
     // What ends the connection is the other side's affair.
-    http1::Builder::new()
-        .timer(TokioTimer::new())
-        .serve_connection(TokioIo::new(stream), service)
-        .await
-        .ok();
+    let mut serving = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    tokio::select! {
+        served = &mut serving => drop(served),
+        () = operator.wait_for_end() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await.ok();
+        }
+    }
 }
 
-async fn answer(request: &Request<Incoming>, operator: &Operator) -> Response<Body> {
+async fn answer(request: Request<Incoming>, operator: &Operator) -> Response<Body> {
+    let request = match &operator.handler.config.caddy {
+        None => request,
+        Some(api) => match caddy::answer(request, api, operator).await {
+            Ok(answer) => return answer,
+            Err(request) => request,
+        },
+    };
     let path = request.uri().path();
     match path {
         "/reload" | "/drain" => {

@@ -113,6 +113,11 @@ fn is_script(path: &[u8]) -> bool {
     ends_with(path, ".php")
 }
 
+/// Is it code, be it of a script that PHP runs or of one that it does not?
+pub(crate) fn is_code(path: &[u8]) -> bool {
+    is_script(path) || is_source(path)
+}
+
 /// Names under which PHP's source lies about: other names of scripts, and what editors leave beside them.
 fn is_source(path: &[u8]) -> bool {
     const NAMES: [&str; 12] = [

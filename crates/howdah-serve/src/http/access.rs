@@ -243,7 +243,14 @@ impl Drop for Exchange {
             "size": self.bytes,
             "status": self.status.map_or(0, |status| status.as_u16()),
         });
-        log.line(Level::Info, "http.log.access", "handled request", fields);
+        // As Caddy has it.
+        let is_failure = self.status.is_some_and(|status| status.is_server_error());
+        let level = if is_failure {
+            Level::Error
+        } else {
+            Level::Info
+        };
+        log.line(level, "http.log.access", "handled request", fields);
     }
 }
 

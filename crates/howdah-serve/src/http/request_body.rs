@@ -88,6 +88,12 @@ impl Bounded {
         }
     }
 
+    /// At most so many bytes, if it was more before. Nothing may have been read yet.
+    pub(crate) fn limit_to(&mut self, bytes: u64) {
+        self.limit = self.limit.min(bytes);
+        self.left = self.left.min(bytes);
+    }
+
     fn is_late(&mut self, context: &mut Context<'_>) -> bool {
         let patience = self.patience;
         let waiting = self

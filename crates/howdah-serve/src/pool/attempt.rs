@@ -75,7 +75,7 @@ fn encode(constants: &Constants, request: &PhpRequest) -> Result<Bytes, FrameErr
         script: request.script.file.as_os_str().as_bytes(),
         method: request.parts.method.as_str().as_bytes(),
         uri: cgi::target(uri).as_bytes(),
-        query: uri.query().unwrap_or_default().as_bytes(),
+        query: cgi::query(request).as_bytes(),
         content_length: cgi::content_length(&request.parts.headers),
     };
     line.encode(&mut bytes);
@@ -83,6 +83,9 @@ fn encode(constants: &Constants, request: &PhpRequest) -> Result<Bytes, FrameErr
     variables.put_list(constants.first());
     cgi::variables(constants, request, |name, value| variables.put(name, value));
     variables.put_list(constants.last());
+    for (name, value) in request.routed.iter().flat_map(|routed| &routed.variables) {
+        variables.put(name.as_bytes(), value.as_bytes());
+    }
     variables.finish();
     let mut headers = PairsWriter::new(&mut bytes);
     cgi::headers(&request.parts, |name, value| headers.put(name, value));

@@ -1,7 +1,7 @@
 //! What a pool of PHP workers is told.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How requests are shared out to processes.
@@ -38,6 +38,16 @@ pub enum WorkerScript {
         /// PHP code.
         source: &'static str,
     },
+}
+
+impl WorkerScript {
+    /// The file, if it is one.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match self {
+            WorkerScript::File(file) => Some(file),
+            WorkerScript::Embedded { .. } => None,
+        }
+    }
 }
 
 /// How many workers there are.

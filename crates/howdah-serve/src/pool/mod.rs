@@ -21,6 +21,7 @@ mod worker;
 mod zygote;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
@@ -64,6 +65,21 @@ pub struct PhpRequest {
     pub script: Script,
     /// Where interim (1xx) responses go, if they can be sent.
     pub interim: Option<Interim>,
+    /// What routes have made of it, if it came by one.
+    pub routed: Option<Routed>,
+}
+
+/// What is different for a request that came by a route.
+#[derive(Debug, Clone)]
+pub struct Routed {
+    /// The document root.
+    pub root: PathBuf,
+    /// The query, which a rewrite may have changed.
+    pub query: Option<String>,
+    /// Added to `$_SERVER`.
+    pub variables: Vec<(String, String)>,
+    /// The pool of a worker script that answers it, by its place; without one the pool for all scripts does.
+    pub worker: Option<usize>,
 }
 
 /// What PHP is told about TLS.

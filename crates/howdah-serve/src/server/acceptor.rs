@@ -23,6 +23,8 @@ use crate::pool;
 use crate::tls::{ACME_TLS, Tls};
 
 pub(super) struct Acceptor {
+    /// The listener's place in the configuration.
+    pub(super) place: usize,
     pub(super) listener: TcpListener,
     pub(super) proxy_protocol: bool,
     pub(super) tls: Option<Arc<Tls>>,
@@ -94,6 +96,7 @@ impl Acceptor {
         connections: &mut JoinSet<()>,
     ) {
         let opening = Opening {
+            place: self.place,
             proxy_protocol: self.proxy_protocol,
             tls: self.tls.clone(),
             alternative: self.alternative.clone(),
@@ -110,6 +113,7 @@ impl Acceptor {
 
 /// A connection before its first request.
 struct Opening {
+    place: usize,
     proxy_protocol: bool,
     tls: Option<Arc<Tls>>,
     alternative: Option<HeaderValue>,
@@ -121,7 +125,8 @@ impl Opening {
     async fn serve(self, mut stream: TcpStream, peer: SocketAddr) {
         let timeouts = self.handler.config.timeouts;
         let mut client = Client {
-            address: peer,
+            // A listener for both families has IPv4 clients at mapped addresses.
+            address: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
             is_https: self.tls.is_some(),
         };
         let mut ahead = Bytes::new();
@@ -131,7 +136,7 @@ impl Opening {
             let Ok(Ok((told, rest))) = tokio::time::timeout(timeouts.head, header).await else {
                 return;
             };
-            client.address = told.unwrap_or(peer);
+            client.address = told.unwrap_or(client.address);
             ahead = rest.freeze();
         }
         let stream = Watched::new(stream, ahead, timeouts.write);
@@ -140,6 +145,7 @@ impl Opening {
             interim: None,
             tls: None,
             alternative: self.alternative,
+            listener: self.place,
         };
         let Some(tls) = self.tls else {
             return connection::serve(stream, link, self.handler, self.phase).await;

@@ -46,6 +46,8 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
 
 /// Takes the connections of one socket.
 pub(super) struct QuicAcceptor {
+    /// The listener's place in the configuration.
+    pub(super) place: usize,
     pub(super) socket: UdpSocket,
     pub(super) tls: Arc<Tls>,
     pub(super) handler: Arc<Handler>,
@@ -93,7 +95,8 @@ impl QuicAcceptor {
                         continue;
                     };
                     let handler = Arc::clone(&self.handler);
-                    connections.spawn(open(incoming, handler, self.phase.clone(), permit));
+                    let phase = self.phase.clone();
+                    connections.spawn(open((incoming, self.place), handler, phase, permit));
                 }
             }
         }
@@ -116,7 +119,7 @@ fn server_config(tls: &ServerConfig, idle: Duration) -> io::Result<quinn::Server
 }
 
 async fn open(
-    incoming: Incoming,
+    (incoming, place): (Incoming, usize),
     handler: Arc<Handler>,
     phase: watch::Receiver<Phase>,
     permit: OwnedSemaphorePermit,
@@ -127,13 +130,13 @@ async fn open(
     };
     // What ends a connection is the client's affair or its fault.
     if let Ok(Ok(connection)) = tokio::time::timeout(head, connecting).await {
-        serve(connection, handler, phase).await.ok();
+        serve((connection, place), handler, phase).await.ok();
     }
     drop(permit);
 }
 
 async fn serve(
-    quic: quinn::Connection,
+    (quic, place): (quinn::Connection, usize),
     handler: Arc<Handler>,
     phase: watch::Receiver<Phase>,
 ) -> Result<(), h3::error::ConnectionError> {
@@ -148,6 +151,7 @@ async fn serve(
             cipher: String::new(),
         }),
         alternative: None,
+        listener: place,
         interim: None,
     };
     let mut connection = h3::server::builder()

@@ -212,10 +212,10 @@ impl Server {
             self.tls.clone(),
             sender,
         ));
-        let _admin = self.admin.map(|listener| {
-            let serving = crate::admin::serve(listener, Arc::clone(&operator));
-            Aborted(tokio::spawn(serving).abort_handle())
-        });
+        let admin = self
+            .admin
+            .map(|listener| tokio::spawn(crate::admin::serve(listener, Arc::clone(&operator))));
+        let _admin = admin.as_ref().map(|task| Aborted(task.abort_handle()));
         let _watching: Vec<Aborted> = self
             .watchers
             .into_iter()
@@ -232,9 +232,10 @@ impl Server {
                 tokio::spawn(async move { tls.keep_valid(has_plain, &log).await }).abort_handle(),
             )
         });
-        for bound in self.listeners {
+        for (place, bound) in self.listeners.into_iter().enumerate() {
             let alternative = bound.alternative();
             let acceptor = Acceptor {
+                place,
                 listener: bound.listener,
                 proxy_protocol: bound.options.proxy_protocol,
                 tls: self.tls.clone().filter(|_| bound.options.tls),
@@ -246,6 +247,7 @@ impl Server {
             acceptors.spawn(acceptor.run());
             if let (Some(socket), Some(tls)) = (bound.datagrams, self.tls.clone()) {
                 let acceptor = QuicAcceptor {
+                    place,
                     socket,
                     tls,
                     handler: Arc::clone(&handler),
@@ -270,6 +272,11 @@ impl Server {
         let (report, deadline) = drain(&handler, &phase, acceptors).await;
         if let Some(backend) = &handler.backend {
             backend.stop(deadline).await;
+        }
+        operator.end();
+        if let Some(admin) = admin {
+            // Who asked for the end is told of it, unless it does not listen.
+            tokio::time::timeout(LAST_WORDS, admin).await.ok();
         }
         report
     }

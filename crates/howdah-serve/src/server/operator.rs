@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::Order;
 use crate::handler::Handler;
@@ -18,6 +18,7 @@ pub(crate) struct Operator {
     pub(crate) started: Instant,
     tls: Option<Arc<Tls>>,
     orders: mpsc::Sender<Order>,
+    ended: watch::Sender<bool>,
 }
 
 impl Operator {
@@ -31,6 +32,7 @@ impl Operator {
             started: Instant::now(),
             tls,
             orders,
+            ended: watch::Sender::new(false),
         }
     }
 
@@ -38,6 +40,17 @@ impl Operator {
     pub(crate) fn drain(&self) {
         // No room: it has been told already.
         self.orders.try_send(Order::Drain).ok();
+    }
+
+    /// Everything has ended but the administration.
+    pub(super) fn end(&self) {
+        self.ended.send_replace(true);
+    }
+
+    /// Waits until everything else has ended.
+    pub(crate) async fn wait_for_end(&self) {
+        // The sender is this one's own.
+        self.ended.subscribe().wait_for(|ended| *ended).await.ok();
     }
 
     /// Reads the certificates anew, and has PHP read the code anew; when that fails, what was there before goes on, and the

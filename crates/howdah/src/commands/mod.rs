@@ -8,6 +8,7 @@ mod confirm;
 pub(crate) mod display;
 pub(crate) mod down;
 pub(crate) mod exec;
+pub(crate) mod frankenphp;
 pub(crate) mod health;
 pub(crate) mod image;
 pub(crate) mod images;
@@ -61,6 +62,15 @@ pub(crate) struct GlobalArgs {
         hide_env_values = true
     )]
     root: Option<PathBuf>,
+}
+
+impl GlobalArgs {
+    /// For a command line of somebody else's, which has no such options.
+    pub(crate) fn from_environment() -> Self {
+        Self {
+            root: std::env::var_os("HOWDAH_ROOT").map(PathBuf::from),
+        }
+    }
 }
 
 /// Where this process's state lives; the only place that reads the environment for it.

@@ -9,6 +9,7 @@ mod edge;
 mod fastcgi;
 mod file;
 mod fpm;
+mod frankenphp;
 mod h2spec;
 mod http;
 mod interim;

@@ -10,13 +10,14 @@ mod php;
 use std::process::ExitCode;
 
 use howdah_serve::log::{Level, Log};
-use howdah_serve::{Order, Report, ServeConfig, Server};
+use howdah_serve::{Backend, Order, Report, ServeConfig, Server};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::{CommandError, Context};
 pub(crate) use args::{Args, admin_address};
+pub(super) use php::PhpArgs;
 pub(crate) use php::find_php;
 
 /// Requests were cut off.
@@ -26,19 +27,35 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandErro
     let php = args.php.clone();
     let pools = file::pools()?;
     let config = args.config(context)?;
-    let output = output::Output::start();
-    let report = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?
-        .block_on(serve(config, (php, pools), output.log()))?;
-    output.finish();
+    let report = in_runtime(|log| serve(config, (php, pools), log))?;
     anstream::eprintln!(
         "in flight {}, finished {}, lost {}",
         report.in_flight,
         report.finished,
         report.lost()
     );
-    Ok(ExitCode::from(if report.lost() == 0 { 0 } else { LOST }))
+    Ok(exit_code(report))
+}
+
+/// Runs a server, and gives it a log, which is written to its end.
+pub(super) fn in_runtime<F>(serve: impl FnOnce(Log) -> F) -> Result<Report, CommandError>
+where
+    F: Future<Output = Result<Report, CommandError>>,
+{
+    let output = output::Output::start();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let report = runtime.block_on(serve(output.log()));
+    // With its tasks their logs end.
+    drop(runtime);
+    output.finish();
+    report
+}
+
+/// Were requests cut off?
+pub(super) fn exit_code(report: Report) -> ExitCode {
+    ExitCode::from(if report.lost() == 0 { 0 } else { LOST })
 }
 
 async fn serve(
@@ -46,8 +63,19 @@ async fn serve(
     (php, pools): (php::PhpArgs, Vec<file::PoolSection>),
     log: Log,
 ) -> Result<Report, CommandError> {
-    let mut signals = Signals::new()?;
+    let signals = Signals::new()?;
     let backend = php::start(php, pools, &config, &log).await?;
+    attend(config, backend, signals, log, || ()).await
+}
+
+/// Serves until a signal or the administration ends it. `ready` is called when connections are taken.
+pub(super) async fn attend(
+    config: ServeConfig,
+    backend: Option<Backend>,
+    mut signals: Signals,
+    log: Log,
+    ready: impl FnOnce(),
+) -> Result<Report, CommandError> {
     let server = Server::bind(config, backend, log.clone())?;
     for address in server.addresses() {
         let fields = json!({ "address": address.to_string() });
@@ -61,6 +89,7 @@ async fn serve(
         let fields = json!({ "address": address.to_string() });
         log.line(Level::Info, "admin", "listening", fields);
     }
+    ready();
     let (sender, orders) = mpsc::channel(1);
     let mut running = std::pin::pin!(server.run(orders));
     loop {
@@ -73,13 +102,13 @@ async fn serve(
 }
 
 /// What signals tell the server.
-struct Signals {
+pub(super) struct Signals {
     stop: [Signal; 2],
     reload: [Signal; 2],
 }
 
 impl Signals {
-    fn new() -> Result<Self, CommandError> {
+    pub(super) fn new() -> Result<Self, CommandError> {
         Ok(Self {
             stop: [
                 signal(SignalKind::terminate())?,

@@ -99,6 +99,13 @@ pub(crate) struct PhpArgs {
 /// Beyond this a number of workers is a mistake.
 const MOST_WORKERS: usize = 10_000;
 
+impl PhpArgs {
+    /// The `howdah-php` that the environment names, for a command line without an option for it.
+    pub(crate) fn program_of_environment() -> Option<PathBuf> {
+        std::env::var_os("HOWDAH_PHP").map(PathBuf::from)
+    }
+}
+
 /// Starts PHP and waits until it is ready. `pools`: parts of the application that have their own.
 pub(super) async fn start(
     args: PhpArgs,
