@@ -23,6 +23,11 @@ PHP_TEST_PACKAGES := php8.2-mbstring php8.2-xml php8.2-sqlite3
 # What the example needs when `howdah serve` serves it in the tests: its packages, its databases, PHP-FPM beside us, a browser.
 PHP_TEST_PACKAGES += php8.2-cli php8.2-fpm php8.2-intl php8.2-pgsql php8.2-redis php-laravel-framework php-mockery phpunit composer \
 	postgresql-15 redis-server chromium chromium-driver
+# Symfony 6.4 is trixie's, too.
+SYMFONY_PACKAGES := $(addprefix php-symfony-,framework-bundle http-kernel http-foundation cache cache-contracts config \
+	dependency-injection deprecation-contracts error-handler event-dispatcher event-dispatcher-contracts filesystem finder \
+	routing runtime service-contracts var-dumper var-exporter) \
+	$(addprefix php-psr-,container event-dispatcher log cache simple-cache)
 # howdah-php links libphp, so it is dynamic, unlike everything else (.cargo/config.toml).
 PHP_CARGO := RUSTFLAGS="-C target-feature=-crt-static" HOWDAH_PHP_VERSION=8.2 CARGO_TARGET_DIR=target/php/8.2 cargo
 
@@ -74,6 +79,7 @@ h2spec: deps-test php serve-tools ## Ask h2spec what it thinks of our HTTP/2, wi
 
 test: deps-test php serve-tools ## Run every test: pure, command line, and end to end with real containers (root)
 	@.ci/packages $(PHP_TEST_PACKAGES)
+	@[ -e target/php/symfony/unpacked ] || .ci/packages-of trixie target/php/symfony $(SYMFONY_PACKAGES)
 	$(PHP_CARGO) test --release --locked -p howdah-php
 	cargo test --workspace --exclude howdah-php --locked
 

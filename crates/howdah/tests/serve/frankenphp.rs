@@ -95,13 +95,21 @@ impl FrankenPhp {
     }
 
     pub(crate) fn get(&self, path: &str) -> Response {
-        self.request("GET", path, "localhost", b"")
+        self.request("GET", path, "localhost", "", b"")
     }
 
-    fn request(&self, method: &str, path: &str, host: &str, body: &[u8]) -> Response {
+    /// `fields`: further header fields, each with its end of line.
+    pub(crate) fn request(
+        &self,
+        method: &str,
+        path: &str,
+        host: &str,
+        fields: &str,
+        body: &[u8],
+    ) -> Response {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n");
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{fields}");
         exchange(&mut stream, head, body)
     }
 
@@ -378,7 +386,7 @@ http://:0 {
     assert_eq!(text("/files/a.txt"), "a file");
     let hidden = server.get("/files/a.bak");
     assert_eq!((hidden.status, &hidden.body[..]), (404, &b"not here"[..]));
-    let small = server.request("POST", "/api/x?a=b", "localhost", b"0123456789");
+    let small = server.request("POST", "/api/x?a=b", "localhost", "", b"0123456789");
     let small: Value = serde_json::from_slice(&small.body).unwrap();
     assert_eq!(
         (&small["body"], &small["script"]),
@@ -388,7 +396,7 @@ http://:0 {
         (&small["uri"], &small["tenant"]),
         (&json!("/api/x?a=b"), &json!(""))
     );
-    let large = server.request("POST", "/api/x", "localhost", b"0123456789a");
+    let large = server.request("POST", "/api/x", "localhost", "", b"0123456789a");
     assert_eq!(large.status, 413);
     server.terminate();
 }

@@ -20,6 +20,7 @@ mod pool;
 mod server;
 mod service;
 mod soak;
+mod symfony;
 mod usage;
 
 use std::io::Write as _;
