@@ -96,18 +96,46 @@ async fn read(stream: &mut BufReader<TcpStream>, is_head: bool) -> Result<Respon
             .ok_or_else(|| format!("no field: {line:?}"))?;
         fields.push((name.to_owned(), value.to_owned()));
     }
-    let length = fields
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-        .map_or(Ok(0), |(_, length)| length.parse::<usize>().map_err(text))?;
+    let value = |wanted: &str| {
+        let same = |field: &&(String, String)| field.0.eq_ignore_ascii_case(wanted);
+        fields.iter().find(same).map(|(_, value)| value.as_str())
+    };
     let has_body = !is_head && !matches!(status, 100..200 | 204 | 304);
-    let mut body = vec![0; if has_body { length } else { 0 }];
-    stream.read_exact(&mut body).await.map_err(text)?;
+    let body = if !has_body {
+        Vec::new()
+    } else if value("transfer-encoding") == Some("chunked") {
+        // What a script writes piece by piece.
+        read_chunks(stream).await?
+    } else {
+        let length = value("content-length").map_or(Ok(0), str::parse);
+        read_exact(stream, length.map_err(text)?).await?
+    };
     Ok(Response {
         status,
         fields,
         body,
     })
+}
+
+async fn read_exact(stream: &mut BufReader<TcpStream>, length: usize) -> Result<Vec<u8>, String> {
+    let mut bytes = vec![0; length];
+    stream.read_exact(&mut bytes).await.map_err(text)?;
+    Ok(bytes)
+}
+
+/// RFC 9112 section 7.1.
+async fn read_chunks(stream: &mut BufReader<TcpStream>) -> Result<Vec<u8>, String> {
+    let mut content = Vec::new();
+    loop {
+        let size = usize::from_str_radix(&line(stream).await?, 16).map_err(text)?;
+        content.extend(read_exact(stream, size).await?);
+        if !line(stream).await?.is_empty() {
+            return Err("a chunk is longer than its size".into());
+        }
+        if size == 0 {
+            return Ok(content);
+        }
+    }
 }
 
 async fn line(stream: &mut BufReader<TcpStream>) -> Result<String, String> {
