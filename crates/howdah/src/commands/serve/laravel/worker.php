@@ -2,7 +2,7 @@
 
 /*
  * Howdah's worker for a Laravel application (8 and later) that knows nothing of workers: the application is booted once, and after
- * each request everything it changed is put back as the boot left it (docs/decisions/0029). Nothing of it is in the application.
+ * each request everything it changed is put back as the boot left it (docs/decisions/0035). Nothing of it is in the application.
  *
  * The application object stays the same one, so whatever holds it holds the right one. Put back are: the properties of the container
  * and of what it holds, static properties of Laravel and of the application's own classes, globals, environment, error handlers.
