@@ -1,4 +1,4 @@
-# The project's only command surface. `make up` and `make test` need Debian 12, root and Rust; they install the rest.
+# The project's only command surface. `make up` needs Debian 12, root and Rust, `make test` Go as well; they install the rest.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
