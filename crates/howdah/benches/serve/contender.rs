@@ -90,7 +90,8 @@ impl Contender {
         front.arg("--document-root").arg(site.public());
         front.arg("--php-ini").arg(&sites.php_ini);
         front.arg("--php").arg(howdah_php());
-        if mode != "classic" {
+        // Laravel needs none: it is served as it is.
+        if mode != "classic" && site.name() != "laravel" {
             front.arg("--worker").arg(site.worker());
         }
         sites.environment(&mut front);

@@ -37,9 +37,6 @@ const EXTENSIONS: [&str; 9] = [
     "igbinary",
     "redis",
 ];
-const CACHE: &str = "require 'autoload.php'; $app = require 'bootstrap/app.php'; \
-    exit($app->make(Illuminate\\Contracts\\Console\\Kernel::class)->call('config:cache'));";
-
 /// One application.
 pub(crate) struct Site {
     /// `public` and `worker.php` are in it.
@@ -98,7 +95,9 @@ impl Sites {
         }
         let mut php = command("env");
         php.arg("-C").arg(laravel).arg("php");
-        php.arg("-c").arg(&self.php_ini).args(["-r", CACHE]);
+        php.arg("-c")
+            .arg(&self.php_ini)
+            .args(["artisan", "config:cache"]);
         run(php.env("PHP_INI_SCAN_DIR", &self.no_more_ini));
     }
 }

@@ -19,6 +19,9 @@ fn persistent_workers_answer_and_an_invoice_is_mailed() {
     ]);
     project.howdah(&["up", "-d"]);
     assert_eq!(project.web("/up", &[]), "up");
+    let log = project.howdah(&["logs", "app"]);
+    assert!(log.contains("Howdah's own worker script"), "{log}");
+    assert!(!log.contains("did not boot"), "{log}");
     let health = project.web("/health", &[]);
     assert!(
         health.contains("\"database\":true") && health.contains("\"redis\":true"),

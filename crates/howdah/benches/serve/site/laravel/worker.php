@@ -2,7 +2,7 @@
 
 declare(strict_types=1);
 
-// As Octane works: the application is booted once, and each request gets a clone of it.
+// For FrankenPHP, as Octane works: the application is booted once, and each request gets a clone of it.
 
 use Illuminate\Container\Container;
 use Illuminate\Contracts\Http\Kernel;
@@ -10,7 +10,7 @@ use Illuminate\Foundation\Application;
 use Illuminate\Http\Request;
 use Illuminate\Support\Facades\Facade;
 
-require __DIR__ . '/autoload.php';
+require __DIR__ . '/vendor/autoload.php';
 $base = require __DIR__ . '/bootstrap/app.php';
 $base->instance('request', Request::create('http://localhost'));
 $base->make(Kernel::class)->bootstrap();
