@@ -41,7 +41,7 @@ impl Link {
     pub(crate) fn new(options: Options) -> *mut Link {
         let descriptors = connections::descriptors();
         let stage = Stage::Booting {
-            zygote: Zygote::new(),
+            zygote: Zygote::greet(),
             said: Vec::new(),
         };
         Box::into_raw(Box::new(Link {

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::time::Instant;
 
 use howdah_wire::LogLine;
-use howdah_wire::control::{DESCRIPTOR, Event, Exit, MAX_MESSAGE, Order};
+use howdah_wire::control::{DESCRIPTOR, Event, Exit, MAX_MESSAGE, Order, WIRE_VERSION};
 use howdah_wire::ledger;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::unistd::ForkResult;
@@ -69,7 +69,7 @@ impl Default for Zygote {
 }
 
 impl Zygote {
-    pub(crate) fn new() -> Zygote {
+    fn new() -> Zygote {
         Zygote {
             // SAFETY: the front gives the socket as this descriptor; in a zygote it is never closed.
             control: unsafe { BorrowedFd::borrow_raw(DESCRIPTOR) },
@@ -77,6 +77,13 @@ impl Zygote {
             children: Vec::new(),
             orphaned: false,
         }
+    }
+
+    /// One that has said what it speaks.
+    pub(crate) fn greet() -> Zygote {
+        let zygote = Zygote::new();
+        zygote.send(&Event::Hello { wire: WIRE_VERSION });
+        zygote
     }
 
     /// Serves the front; returns in forked workers only, and otherwise ends the process.

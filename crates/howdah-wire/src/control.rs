@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 pub const DESCRIPTOR: i32 = 3;
 /// The most bytes of a message.
 pub const MAX_MESSAGE: usize = 64 << 10;
+/// What both sides speak. It grows with every change of this crate that a peer from before would not understand: the front and
+/// `howdah-php` are two files, which may come of two builds.
+pub const WIRE_VERSION: u32 = 1;
 
 /// To the zygote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +23,11 @@ pub enum Order {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "event")]
 pub enum Event {
+    /// The first message, sent before PHP starts.
+    Hello {
+        /// Its [`WIRE_VERSION`].
+        wire: u32,
+    },
     /// Ready to fork; the application is booted if the mode boots it here.
     Booted {
         /// `PHP_VERSION`.

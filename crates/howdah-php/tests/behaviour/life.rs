@@ -33,13 +33,13 @@ try {
 }
 ";
 
-struct Application {
-    directory: TempDir,
-    script: PathBuf,
+pub(crate) struct Application {
+    pub(crate) directory: TempDir,
+    pub(crate) script: PathBuf,
 }
 
 impl Application {
-    fn new(script: &str) -> Application {
+    pub(crate) fn new(script: &str) -> Application {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("worker.php");
         fs_err::write(&path, script).unwrap();
@@ -53,22 +53,22 @@ impl Application {
         Front::launch(arguments, &self.script, self.directory.path())
     }
 
-    fn worker_mode(&self) -> Front {
+    pub(crate) fn worker_mode(&self) -> Front {
         let mut front = self.launch(&["--mode", "worker"]);
         front.booted();
         front
     }
 }
 
-fn get(query: &str) -> Case {
+pub(crate) fn get(query: &str) -> Case {
     Case::get(&format!("/?{query}"))
 }
 
-/// The next event that is no log line.
+/// The next event that is neither a greeting nor a log line.
 fn outcome(front: &Front) -> Event {
     loop {
         let (event, _) = front.event();
-        if !matches!(event, Event::Log(_)) {
+        if !matches!(event, Event::Hello { .. } | Event::Log(_)) {
             return event;
         }
     }
@@ -221,7 +221,10 @@ fn connections_of_the_warm_up_are_not_shared() {
     );
     let application = Application::new(&SCRIPT.replace("default:", &connect));
     let mut front = application.launch(&["--mode", "fork"]);
-    let (event, _) = front.event();
+    let events = [front.event().0, front.event().0];
+    let [Event::Hello { .. }, event] = events else {
+        panic!("{events:?}");
+    };
     assert!(matches!(event, Event::Log(line) if line.message.contains("starting again")));
     front.booted();
     let answer = front.fork().ask(&get(""), &application.script);

@@ -109,6 +109,20 @@ pub enum StartError {
     /// The sockets to the program cannot be made.
     #[error("cannot open a socket for the PHP processes")]
     Socket(#[source] io::Error),
+    /// The program is of another build of howdah, which talks otherwise.
+    #[error(
+        "`{}` is {} than this howdah: it speaks version {theirs} of the protocol between the two, not {ours}",
+        program.display(),
+        if theirs < ours { "older" } else { "newer" }
+    )]
+    OtherWire {
+        /// `howdah-php`.
+        program: PathBuf,
+        /// What it speaks; 0 if it did not say.
+        theirs: u32,
+        /// What the front speaks.
+        ours: u32,
+    },
     /// The worker script ends before it asks for a request, again and again.
     #[error(
         "too many consecutive failures: worker {script} has not reached frankenphp_handle_request(): {reason}"

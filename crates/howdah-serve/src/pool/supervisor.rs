@@ -8,7 +8,7 @@ use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use howdah_wire::control::{Event, Exit, Order};
+use howdah_wire::control::{Event, Exit, Order, WIRE_VERSION};
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
@@ -58,6 +58,8 @@ struct Generation {
     zygote: Zygote,
     process: tokio::process::Child,
     reader: AbortHandle,
+    /// It has said that it speaks what we do.
+    greeted: bool,
     /// It has booted and takes orders.
     forks: bool,
     /// Forks that were ordered.
@@ -144,14 +146,18 @@ impl Supervisor {
 
     fn message(&mut self, id: u64, message: Message) {
         let log = self.dispatch.log.clone();
+        let Some(generation) = self.generations.get_mut(&id) else {
+            return;
+        };
         match message.event {
+            Event::Hello { wire: WIRE_VERSION } => generation.greeted = true,
+            Event::Hello { wire } => self.other_wire(id, wire),
+            _ if !generation.greeted => self.other_wire(id, 0),
             Event::Booted {
                 php_version,
                 milliseconds,
             } => {
-                if let Some(generation) = self.generations.get_mut(&id) {
-                    generation.forks = true;
-                }
+                generation.forks = true;
                 let fields = json!({
                     "php_version": php_version, "milliseconds": milliseconds,
                     "mode": self.dispatch.config.mode.name(), "pool": self.dispatch.config.name,
@@ -172,9 +178,7 @@ impl Supervisor {
             }
             Event::Worker { pid } => self.forked(id, pid, message.descriptors),
             Event::ForkFailed { message } => {
-                if let Some(generation) = self.generations.get_mut(&id) {
-                    generation.ordered = generation.ordered.saturating_sub(1);
-                }
+                generation.ordered = generation.ordered.saturating_sub(1);
                 logs::tell(
                     &log,
                     Level::Error,

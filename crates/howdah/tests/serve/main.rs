@@ -10,6 +10,7 @@ mod fastcgi;
 mod file;
 mod fpm;
 mod frankenphp;
+mod greeting;
 mod h2spec;
 mod http;
 mod interim;

@@ -4,11 +4,13 @@ use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use howdah_wire::control::WIRE_VERSION;
 use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::{Answer, Generation, Notice, Supervisor};
 use crate::log::Level;
+use crate::pool::config::PoolConfig;
 use crate::pool::error::StartError;
 use crate::pool::logs;
 use crate::pool::metrics::{Reason, count};
@@ -75,6 +77,7 @@ impl Supervisor {
                     zygote,
                     process,
                     reader: reader.abort_handle(),
+                    greeted: false,
                     forks: false,
                     ordered: 0,
                 };
@@ -90,9 +93,6 @@ impl Supervisor {
 
     /// An attempt at a new generation failed; it is tried again a few times, because what it needs may be about to come.
     pub(super) fn upcoming_failed(&mut self, id: u64, reason: String) {
-        // A reload may be given up: the workers from before go on.
-        let is_first = self.current.is_none();
-        let patient = self.dispatch.config.patient && is_first || self.is_orphaned();
         let Some(upcoming) = &mut self.upcoming else {
             return;
         };
@@ -104,21 +104,52 @@ impl Supervisor {
         upcoming.reason = reason;
         upcoming.retry_at = Instant::now() + back_off(upcoming.failures);
         let ready = mem::take(&mut upcoming.ready);
-        let give_up = upcoming.failures >= MAX_FAILURES && !patient;
+        let is_hopeless = upcoming.failures >= MAX_FAILURES;
         for worker in ready {
             self.dispatch.retire(worker, Reason::Reload);
         }
         self.cards.retire(id);
         self.close_old();
-        if give_up && let Some(upcoming) = self.upcoming.take() {
-            count(&self.dispatch.metrics.failed_reloads);
-            let error = Arc::new(StartError::NeverReady {
-                script: self.dispatch.config.what_runs(),
-                reason: upcoming.reason,
+        // A reload may be given up: the workers from before go on.
+        let is_first = self.current.is_none();
+        let patient = self.dispatch.config.patient && is_first || self.is_orphaned();
+        if is_hopeless && !patient {
+            self.give_up(|config, reason| StartError::NeverReady {
+                script: config.what_runs(),
+                reason,
             });
-            for answer in upcoming.answers {
-                answer.send(Err(Arc::clone(&error))).ok();
-            }
+        }
+    }
+
+    /// The program is of another build than this one, and will be at the next attempt.
+    pub(super) fn other_wire(&mut self, id: u64, theirs: u32) {
+        if let Some(generation) = self.generations.remove(&id) {
+            tokio::spawn(generation.close());
+        }
+        let error = |config: &PoolConfig, _| StartError::OtherWire {
+            program: config.program.clone(),
+            theirs,
+            ours: WIRE_VERSION,
+        };
+        let message = error(&self.dispatch.config, String::new()).to_string();
+        let fields = json!({ "error": message });
+        logs::tell(&self.dispatch.log, Level::Error, "cannot start PHP", fields);
+        self.upcoming_failed(id, message);
+        // Without a zygote the workers dwindle: until the right program is put there, it is looked for.
+        if !self.is_orphaned() {
+            self.give_up(error);
+        }
+    }
+
+    /// Tells all who wait for the upcoming generation that there will be none, and why.
+    fn give_up(&mut self, error: impl FnOnce(&PoolConfig, String) -> StartError) {
+        let Some(upcoming) = self.upcoming.take() else {
+            return;
+        };
+        count(&self.dispatch.metrics.failed_reloads);
+        let error = Arc::new(error(&self.dispatch.config, upcoming.reason));
+        for answer in upcoming.answers {
+            answer.send(Err(Arc::clone(&error))).ok();
         }
     }
 }

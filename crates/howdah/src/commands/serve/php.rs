@@ -153,7 +153,11 @@ async fn start_one(
     tell_mode(log, config.mode.name(), reason);
     let started = start_pool(config.clone(), &site.root, log).await;
     let pool = match started {
-        Err(error) if is_auto && config.mode == Mode::Worker => {
+        Err(error)
+            if is_auto
+                && config.mode == Mode::Worker
+                && !matches!(*error, StartError::OtherWire { .. }) =>
+        {
             let fields = json!({ "error": error.to_string() });
             let message = "the application does not boot as a worker: every request boots it";
             log.line(Level::Error, "php", message, fields);
@@ -164,8 +168,15 @@ async fn start_one(
         }
         started => started,
     };
-    let pool = pool.map_err(|error| CommandError::new(error.to_string()))?;
-    Ok(Some(Backend::Pool(pool)))
+    Ok(Some(Backend::Pool(pool.map_err(not_started)?)))
+}
+
+fn not_started(error: Arc<StartError>) -> CommandError {
+    let told = CommandError::new(error.to_string());
+    if let StartError::OtherWire { .. } = *error {
+        return told.hint("install both of one build: `make php install`");
+    }
+    told
 }
 
 fn tell_mode(log: &Log, mode: &str, reason: &str) {
