@@ -6,8 +6,9 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 10] = [
     "backtrace",
+    "boot",
     "classic",
     "cli",
     "functions",

@@ -1,40 +1,20 @@
-/* What one request must not leave to the next one of the same worker, and what the boot of the application leaves to all. */
+/* What one request must not leave to the next one of the same worker. */
 #include "shim.h"
-#include <ext/date/php_date.h>
 #include <ext/random/php_random.h>
-#include <ext/session/php_session.h>
-#include <locale.h>
-#include <fcntl.h>
-#include <unistd.h>
+#include <ext/standard/php_filestat.h>
+#include <ext/standard/url_scanner_ex.h>
+#include <zend_smart_str.h>
 
 /* Modules with a state of their own for each request. The session comes last at the end: its handlers may still use the others. */
 static const char *const module_names[] = {"filter", "zlib", "mbstring", "session"};
 #define MODULE_COUNT (sizeof(module_names) / sizeof(module_names[0]))
 static zend_module_entry *modules[MODULE_COUNT];
-static php_ps_globals *session_globals;
-/* session_set_save_handler()'s callables; the structure has one zval for each and nothing else. */
-#define HANDLER_COUNT (sizeof(((php_ps_globals *) NULL)->mod_user_names) / sizeof(zval))
-static zval session_handlers[HANDLER_COUNT];
-
-/* The application's, from the end of its boot on. */
-static int boot_directory = -1;
-static char *boot_locale;
-static char *boot_timezone;
-static zend_date_globals *timezones;
-
 void howdah_reset_find_modules(void)
 {
 	size_t index;
 
 	for (index = 0; index < MODULE_COUNT; index++) {
 		modules[index] = zend_hash_str_find_ptr(&module_registry, module_names[index], strlen(module_names[index]));
-	}
-	if (modules[MODULE_COUNT - 1]) {
-		session_globals = modules[MODULE_COUNT - 1]->globals_ptr;
-	}
-	zend_module_entry *date = zend_hash_str_find_ptr(&module_registry, ZEND_STRL("date"));
-	if (date) {
-		timezones = date->globals_ptr;
 	}
 }
 
@@ -43,68 +23,6 @@ void howdah_reset_random(void)
 {
 	RANDOM_G(combined_lcg_seeded) = false;
 	RANDOM_G(mt19937_seeded) = false;
-}
-
-/* The directives that the boot changed keep their values: they count as unchanged from here on. */
-static void keep_directives(void)
-{
-	zend_ini_entry *entry;
-
-	if (!EG(modified_ini_directives)) {
-		return;
-	}
-	ZEND_HASH_FOREACH_PTR(EG(modified_ini_directives), entry) {
-		entry->modified = 0;
-		entry->orig_value = NULL;
-		entry->orig_modifiable = 0;
-	} ZEND_HASH_FOREACH_END();
-	zend_hash_destroy(EG(modified_ini_directives));
-	FREE_HASHTABLE(EG(modified_ini_directives));
-	EG(modified_ini_directives) = NULL;
-}
-
-static zval *session_handler(size_t index)
-{
-	return (zval *) &session_globals->mod_user_names + index;
-}
-
-/* session_set_save_handler() before the loop counts for every request; the module's end of a request would drop it. */
-static void keep_session_handlers(void)
-{
-	size_t index;
-
-	if (!session_globals) {
-		return;
-	}
-	for (index = 0; index < HANDLER_COUNT; index++) {
-		ZVAL_COPY(&session_handlers[index], session_handler(index));
-	}
-}
-
-static void restore_session_handlers(void)
-{
-	size_t index;
-
-	if (!session_globals) {
-		return;
-	}
-	for (index = 0; index < HANDLER_COUNT; index++) {
-		zval *handler = session_handler(index);
-		if (Z_ISUNDEF_P(handler) && !Z_ISUNDEF(session_handlers[index])) {
-			ZVAL_COPY(handler, &session_handlers[index]);
-		}
-	}
-}
-
-void howdah_reset_after_boot(void)
-{
-	const char *locale = setlocale(LC_ALL, NULL);
-
-	keep_directives();
-	keep_session_handlers();
-	boot_locale = locale ? strdup(locale) : NULL;
-	boot_timezone = timezones && timezones->timezone ? strdup(timezones->timezone) : NULL;
-	boot_directory = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
 static void start_output(void)
@@ -162,7 +80,7 @@ void howdah_reset_begin(void)
 			modules[index]->request_startup_func(modules[index]->type, modules[index]->module_number);
 		}
 	}
-	restore_session_handlers();
+	howdah_boot_begin();
 }
 
 void howdah_reset_modules_end(void)
@@ -196,7 +114,7 @@ static void close_body(void)
 	php_stream_close(body);
 }
 
-static void clear_last_error(void)
+void howdah_reset_error(void)
 {
 	if (PG(last_error_message)) {
 		zend_string_release(PG(last_error_message));
@@ -210,42 +128,35 @@ static void clear_last_error(void)
 	PG(last_error_type) = 0;
 }
 
-/* date_default_timezone_set() */
-static void restore_timezone(void)
+/* output_add_rewrite_var(), and the session's id in links: what the module's own end of a request does, which is not exported. */
+static void reset_rewriting(url_adapt_state_ex_t *state)
 {
-	if (!timezones || !timezones->timezone || (boot_timezone && !strcmp(timezones->timezone, boot_timezone))) {
+	smart_str_free(&state->form_app);
+	smart_str_free(&state->url_app);
+	if (!state->active) {
 		return;
 	}
-	efree(timezones->timezone);
-	timezones->timezone = boot_timezone ? estrdup(boot_timezone) : NULL;
-}
-
-static void restore_process(void)
-{
-	if (BG(locale_changed) && boot_locale) {
-		setlocale(LC_ALL, boot_locale);
-		zend_update_current_locale();
-		BG(locale_changed) = 0;
-	}
-	if (BG(umask) != -1) {
-		umask(BG(umask));
-		BG(umask) = -1;
-	}
-	if (boot_directory >= 0 && fchdir(boot_directory) != 0) {
-		/* It is gone; the next script sees the same as after a chdir() of its own. */
-		boot_directory = -1;
-	}
+	smart_str_free(&state->result);
+	smart_str_free(&state->buf);
+	smart_str_free(&state->tag);
+	smart_str_free(&state->arg);
+	smart_str_free(&state->attr_val);
+	state->active = state->tag_type = state->attr_type = 0;
 }
 
 void howdah_reset_end(void)
 {
+	howdah_boot_keep_store();
 	zend_ini_deactivate();
 	close_body();
 	sapi_deactivate();
-	clear_last_error();
+	howdah_reset_error();
 	howdah_reset_random();
-	restore_process();
-	restore_timezone();
+	howdah_boot_end();
+	reset_rewriting(&BG(url_adapt_session_ex));
+	reset_rewriting(&BG(url_adapt_output_ex));
+	/* Other processes change files between requests; the cache of resolved paths has a time limit of its own. */
+	php_clear_stat_cache(false, NULL, 0);
 	if (BG(strtok_string)) {
 		zend_string_release(BG(strtok_string));
 		BG(strtok_string) = NULL;

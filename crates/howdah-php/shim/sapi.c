@@ -95,6 +95,7 @@ void howdah_fill_request(const howdah_request *request)
 	howdah_text authorization;
 
 	howdah_current = request;
+	howdah_filter_has_server = false;
 	SG(server_context) = howdah_link;
 	SG(request_info).request_method = request->method.data;
 	SG(request_info).request_uri = (char *) request->uri.data;
@@ -151,6 +152,7 @@ int howdah_php_start(const howdah_start *start)
 		return FAILURE;
 	}
 	howdah_override_functions();
+	howdah_override_filter();
 	howdah_reset_find_modules();
 	return SUCCESS;
 }

@@ -83,6 +83,8 @@ void howdah_backtrace(void);
 extern void *howdah_link;
 extern const howdah_request *howdah_current;
 extern zend_module_entry howdah_module;
+/* filter_input() sees the request's variables. */
+extern bool howdah_filter_has_server;
 /* Rust's: true while a frame may be half written, when the backtrace's signal handler must not write. */
 extern volatile bool howdah_writing;
 /* It was asked meanwhile. */
@@ -92,15 +94,27 @@ void howdah_fill_request(const howdah_request *request);
 void howdah_register_variables(zval *array);
 int howdah_send_headers(sapi_headers_struct *headers);
 void howdah_override_functions(void);
+void howdah_override_filter(void);
 void howdah_backtrace_install(void);
 howdah_text howdah_header(const char *name, size_t length);
 
 void howdah_reset_find_modules(void);
-void howdah_reset_after_boot(void);
 void howdah_reset_random(void);
+void howdah_reset_error(void);
 void howdah_reset_begin(void);
 void howdah_reset_modules_end(void);
 void howdah_reset_end(void);
+
+/* The boot is over, and the modules still have what it set. */
+void howdah_boot_over(void);
+/* The modules have begun a request. */
+void howdah_boot_begin(void);
+/* A request's callback is over, and the modules still have what it set: was it the boot? */
+void howdah_boot_in_request(void);
+/* Where sessions are kept, before the directives go back. */
+void howdah_boot_keep_store(void);
+/* A request is over: time zone, locale, umask and working directory go back to the boot's. */
+void howdah_boot_end(void);
 
 PHP_FUNCTION(frankenphp_handle_request);
 

@@ -1,5 +1,8 @@
-/* $_SERVER. */
+/* $_SERVER, and what filter_input() sees of it. */
 #include "shim.h"
+
+/* Of this request. */
+bool howdah_filter_has_server;
 
 static void put(HashTable *table, const char *name, size_t name_length, howdah_text value)
 {
@@ -55,5 +58,64 @@ void howdah_register_variables(zval *array)
 	if (SG(request_info).auth_user) {
 		put(table, "REMOTE_USER", sizeof("REMOTE_USER") - 1,
 			(howdah_text){SG(request_info).auth_user, strlen(SG(request_info).auth_user)});
+	}
+}
+
+/* The filter module keeps a copy of what clients send, which it fills while variables are registered one by one. Those of $_SERVER
+ * come all at once and few scripts ask for them: they are handed to it when one does. */
+static void give_to_filter(void)
+{
+	HashTable *variables;
+	zend_string *name;
+	zval *value;
+
+	if (howdah_filter_has_server || !sapi_module.input_filter) {
+		return;
+	}
+	howdah_filter_has_server = true;
+	zend_is_auto_global_str(ZEND_STRL("_SERVER"));
+	/* A copy: it writes what it is given to the original, too. */
+	variables = zend_array_dup(Z_ARRVAL(PG(http_globals)[TRACK_VARS_SERVER]));
+	ZEND_HASH_FOREACH_STR_KEY_VAL(variables, name, value) {
+		if (name && Z_TYPE_P(value) == IS_STRING) {
+			char *text = Z_STRVAL_P(value);
+			sapi_module.input_filter(PARSE_SERVER, ZSTR_VAL(name), &text, Z_STRLEN_P(value), NULL);
+		}
+	} ZEND_HASH_FOREACH_END();
+	zend_array_destroy(variables);
+}
+
+static struct {
+	const char *name;
+	zif_handler original;
+} readers[] = {{"filter_input", NULL}, {"filter_has_var", NULL}, {"filter_input_array", NULL}};
+#define READER_COUNT (sizeof(readers) / sizeof(readers[0]))
+
+static PHP_FUNCTION(filter_reader)
+{
+	const char *name = ZSTR_VAL(EX(func)->common.function_name);
+	size_t index;
+
+	give_to_filter();
+	for (index = 0; index < READER_COUNT; index++) {
+		if (!strcmp(readers[index].name, name)) {
+			readers[index].original(INTERNAL_FUNCTION_PARAM_PASSTHRU);
+			return;
+		}
+	}
+}
+
+void howdah_override_filter(void)
+{
+	size_t index;
+
+	for (index = 0; index < READER_COUNT; index++) {
+		const char *name = readers[index].name;
+		zend_internal_function *function = zend_hash_str_find_ptr(CG(function_table), name, strlen(name));
+
+		if (function) {
+			readers[index].original = function->handler;
+			function->handler = ZEND_FN(filter_reader);
+		}
 	}
 }

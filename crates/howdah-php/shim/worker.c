@@ -20,9 +20,9 @@ static void end_boot(void)
 {
 	php_output_end_all();
 	php_output_deactivate();
+	howdah_boot_over();
 	howdah_reset_modules_end();
 	sapi_deactivate();
-	howdah_reset_after_boot();
 	worker.boot_shutdown_functions = BG(user_shutdown_function_names);
 	BG(user_shutdown_function_names) = NULL;
 	worker.booted = true;
@@ -139,6 +139,7 @@ static void end_request(void)
 		end_call();
 	}
 	php_output_end_all();
+	howdah_boot_in_request();
 	howdah_reset_modules_end();
 	leave_time_limit();
 	php_output_deactivate();

@@ -9,6 +9,7 @@
     reason = "the whole program is a test"
 )]
 
+mod boot;
 mod cases;
 mod front;
 mod life;
