@@ -59,21 +59,29 @@ static void import_globals(void)
 	}
 }
 
-void howdah_reset_begin(void)
+/* What happens before and after a request's callback happens as if no script ran. Or an error handler of the application would make an
+ * exception of what PHP says of a body that is too large, and one that a session's handler throws would end the worker's loop. */
+static void without_script(void (*act)(void))
+{
+	zend_execute_data *script = EG(current_execute_data);
+	volatile bool died = false;
+
+	EG(current_execute_data) = NULL;
+	zend_try {
+		act();
+	} zend_catch {
+		died = true;
+	} zend_end_try();
+	EG(current_execute_data) = script;
+	if (died) {
+		zend_bailout();
+	}
+}
+
+static void begin_modules(void)
 {
 	size_t index;
 
-	zend_memory_reset_peak_usage();
-	PG(header_is_being_sent) = 0;
-	PG(connection_status) = PHP_CONNECTION_NORMAL;
-	EG(exit_status) = 0;
-	SG(headers_sent) = 0;
-	start_output();
-	sapi_activate();
-	SG(sapi_started) = 1;
-	if (PG(expose_php)) {
-		sapi_add_header(SAPI_PHP_VERSION_HEADER, sizeof(SAPI_PHP_VERSION_HEADER) - 1, 1);
-	}
 	import_globals();
 	for (index = 0; index < MODULE_COUNT; index++) {
 		if (modules[index] && modules[index]->request_startup_func) {
@@ -83,15 +91,58 @@ void howdah_reset_begin(void)
 	howdah_boot_begin();
 }
 
-void howdah_reset_modules_end(void)
+static void begin(void)
+{
+	zval handler;
+
+	ZVAL_COPY_VALUE(&handler, &EG(user_error_handler));
+	ZVAL_UNDEF(&EG(user_error_handler));
+	PG(during_request_startup) = true;
+	/* The session's upload progress is kept while they are not (yet). */
+	PG(modules_activated) = false;
+	zend_try {
+		sapi_activate();
+		SG(sapi_started) = 1;
+		if (PG(expose_php) && !SG(headers_sent)) {
+			sapi_add_header(SAPI_PHP_VERSION_HEADER, sizeof(SAPI_PHP_VERSION_HEADER) - 1, 1);
+		}
+		begin_modules();
+	} zend_catch {
+		PG(modules_activated) = true;
+		zend_bailout();
+	} zend_end_try();
+	PG(during_request_startup) = false;
+	PG(modules_activated) = true;
+	ZVAL_COPY_VALUE(&EG(user_error_handler), &handler);
+}
+
+void howdah_reset_begin(void)
+{
+	zend_memory_reset_peak_usage();
+	PG(header_is_being_sent) = 0;
+	PG(connection_status) = PHP_CONNECTION_NORMAL;
+	EG(exit_status) = 0;
+	SG(headers_sent) = 0;
+	start_output();
+	without_script(begin);
+}
+
+static void end_modules(void)
 {
 	size_t index;
 
+	EG(flags) |= EG_FLAGS_IN_SHUTDOWN;
 	for (index = MODULE_COUNT; index-- > 0;) {
 		if (modules[index] && modules[index]->request_shutdown_func) {
 			modules[index]->request_shutdown_func(modules[index]->type, modules[index]->module_number);
 		}
 	}
+	EG(flags) &= ~EG_FLAGS_IN_SHUTDOWN;
+}
+
+void howdah_reset_modules_end(void)
+{
+	without_script(end_modules);
 	zend_hash_str_del(&EG(symbol_table), ZEND_STRL("_SESSION"));
 }
 

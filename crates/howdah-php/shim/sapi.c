@@ -1,5 +1,6 @@
 /* The SAPI module: what PHP asks of a server, and the start of PHP. */
 #include "shim.h"
+#include <dlfcn.h>
 #include <zend_signal.h>
 
 void *howdah_link;
@@ -68,6 +69,20 @@ static char *read_cookies(void)
 	return (char *) howdah_header("cookie", sizeof("cookie") - 1).data;
 }
 
+/* getenv() asks the server first, as with PHP-FPM: old code finds the client's address there. */
+static char *get_variable(const char *name, size_t length)
+{
+	size_t index;
+
+	for (index = 0; howdah_current && index < howdah_current->variable_count; index++) {
+		const howdah_pair *variable = &howdah_current->variables[index];
+		if (variable->name.length == length && !memcmp(variable->name.data, name, length)) {
+			return (char *) variable->value.data;
+		}
+	}
+	return (char *) howdah_header_of_variable(name, length).data;
+}
+
 static int deactivate(void)
 {
 	if (SG(server_context)) {
@@ -127,6 +142,7 @@ static sapi_module_struct module = {
 	.read_post = read_body,
 	.read_cookies = read_cookies,
 	.register_server_variables = howdah_register_variables,
+	.getenv = get_variable,
 	.log_message = log_message,
 };
 
@@ -160,6 +176,19 @@ int howdah_php_start(const howdah_start *start)
 const char *howdah_php_version(void)
 {
 	return PHP_VERSION;
+}
+
+/* All versions of PHP call their library libphp.so: the loader may have found another one's. Those before 8.3 do not tell theirs. */
+bool howdah_is_own_library(void)
+{
+	const char *(*version)(void) = (const char *(*)(void)) dlsym(RTLD_DEFAULT, "php_version");
+	const char *series_end = strrchr(PHP_VERSION, '.');
+
+	if (!version) {
+		return PHP_VERSION_ID < 80300;
+	}
+	/* With the second dot: 8.4. is not 8.40. */
+	return !strncmp(version(), PHP_VERSION, (size_t) (series_end - PHP_VERSION) + 1);
 }
 
 void howdah_memory(size_t *now, size_t *peak)

@@ -66,6 +66,7 @@ typedef struct {
 
 int howdah_php_start(const howdah_start *start);
 const char *howdah_php_version(void);
+bool howdah_is_own_library(void);
 void howdah_php_after_fork(int descriptor);
 void howdah_classic(const howdah_request *request);
 int howdah_worker(const howdah_request *boot);
@@ -97,6 +98,8 @@ void howdah_override_functions(void);
 void howdah_override_filter(void);
 void howdah_backtrace_install(void);
 howdah_text howdah_header(const char *name, size_t length);
+/* The header that is the variable `HTTP_*`. */
+howdah_text howdah_header_of_variable(const char *name, size_t length);
 
 void howdah_reset_find_modules(void);
 void howdah_reset_random(void);

@@ -12,20 +12,22 @@ static void put(HashTable *table, const char *name, size_t name_length, howdah_t
 	zend_hash_str_update(table, name, name_length, &entry);
 }
 
+#define LONGEST_NAME 256
+
 /* RFC 3875 section 4.1.18. A name with an underscore is left out: it would pass for the one with a dash; and `Proxy` is what
- * programs take their proxy from (CVE-2016-5385). */
-static void put_header(HashTable *table, const howdah_pair *header)
+ * programs take their proxy from (CVE-2016-5385). The length, or 0. */
+static size_t variable_name(const howdah_pair *header, char name[LONGEST_NAME])
 {
-	char name[256] = "HTTP_";
 	size_t index, length = sizeof("HTTP_") - 1;
 
-	if (header->name.length > sizeof(name) - length) {
-		return;
+	memcpy(name, "HTTP_", length);
+	if (header->name.length > LONGEST_NAME - length) {
+		return 0;
 	}
 	for (index = 0; index < header->name.length; index++) {
 		char byte = header->name.data[index];
 		if (byte == '_') {
-			return;
+			return 0;
 		}
 		if (byte >= 'a' && byte <= 'z') {
 			byte -= 'a' - 'A';
@@ -33,9 +35,36 @@ static void put_header(HashTable *table, const howdah_pair *header)
 		name[length++] = byte == '-' ? '_' : byte;
 	}
 	if (length == sizeof("HTTP_PROXY") - 1 && !memcmp(name, "HTTP_PROXY", length)) {
-		return;
+		return 0;
 	}
-	put(table, name, length, header->value);
+	return length;
+}
+
+static void put_header(HashTable *table, const howdah_pair *header)
+{
+	char name[LONGEST_NAME];
+	size_t length = variable_name(header, name);
+
+	if (length) {
+		put(table, name, length, header->value);
+	}
+}
+
+howdah_text howdah_header_of_variable(const char *wanted, size_t wanted_length)
+{
+	char name[LONGEST_NAME];
+	size_t index;
+
+	if (wanted_length < sizeof("HTTP_") || memcmp(wanted, "HTTP_", sizeof("HTTP_") - 1)) {
+		return (howdah_text){NULL, 0};
+	}
+	for (index = 0; howdah_current && index < howdah_current->header_count; index++) {
+		const howdah_pair *header = &howdah_current->headers[index];
+		if (variable_name(header, name) == wanted_length && !memcmp(name, wanted, wanted_length)) {
+			return header->value;
+		}
+	}
+	return (howdah_text){NULL, 0};
 }
 
 void howdah_register_variables(zval *array)

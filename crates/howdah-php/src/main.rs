@@ -24,6 +24,14 @@ use link::Link;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
+    if !shim::is_own_library() {
+        let version = shim::version();
+        complain(&format!(
+            "it is made for PHP {version}, and the libphp.so of this machine is another PHP's: \
+             install libphp-embed of that version, or use the howdah-php of the PHP that is installed"
+        ));
+        return ExitCode::FAILURE;
+    }
     match Role::parse(arguments) {
         Ok(Role::Cli(arguments)) => shim::cli(arguments),
         Ok(Role::Version) => match writeln!(std::io::stdout(), "{}", shim::version()) {

@@ -50,6 +50,7 @@ struct Start {
 unsafe extern "C" {
     fn howdah_php_start(start: *const Start) -> c_int;
     fn howdah_php_version() -> *const c_char;
+    fn howdah_is_own_library() -> bool;
     fn howdah_php_after_fork(descriptor: c_int);
     fn howdah_classic(request: *const Request);
     fn howdah_worker(boot: *const Request) -> c_int;
@@ -162,6 +163,12 @@ pub(crate) fn version() -> String {
     // SAFETY: it is a literal.
     let version = unsafe { CStr::from_ptr(version) };
     version.to_string_lossy().into_owned()
+}
+
+/// Whether the library that was loaded is of the PHP that this program was compiled for. Nothing else may be called if not.
+pub(crate) fn is_own_library() -> bool {
+    // SAFETY: it compares two texts.
+    unsafe { howdah_is_own_library() }
 }
 
 /// To be called in a forked worker: it writes backtraces to `descriptor`, and its random numbers are its own.

@@ -189,3 +189,34 @@ fn what_is_known_of_a_file_is_forgotten() {
     fs_err::remove_file(&file).unwrap();
     assert_eq!(ask(&mut worker, &application, ""), "up");
 }
+
+/// It would make an exception of a warning that no callback can catch.
+#[test]
+fn an_error_handler_of_the_boot_is_not_asked_before_the_callback() {
+    let application = Application::new(
+        "<?php
+        set_error_handler(function ($level, $message) { throw new ErrorException($message); });
+        while (frankenphp_handle_request(function () {
+            echo count($_POST);
+            try { $undefined + 1; } catch (ErrorException $e) { echo ' ', $e->getMessage(); }
+        })) { }",
+    );
+    let mut front = application.worker_mode();
+    let mut worker = front.fork();
+    let mut case = get("");
+    case.method = "POST".to_owned();
+    case.headers = vec![(
+        "Content-Type".to_owned(),
+        "application/x-www-form-urlencoded".to_owned(),
+    )];
+    case.body = "a=".to_owned() + &"x".repeat(3 << 20);
+    let answer = worker.ask(&case, &application.script);
+    assert!(answer.ready && answer.status == 200, "{answer:?}");
+    assert_eq!(answer.body, "0 Undefined variable $undefined");
+    assert!(
+        answer
+            .log
+            .contains("PHP Request Startup: POST Content-Length of"),
+        "{answer:?}"
+    );
+}

@@ -1,17 +1,29 @@
 //! A `howdah-php` of another build than `howdah`.
 
-use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use howdah_wire::control::WIRE_VERSION;
+
+/// Written by another process: what this one has open for writing, its other threads' children hold for a moment, too, and what
+/// is open for writing cannot be run (execve(2), `ETXTBSY`).
+fn install(script: &str, program: &Path) {
+    let mut command = Command::new("install");
+    command.args(["-m", "755", "/dev/stdin"]).arg(program);
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(script.as_bytes()).unwrap();
+    drop(input);
+    assert!(child.wait().unwrap().success());
+}
 
 /// What the server says when `howdah-php` begins with this message.
 fn told_after(message: &str) -> String {
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("howdah-php");
     let script = format!("#!/bin/sh\nprintf %s '{message}' >&3\nexec cat <&3\n");
-    fs_err::write(&program, script).unwrap();
-    fs_err::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    install(&script, &program);
     let mut command = Command::new(env!("CARGO_BIN_EXE_howdah"));
     command
         .current_dir(directory.path())

@@ -275,7 +275,8 @@ pub(crate) fn find_php(named: Option<PathBuf>) -> Result<Option<PathBuf>, Comman
         .find_map(|directory| newest_in(&directory)))
 }
 
-/// `howdah-php8.4` before `howdah-php8.2` before `howdah-php`.
+/// `howdah-php8.4` before `howdah-php8.2` before `howdah-php`; if it starts, which it does not where its PHP is not installed. If none
+/// starts, the newest will say why.
 fn newest_in(directory: &Path) -> Option<PathBuf> {
     let mut found: Vec<(Vec<u32>, PathBuf)> = fs_err::read_dir(directory)
         .ok()?
@@ -289,7 +290,13 @@ fn newest_in(directory: &Path) -> Option<PathBuf> {
         })
         .collect();
     found.sort();
-    found.pop().map(|(_, path)| path)
+    let starts = |path: &Path| {
+        let output = std::process::Command::new(path).arg("version").output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    let works = found.iter().rposition(|(_, path)| starts(path));
+    let chosen = works.or(found.len().checked_sub(1))?;
+    Some(found.swap_remove(chosen).1)
 }
 
 #[cfg(test)]
@@ -303,5 +310,20 @@ mod tests {
         for wrong in ["0", "-1", "3-2", "0-2", "2-", "a", "1000000", ""] {
             assert!(size(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_newest_that_starts_is_taken() {
+        let directory = tempfile::tempdir().unwrap();
+        let put = |name: &str, program: &str| {
+            std::os::unix::fs::symlink(program, directory.path().join(name)).unwrap();
+        };
+        let taken = || newest_in(directory.path()).map(|path| path.file_name().unwrap().to_owned());
+        assert_eq!(taken(), None);
+        put("howdah-php8.4", "/bin/false");
+        assert_eq!(taken().unwrap(), "howdah-php8.4");
+        put("howdah-php8.2", "/bin/true");
+        put("howdah-php8.10", "/bin/false");
+        assert_eq!(taken().unwrap(), "howdah-php8.2");
     }
 }
