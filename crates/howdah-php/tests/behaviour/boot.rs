@@ -91,9 +91,10 @@ fn settings_of_the_boot_stay() {
 /// As Octane did before 2026: the worker's first request boots the application.
 #[test]
 fn settings_of_a_boot_in_the_first_request_stay() {
-    let classes: String = (0..100)
-        .map(|index| format!("class OfTheApplication{index} {{ }}\n"))
+    let classes: Vec<_> = (0..100)
+        .map(|index| format!("class OfTheApplication{index} {{ }}"))
         .collect();
+    let classes = classes.join("\n");
     let application = Application::new(&format!(
         "<?php while (frankenphp_handle_request(function () {{
             if (!class_exists('OfTheApplication1', false)) {{ require __DIR__ . '/application.php'; }}

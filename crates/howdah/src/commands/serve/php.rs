@@ -168,12 +168,14 @@ async fn start_one(
         }
         started => started,
     };
-    Ok(Some(Backend::Pool(pool.map_err(not_started)?)))
+    Ok(Some(Backend::Pool(
+        pool.map_err(|error| not_started(&error))?,
+    )))
 }
 
-fn not_started(error: Arc<StartError>) -> CommandError {
+fn not_started(error: &StartError) -> CommandError {
     let told = CommandError::new(error.to_string());
-    if let StartError::OtherWire { .. } = *error {
+    if let StartError::OtherWire { .. } = error {
         return told.hint("install both of one build: `make php install`");
     }
     told
