@@ -5,6 +5,8 @@ void howdah_classic(const howdah_request *request)
 {
 	howdah_fill_request(request);
 	if (php_request_startup() == SUCCESS) {
+		/* The engine has just put back the handlers of the process's start, and would call ours without SA_RESTART. */
+		howdah_backtrace_install();
 		zend_try {
 			zend_file_handle file;
 

@@ -5,8 +5,8 @@ use std::net::TcpListener;
 
 use serde_json::Value;
 
-use crate::json;
 use crate::server::{Server, kill};
+use crate::{MODES, json};
 
 fn workers(server: &Server) -> Vec<Value> {
     server.pool()["workers"].as_array().unwrap().clone()
@@ -123,6 +123,26 @@ fn used_up_workers_are_replaced_under_load() {
     server.wait_until(|| server.metric(ended).unwrap() >= 10.0);
     assert_eq!(server.log_count("worker killed: it did not end in time"), 0);
     server.stop();
+}
+
+/// Also by a worker that has served before: PHP sets up its signals for each request.
+#[test]
+fn a_slow_request_is_told_and_goes_on() {
+    for mode in MODES {
+        let server = Server::start(mode, &["--workers", "1", "--slow-after", "1"]);
+        assert_eq!(json(&server.get("/next"))["uri"], "/next");
+        std::thread::scope(|scope| {
+            let slow = scope.spawn(|| server.get("/wait"));
+            let line = server.log_line("slow request");
+            let trace = line["backtrace"].as_str().unwrap();
+            assert!(trace.contains("application.php"), "{mode}: {trace}");
+            server.create("go");
+            assert_eq!(slow.join().unwrap().status, 200, "{mode}");
+        });
+        let died = server.log_count("worker killed by a signal, restarting");
+        assert_eq!(died, 0, "{mode}");
+        server.stop();
+    }
 }
 
 #[test]
