@@ -1,6 +1,6 @@
 //! What answers the requests for PHP.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,12 +16,10 @@ use crate::routes::Routes;
 pub enum Backend {
     /// Processes of our own.
     Pool(Pool),
-    /// Several of these, by the paths of requests.
-    Routes(Arc<Routes>),
     /// A PHP-FPM server.
     FastCgi(FastCgi),
-    /// Several worker scripts, and a pool for all other scripts.
-    Several(Arc<Pools>),
+    /// Several of these.
+    Routes(Arc<Routes>),
 }
 
 impl Backend {
@@ -32,7 +30,6 @@ impl Backend {
             Backend::FastCgi(server) => server.handle(request).await,
             // Boxed, because it may have routes again.
             Backend::Routes(routes) => Box::pin(routes.of(&request).handle(request)).await,
-            Backend::Several(pools) => pools.of(&request).handle(request).await,
         }
     }
 
@@ -40,33 +37,19 @@ impl Backend {
     pub fn pools(&self) -> Vec<&Pool> {
         match self {
             Backend::Pool(pool) => vec![pool],
-            Backend::Routes(routes) => routes.all().flat_map(Backend::pools).collect(),
             Backend::FastCgi(_) => Vec::new(),
-            Backend::Several(pools) => pools.0.iter().collect(),
+            Backend::Routes(routes) => routes.all().flat_map(Backend::pools).collect(),
         }
     }
 
-    /// Has PHP read the code anew, without a pause. Of several all are tried, and the first fault is told.
+    /// Has PHP read the code anew, without a pause. Of several all are tried, and the first fault is told. PHP-FPM reads the
+    /// code by itself, or is told so itself.
     pub async fn reload(&self) -> Result<(), Arc<StartError>> {
-        match self {
-            Backend::Pool(pool) => pool.reload().await,
-            // PHP-FPM reads the code by itself, or is told so itself.
-            Backend::FastCgi(_) => Ok(()),
-            Backend::Routes(routes) => {
-                let mut result = Ok(());
-                for backend in routes.all() {
-                    result = result.and(Box::pin(backend.reload()).await);
-                }
-                result
-            }
-            Backend::Several(pools) => {
-                let mut result = Ok(());
-                for pool in &pools.0 {
-                    result = result.and(pool.reload().await);
-                }
-                result
-            }
+        let mut result = Ok(());
+        for pool in self.pools() {
+            result = result.and(pool.reload().await);
         }
+        result
     }
 
     /// Ends PHP, when no more requests come; at `deadline` what is left of it is killed.
@@ -76,46 +59,28 @@ impl Backend {
         stops.collect::<JoinSet<()>>().join_all().await;
     }
 
-    /// The worker script that this file is, by its place.
-    pub(crate) fn worker_of(&self, file: &Path) -> Option<usize> {
+    /// The place of the route whose worker script this file is.
+    pub(crate) fn route_of(&self, file: &Path) -> Option<usize> {
+        let is_meant = |backend: &Backend| backend.worker_script() == Some(file);
+        self.routes()?.behind().position(is_meant)
+    }
+
+    /// The worker script of the route at this place.
+    pub(crate) fn script_of(&self, route: usize) -> Option<&Path> {
+        self.routes()?.behind().nth(route)?.worker_script()
+    }
+
+    fn routes(&self) -> Option<&Routes> {
         match self {
-            Backend::Pool(_) | Backend::Routes(_) | Backend::FastCgi(_) => None,
-            Backend::Several(pools) => {
-                let mut scripts = pools.0.iter().map(worker_file);
-                scripts.position(|script| script == Some(file))
-            }
+            Backend::Routes(routes) => Some(routes),
+            Backend::Pool(_) | Backend::FastCgi(_) => None,
         }
     }
 
-    /// The file of a worker script.
-    pub(crate) fn worker_script(&self, index: usize) -> Option<PathBuf> {
+    fn worker_script(&self) -> Option<&Path> {
         match self {
-            Backend::Pool(_) | Backend::Routes(_) | Backend::FastCgi(_) => None,
-            Backend::Several(pools) => worker_file(pools.0.get(index)?).map(Path::to_path_buf),
+            Backend::Pool(pool) => pool.config().script.as_ref()?.file(),
+            Backend::FastCgi(_) | Backend::Routes(_) => None,
         }
-    }
-}
-
-fn worker_file(pool: &Pool) -> Option<&Path> {
-    pool.config().script.as_ref()?.file()
-}
-
-/// Pools side by side: those of worker scripts, and at last the one for every other script.
-#[derive(Debug)]
-pub struct Pools(Vec<Pool>);
-
-impl Pools {
-    /// `workers`: of worker scripts; `scripts`: for every other script.
-    pub fn new(mut workers: Vec<Pool>, scripts: Pool) -> Pools {
-        workers.push(scripts);
-        Pools(workers)
-    }
-
-    fn of(&self, request: &PhpRequest) -> &Pool {
-        let worker = request.routed.as_ref().and_then(|routed| routed.worker);
-        let last = self.0.len() - 1;
-        worker
-            .and_then(|index| self.0.get(index))
-            .unwrap_or(&self.0[last])
     }
 }

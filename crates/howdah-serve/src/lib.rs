@@ -23,7 +23,7 @@ pub mod tls;
 mod watch;
 mod websocket;
 
-pub use backend::{Backend, Pools};
+pub use backend::Backend;
 pub use config::ServeConfig;
 pub use files::lookup::Script;
 pub use server::{Order, Report, ServeError, Server};

@@ -4,17 +4,18 @@ use crate::backend::Backend;
 use crate::files::path::CleanPath;
 use crate::pool::PhpRequest;
 
-/// Back ends by paths. The first that matches answers, and one answers the rest.
+/// Back ends side by side.
 #[derive(Debug)]
 pub struct Routes {
     routes: Vec<Route>,
     rest: Backend,
 }
 
-/// Where requests of some paths go.
+/// A back end for some requests.
 #[derive(Debug)]
 pub struct Route {
-    /// Any of these.
+    /// Any of these paths; the first route that has the path of a request answers it. Without paths it is for the requests that
+    /// a site sends to its worker script.
     pub paths: Vec<Pattern>,
     /// Who answers.
     pub backend: Backend,
@@ -25,25 +26,35 @@ pub struct Route {
 pub struct Pattern(String);
 
 impl Routes {
-    /// `rest`: for the paths of no route.
+    /// `rest`: for the requests of no route.
     pub fn new(routes: Vec<Route>, rest: Backend) -> Self {
         Self { routes, rest }
     }
 
     pub(crate) fn of(&self, request: &PhpRequest) -> &Backend {
-        // What is no path is nobody's route.
-        let Ok(path) = CleanPath::of(request.parts.uri.path()) else {
-            return &self.rest;
+        let sent = request.routed.as_ref().and_then(|routed| routed.worker);
+        let route = match sent {
+            Some(place) => self.routes.get(place),
+            None => self.by_path(request.parts.uri.path()),
         };
-        let is_for = |route: &&Route| route.paths.iter().any(|one| one.matches(path.as_bytes()));
-        let found = self.routes.iter().find(is_for);
-        found.map_or(&self.rest, |route| &route.backend)
+        route.map_or(&self.rest, |route| &route.backend)
+    }
+
+    fn by_path(&self, path: &str) -> Option<&Route> {
+        // What is no path is nobody's route.
+        let path = CleanPath::of(path).ok()?;
+        let has = |pattern: &Pattern| pattern.matches(path.as_bytes());
+        self.routes.iter().find(|route| route.paths.iter().any(has))
+    }
+
+    /// Those of the routes, in their order.
+    pub(crate) fn behind(&self) -> impl Iterator<Item = &Backend> {
+        self.routes.iter().map(|route| &route.backend)
     }
 
     /// The one for the rest comes first.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Backend> {
-        let routes = self.routes.iter().map(|route| &route.backend);
-        std::iter::once(&self.rest).chain(routes)
+        std::iter::once(&self.rest).chain(self.behind())
     }
 }
 

@@ -1,5 +1,7 @@
 //! The `php` step: which script, which worker, and what it is told.
 
+use std::path::Path;
+
 use howdah_caddyfile::Php;
 use http::StatusCode;
 use http::header::CONTENT_LENGTH;
@@ -26,14 +28,14 @@ impl Trip<'_> {
             None => return Err(StatusCode::NOT_FOUND.into()),
         };
         let written = files::below(&root, name);
-        let worker = options.worker.or_else(|| backend.worker_of(&written));
-        let script_file = worker.and_then(|index| backend.worker_script(index));
+        let worker = options.worker.or_else(|| backend.route_of(&written));
+        let script_file = worker.and_then(|place| backend.script_of(place));
         let resolved = if options.resolve_root_symlink {
             fs_err::canonicalize(&root).unwrap_or(root)
         } else {
             root
         };
-        let file = script_file.unwrap_or_else(|| files::below(&resolved, name));
+        let file = script_file.map_or_else(|| files::below(&resolved, name), Path::to_path_buf);
         if worker.is_none() && !file.is_file() {
             return Err(StatusCode::NOT_FOUND.into());
         }

@@ -8,7 +8,8 @@ use howdah_caddyfile::Caddyfile;
 use howdah_serve::cgi::Constants;
 use howdah_serve::log::{Level, Log};
 use howdah_serve::pool::{Pool, PoolConfig};
-use howdah_serve::{Backend, Pools, Report};
+use howdah_serve::routes::{Route, Routes};
+use howdah_serve::{Backend, Report};
 use serde_json::json;
 
 use super::super::serve::{Signals, attend, exit_code, in_runtime};
@@ -94,10 +95,13 @@ async fn serve(plan: Plan, log: Log, pingback: Option<SocketAddr>) -> Result<Rep
     };
     let mut workers = Vec::new();
     for config in plan.workers {
-        workers.push(start(config).await?);
+        workers.push(Route {
+            paths: Vec::new(),
+            backend: Backend::Pool(start(config).await?),
+        });
     }
-    let scripts = start(plan.scripts).await?;
-    let backend = Backend::Several(Pools::new(workers, scripts).into());
+    let scripts = Backend::Pool(start(plan.scripts).await?);
+    let backend = Backend::Routes(Routes::new(workers, scripts).into());
     let report = attend(
         plan.server,
         Some(backend),
