@@ -108,7 +108,7 @@ impl Handler {
                     body,
                     client,
                     // Clients of HTTP/1.0 do not know of them (RFC 9110 section 15.2).
-                    interim: link.interim.filter(|_| version == Version::HTTP_11),
+                    interim: link.interim.filter(|_| version > Version::HTTP_10),
                     tls: link.tls,
                     listener: link.listener,
                 },
@@ -121,6 +121,9 @@ impl Handler {
         }
         if self.config.extras.compression {
             response = compress::compress(&method, &headers, response);
+        }
+        if method == Method::HEAD {
+            response = response::head_of(response);
         }
         // hyper takes what follows CONNECT for the tunnel.
         if method == Method::CONNECT || self.activity.is_draining() {

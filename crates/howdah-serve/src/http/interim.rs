@@ -1,4 +1,4 @@
-//! Interim responses (RFC 9110 section 15.2) on a connection of HTTP/1.1. hyper sends none; so they go around it, from whoever
+//! Interim responses (RFC 9110 section 15.2). On a connection of HTTP/1.1 hyper sends none; there they go around it, from whoever
 //! answers a request to the connection's stream, which writes them when nothing of hyper's is on its way.
 
 use std::pin::pin;
@@ -13,9 +13,32 @@ use http::header::CONTENT_LENGTH;
 /// A script that sends them faster than its client reads them loses those beyond this many bytes.
 const MOST: usize = 64 << 10;
 
-/// The way of interim responses over one connection. Cheap to clone.
+/// Where the interim responses to a request go. Cheap to clone.
+#[derive(Clone)]
+pub struct Interim(Arc<dyn Fn(Response<()>) + Send + Sync>);
+
+impl Interim {
+    /// `send`: does not wait.
+    pub(crate) fn new(send: impl Fn(Response<()>) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(send))
+    }
+
+    /// Sends one. A length is never part of it (RFC 9110 section 8.6).
+    pub fn send(&self, mut response: Response<()>) {
+        response.headers_mut().remove(CONTENT_LENGTH);
+        (self.0)(response);
+    }
+}
+
+impl std::fmt::Debug for Interim {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Interim")
+    }
+}
+
+/// The way of interim responses over one connection of HTTP/1.1. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Interim(Arc<Shared>);
+pub(crate) struct Detour(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -31,13 +54,18 @@ struct Queue {
     waker: Option<Waker>,
 }
 
-impl Interim {
+impl Detour {
+    /// The beginning of the way.
+    pub(crate) fn interim(&self) -> Interim {
+        let detour = self.clone();
+        Interim::new(move |response| detour.put(&response))
+    }
+
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends one. A length is never part of it (RFC 9110 section 8.6).
-    pub fn send(&self, response: &Response<()>) {
+    fn put(&self, response: &Response<()>) {
         let mut queue = self.queue();
         if queue.bytes.len() > MOST {
             return;
@@ -47,11 +75,9 @@ impl Interim {
         let line = format!("HTTP/1.1 {} {reason}\r\n", status.as_u16());
         queue.bytes.put_slice(line.as_bytes());
         for (name, value) in response.headers() {
-            if name != CONTENT_LENGTH {
-                let name: &[u8] = name.as_ref();
-                for part in [name, b": ", value.as_bytes(), b"\r\n"] {
-                    queue.bytes.put_slice(part);
-                }
+            let name: &[u8] = name.as_ref();
+            for part in [name, b": ", value.as_bytes(), b"\r\n"] {
+                queue.bytes.put_slice(part);
             }
         }
         queue.bytes.put_slice(b"\r\n");
@@ -100,17 +126,18 @@ mod tests {
 
     #[test]
     fn an_answer_waits_for_what_comes_before_it() {
-        let interim = Interim::default();
-        let mut answer = pin!(interim.before(async {
+        let detour = Detour::default();
+        let interim = detour.interim();
+        let mut answer = pin!(detour.before(async {
             let hint = Response::builder().status(103).header("link", "</a.css>");
-            interim.send(&hint.header("content-length", "5").body(()).unwrap());
+            interim.send(hint.header("content-length", "5").body(()).unwrap());
             7
         }));
         let mut context = std::task::Context::from_waker(Waker::noop());
         assert_eq!(answer.as_mut().poll(&mut context), Poll::Pending);
-        let taken = interim.take().unwrap();
+        let taken = detour.take().unwrap();
         assert_eq!(taken, "HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n");
-        assert_eq!(interim.take(), None);
+        assert_eq!(detour.take(), None);
         assert_eq!(answer.as_mut().poll(&mut context), Poll::Ready(7));
     }
 }

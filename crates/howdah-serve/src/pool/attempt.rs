@@ -101,7 +101,7 @@ async fn wait_for_head(exchange: &mut Exchange, interim: Option<&Interim>) -> Re
             Step::Head(head) => return Ok(head),
             Step::Interim(head) => {
                 if let Some((interim, response)) = interim.zip(head::interim(&head)) {
-                    interim.send(&response);
+                    interim.send(response);
                 }
             }
             // The response may not have begun without a head.

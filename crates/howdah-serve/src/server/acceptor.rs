@@ -15,7 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::{ProtocolVersion, ServerConnection};
 
 use super::stream::Watched;
-use super::{Phase, connection, proxy_protocol};
+use super::{Phase, connection, http2, proxy_protocol};
 use crate::handler::{Handler, Link};
 use crate::http::client::Client;
 use crate::log::Level;
@@ -77,7 +77,7 @@ impl Acceptor {
 
     /// Without descriptors (`EMFILE`) the kernel keeps the connection; asking again at once would only burn the processor.
     async fn refused(&self, error: &io::Error) {
-        const PAUSE: Duration = Duration::from_millis(50);
+        const PAUSE: Duration = Duration::from_millis(500);
         let is_gone = matches!(
             error.kind(),
             io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
@@ -160,7 +160,7 @@ impl Opening {
             // The handshake was all that the authority wanted.
             Some(ACME_TLS) => {}
             Some(b"h2") => {
-                connection::serve_http2(stream, link, self.handler, self.phase).await;
+                http2::serve(stream, link, self.handler, self.phase).await;
             }
             _ => connection::serve(stream, link, self.handler, self.phase).await,
         }

@@ -9,17 +9,18 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::watch;
 
+use super::lingering::{Lingering, SILENCE};
 use super::stream::Watched;
-use super::{LINGER, Phase, closing};
+use super::{LINGER, Phase, closing, http2};
 use crate::handler::{Handler, Link};
 use crate::http::Body;
-use crate::http::interim::Interim;
+use crate::http::interim::Detour;
 use crate::http::request_body::Received;
 use crate::websocket::{Slot, Tunnel};
 
@@ -59,7 +60,7 @@ pub(crate) async fn serve<S>(
     let is_http2 = ahead.starts_with(PREFACE);
     let stream = Watched::new(stream, ahead, timeouts.write);
     if is_http2 {
-        serve_http2(stream, link, handler, phase).await;
+        http2::serve(stream, link, handler, phase).await;
     } else {
         serve_http1(stream, link, handler, phase).await;
     }
@@ -98,9 +99,9 @@ async fn serve_http1<S>(
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let interim = Interim::default();
-    let stream = stream.with_interim(interim.clone());
-    link.interim = Some(interim.clone());
+    let detour = Detour::default();
+    let stream = stream.with_detour(detour.clone());
+    link.interim = Some(detour.interim());
     let config = &handler.config;
     let mut builder = http1::Builder::new();
     builder
@@ -118,8 +119,8 @@ async fn serve_http1<S>(
             request.extensions_mut().insert(slot);
         }
         let response = Arc::clone(&answering).handle(request.map(Received::Hyper), link.clone());
-        let interim = interim.clone();
-        Box::pin(async move { Ok(interim.before(response).await) })
+        let detour = detour.clone();
+        Box::pin(async move { Ok(detour.before(response).await) })
     });
     let mut connection = builder.serve_connection(TokioIo::new(stream), service);
     let mut closed = std::pin::pin!(closed(phase.clone()));
@@ -149,45 +150,9 @@ async fn serve_http1<S>(
         // Whether it hears it is its own business.
         stream.write_all(TIMED_OUT).await.ok();
     }
-    stream.shutdown().await.ok();
-}
-
-/// Serves one connection of HTTP/2 to its end.
-pub(super) async fn serve_http2<S>(
-    stream: S,
-    link: Link,
-    handler: Arc<Handler>,
-    phase: watch::Receiver<Phase>,
-) where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    const PING: std::time::Duration = std::time::Duration::from_secs(30);
-    const STREAMS: u32 = 128;
-    let limits = handler.config.limits;
-    let mut builder = http2::Builder::new(TokioExecutor::new());
-    builder
-        .timer(TokioTimer::new())
-        .keep_alive_interval(PING)
-        .max_concurrent_streams(STREAMS)
-        .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
-        .adaptive_window(true);
-    let service = service_fn(move |request: Request<Incoming>| {
-        let response = Arc::clone(&handler).handle(request.map(Received::Hyper), link.clone());
-        async move { Ok::<_, Infallible>(response.await) }
-    });
-    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let mut closing = std::pin::pin!(closing(phase));
-    let mut is_told = false;
-    loop {
-        tokio::select! {
-            // What ends a connection of HTTP/2 is the client's affair or its fault.
-            _ = &mut connection => break,
-            () = &mut closing, if !is_told => {
-                is_told = true;
-                connection.as_mut().graceful_shutdown();
-            }
-        }
-    }
+    // At the server's end there is not so much time for those who were idle.
+    let patience = if is_told { LINGER } else { SILENCE };
+    Lingering::new(stream, patience).shutdown().await.ok();
 }
 
 /// Returns when a connection of HTTP/1 that is still idle should be closed. In HTTP/2 the server can say that it goes away; here

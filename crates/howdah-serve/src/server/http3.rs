@@ -21,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::rustls::ServerConfig;
 
-use super::{Phase, closing};
+use super::{Phase, closing, leave_connection};
 use crate::handler::{Handler, Link};
 use crate::http::client::Client;
 use crate::http::request_body::Received;
@@ -234,8 +234,7 @@ async fn send(
     patience: Duration,
 ) -> Result<(), BodyError> {
     let (mut parts, mut body) = response.into_parts();
-    // Fields about a connection, which HTTP/3 has none of (RFC 9114 section 4.2).
-    parts.headers.remove(http::header::CONNECTION);
+    leave_connection(&mut parts.headers);
     let head = sender.send_response(Response::from_parts(parts, ()));
     tokio::time::timeout(patience, head).await??;
     while let Some(frame) = body.frame().await {

@@ -2,7 +2,9 @@
 
 mod acceptor;
 mod connection;
+mod http2;
 mod http3;
+mod lingering;
 mod operator;
 mod proxy_protocol;
 mod stream;
@@ -11,9 +13,11 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use http::HeaderValue;
+use http::header::{CONNECTION, DATE, HeaderName, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderValue};
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
@@ -21,8 +25,9 @@ use tokio::task::{AbortHandle, JoinSet};
 use crate::admin::AdminListener;
 use crate::backend::Backend;
 use crate::config::{AdminAddress, Listener, ServeConfig};
+use crate::descriptor;
 use crate::handler::Handler;
-use crate::log::Log;
+use crate::log::{Level, Log};
 use crate::tls::{Tls, TlsError};
 use crate::watch::Watcher;
 use crate::websocket::WebSockets;
@@ -76,6 +81,8 @@ pub enum ServeError {
 pub enum Order {
     /// Finish what is in flight and end.
     Drain,
+    /// After that: wait for it no longer.
+    End,
     /// Read the certificates anew.
     Reload,
 }
@@ -223,7 +230,7 @@ impl Server {
             .map(|watching| Aborted(tokio::spawn(watching).abort_handle()))
             .collect();
         let (phase, _) = watch::channel(Phase::Serving);
-        let permits = Arc::new(Semaphore::new(handler.config.limits.connections));
+        let permits = Arc::new(Semaphore::new(room(&handler)));
         let mut acceptors = JoinSet::new();
         let has_plain = self.listeners.iter().any(|bound| !bound.options.tls);
         let _certificates = self.tls.clone().map(|tls| {
@@ -269,7 +276,7 @@ impl Server {
             // The log has what came of it.
             tokio::spawn(async move { operator.reload().await.ok() });
         }
-        let (report, deadline) = drain(&handler, &phase, acceptors).await;
+        let (report, deadline) = drain(&handler, &phase, acceptors, &mut orders).await;
         if let Some(backend) = &handler.backend {
             backend.stop(deadline).await;
         }
@@ -279,6 +286,38 @@ impl Server {
             tokio::time::timeout(LAST_WORDS, admin).await.ok();
         }
         report
+    }
+}
+
+/// How many connections there may be at a time.
+fn room(handler: &Handler) -> usize {
+    let wanted = handler.config.limits.connections;
+    let room = descriptor::connections(wanted);
+    if room < wanted {
+        let message = "fewer connections at a time than usual: the limit of open files is low";
+        let fields = json!({ "connections": room, "usual": wanted });
+        handler.log.line(Level::Warn, "http", message, fields);
+    }
+    room
+}
+
+/// Makes the fields of a response fit HTTP/2 and 3, which have none about a connection (RFC 9113 section 8.2.2, RFC 9114 section
+/// 4.2), and says when it was made, as hyper does for HTTP/1.
+fn leave_connection(headers: &mut HeaderMap) {
+    const ABOUT: [HeaderName; 5] = [
+        CONNECTION,
+        TRANSFER_ENCODING,
+        UPGRADE,
+        HeaderName::from_static("keep-alive"),
+        HeaderName::from_static("proxy-connection"),
+    ];
+    for name in ABOUT {
+        headers.remove(name);
+    }
+    if !headers.contains_key(DATE)
+        && let Ok(now) = HeaderValue::try_from(httpdate::fmt_http_date(SystemTime::now()))
+    {
+        headers.insert(DATE, now);
     }
 }
 
@@ -302,11 +341,13 @@ async fn drain(
     handler: &Handler,
     phase: &watch::Sender<Phase>,
     mut acceptors: JoinSet<JoinSet<()>>,
+    orders: &mut mpsc::Receiver<Order>,
 ) -> (Report, Instant) {
     let timeouts = handler.config.timeouts;
     handler.activity.leave();
-    tokio::time::sleep(timeouts.drain_delay).await;
-    let deadline = Instant::now() + timeouts.drain;
+    let is_over = tokio::time::timeout(timeouts.drain_delay, end(orders)).await;
+    let time = is_over.map_or(timeouts.drain, |()| Duration::ZERO);
+    let mut deadline = Instant::now() + time;
     handler.activity.drain();
     phase.send_replace(Phase::Closing);
     let all = async {
@@ -318,13 +359,26 @@ async fn drain(
         }
     };
     // What is not done in time is cut off, with the tasks that these sets own; the report says so.
-    tokio::time::timeout(timeouts.drain, all).await.ok();
+    tokio::select! {
+        _ = tokio::time::timeout(time, all) => {}
+        () = end(orders) => deadline = Instant::now(),
+    }
     let (in_flight, finished) = handler.activity.drained();
     let report = Report {
         in_flight,
         finished,
     };
     (report, deadline.max(Instant::now() + LAST_WORDS))
+}
+
+/// Returns when the server is told not to wait any longer.
+async fn end(orders: &mut mpsc::Receiver<Order>) {
+    while let Some(order) = orders.recv().await {
+        if order == Order::End {
+            return;
+        }
+    }
+    std::future::pending::<()>().await;
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {

@@ -9,7 +9,7 @@ use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-use crate::http::interim::Interim;
+use crate::http::interim::Detour;
 
 /// A stream with what was read of it already, and a bound on how long a write may wait.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(crate) struct Watched<S> {
     patience: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
     /// Where responses come from that go around whoever writes here.
-    interim: Option<Interim>,
+    detour: Option<Detour>,
     /// Those of them that are on their way.
     first: Bytes,
 }
@@ -32,15 +32,15 @@ impl<S> Watched<S> {
             ahead,
             patience,
             waiting: None,
-            interim: None,
+            detour: None,
             first: Bytes::new(),
         }
     }
 
-    /// Writes what comes by `interim` whenever the writer flushes, since it has then written all that it had.
-    pub(crate) fn with_interim(self, interim: Interim) -> Self {
+    /// Writes what comes by `detour` whenever the writer flushes, since it has then written all that it had.
+    pub(crate) fn with_detour(self, detour: Detour) -> Self {
         Self {
-            interim: Some(interim),
+            detour: Some(detour),
             ..self
         }
     }
@@ -119,7 +119,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Some(bytes) = self.interim.as_ref().and_then(Interim::take) {
+        if let Some(bytes) = self.detour.as_ref().and_then(Detour::take) {
             self.first = [std::mem::take(&mut self.first), bytes].concat().into();
         }
         ready!(self.poll_first(context))?;

@@ -50,6 +50,11 @@ pub(crate) fn exchange(
     head.push_str(&end);
     stream.write_all(head.as_bytes()).unwrap();
     stream.write_all(body).unwrap();
+    read(stream, is_head)
+}
+
+/// Reads one response, after which nothing else may be on its way.
+pub(crate) fn read(stream: &mut impl Read, is_head: bool) -> Response {
     let mut reader = BufReader::new(stream);
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {

@@ -301,8 +301,12 @@ impl Server {
 
     /// Until it has ended, without a fault.
     pub(crate) fn wait(&self) {
-        let status = self.process.lock().unwrap().wait().unwrap();
-        assert!(status.success(), "{status}");
+        assert_eq!(self.wait_for_code(), Some(0));
+    }
+
+    /// Until it has ended, by itself.
+    pub(crate) fn wait_for_code(&self) -> Option<i32> {
+        self.process.lock().unwrap().wait().unwrap().code()
     }
 }
 
