@@ -1,7 +1,9 @@
-//! What PHP is told of TLS, and of a disk that is full.
+//! What PHP is told of TLS, and of a disk that is full; and a server that may open few files.
 
+use std::io::Write as _;
 use std::process::Command;
 
+use super::http;
 use super::server::Server;
 
 #[test]
@@ -51,5 +53,37 @@ fn an_upload_that_fills_the_disk() {
         assert_eq!(upload(1 << 20), "[7]");
         assert_eq!(upload(200 << 10), "[0]");
     }
+    server.stop();
+}
+
+/// Clients beyond what it has room for wait; those it serves have their files and their PHP, also when that must be started.
+#[test]
+fn few_descriptors_are_enough() {
+    let mut program = Command::new("sh");
+    program.args(["-c", "ulimit -n 64 && exec \"$@\"", "sh"]);
+    program.arg(env!("CARGO_BIN_EXE_howdah"));
+    let server = Server::start_by(program, "classic", &["--workers", "2"], |directory| {
+        fs_err::write(directory.join("public/large.bin"), vec![b'x'; 8 << 20]).unwrap();
+    });
+    server.log_line("fewer connections at a time than usual: the limit of open files is low");
+    let mut first = server.connect();
+    let waiting: Vec<_> = (0..200).map(|_| server.connect()).collect();
+    let mut ask = |path: &str, length: usize| {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        first.write_all(request.as_bytes()).unwrap();
+        let response = http::read(&mut first, false);
+        assert_eq!(
+            (response.status, response.body.len() >= length),
+            (200, true),
+            "{path}"
+        );
+    };
+    for _ in 0..3 {
+        ask("/large.bin", 8 << 20);
+        ask("/die-once", 1);
+        server.remove("died");
+    }
+    drop(waiting);
+    assert_eq!(server.get("/next").status, 200);
     server.stop();
 }

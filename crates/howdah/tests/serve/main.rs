@@ -18,6 +18,7 @@ mod http2;
 mod interim;
 mod invoices;
 mod leaks;
+mod mistakes;
 mod php;
 mod pool;
 mod server;

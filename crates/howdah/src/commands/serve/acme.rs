@@ -33,9 +33,14 @@ pub(crate) struct AcmeArgs {
 }
 
 impl AcmeArgs {
+    /// Are certificates to be got?
+    pub(super) fn is_asked_for(&self) -> bool {
+        !self.acme_name.is_empty()
+    }
+
     /// Without a name none are got.
     pub(super) fn config(self, store: &Path) -> Option<AcmeConfig> {
-        (!self.acme_name.is_empty()).then(|| AcmeConfig {
+        self.is_asked_for().then(|| AcmeConfig {
             directory: self.acme_directory,
             email: self.acme_email,
             names: self.acme_name,

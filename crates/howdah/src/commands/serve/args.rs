@@ -8,6 +8,7 @@ use clap::builder::FalseyValueParser;
 use howdah_serve::ServeConfig;
 use howdah_serve::config::{AdminAddress, Listener, WebSocketRoute};
 use howdah_serve::tls::Certificates;
+use ipnet::IpNet;
 
 use crate::commands::{CommandError, Context};
 
@@ -67,14 +68,15 @@ pub(crate) struct Args {
     /// Connections begin with a header of the PROXY protocol, version 1 or 2.
     #[arg(long, env = "HOWDAH_PROXY_PROTOCOL", value_parser = FalseyValueParser::new())]
     proxy_protocol: bool,
-    /// Networks whose `Forwarded` and `X-Forwarded-*` are believed, e.g. `10.0.0.0/8`.
+    /// Networks, or addresses, whose `Forwarded` and `X-Forwarded-*` are believed, e.g. `10.0.0.0/8`.
     #[arg(
         long,
         value_name = "NETWORK",
         env = "HOWDAH_TRUSTED_PROXIES",
-        value_delimiter = ','
+        value_delimiter = ',',
+        value_parser = network
     )]
-    trusted_proxy: Vec<ipnet::IpNet>,
+    trusted_proxy: Vec<IpNet>,
     /// Where `/livez`, `/readyz`, `/metrics` and `/status` are asked for, and `/reload` and `/drain` are ordered by POST: a port,
     /// an address, or the path of a socket that only this user can open.
     #[arg(long, value_name = "ADDRESS|PATH", env = "HOWDAH_ADMIN", value_parser = admin_address)]
@@ -128,7 +130,8 @@ Paths are looked up as a file, a directory with index.php or index.html, a scrip
 file are served instead of it to clients that take them.
 
 Signals:
-  TERM, INT    readiness fails; after --drain-delay no more connections are taken, and what is in flight finishes
+  TERM, INT    readiness fails; after --drain-delay no more connections are taken, and what is in flight finishes;
+               a second INT ends it at once
   HUP, USR1    certificates are read anew, and PHP's workers are replaced without a pause
 
 Exit codes:
@@ -138,6 +141,7 @@ Exit codes:
 
 impl Args {
     pub(super) fn config(self, context: &Context) -> Result<ServeConfig, CommandError> {
+        let useless = self.flag_of_https().filter(|_| self.listen_tls.is_empty());
         let root = self.document_root.unwrap_or_else(|| {
             let public = PathBuf::from("public");
             if public.is_dir() { public } else { ".".into() }
@@ -145,6 +149,10 @@ impl Args {
         let root = fs_err::canonicalize(root).map_err(|error| {
             CommandError::from(error).hint("name the document root with --document-root DIR")
         })?;
+        if !root.is_dir() {
+            let fault = format!("the document root `{}` is no directory", root.display());
+            return Err(CommandError::new(fault).hint("name a directory with --document-root DIR"));
+        }
         let mut config = ServeConfig::new(root);
         let listener = |tls| {
             move |address| Listener {
@@ -166,6 +174,11 @@ impl Args {
                     .hint("give both --tls-certificate and --tls-key, or neither")
                     .code(2),
             );
+        }
+        if let Some(flag) = useless {
+            let fault = format!("{flag} is for HTTPS, which is served nowhere");
+            let hint = "say where with --listen-tls ADDRESS";
+            return Err(CommandError::new(fault).hint(hint).code(2));
         }
         if !self.listen_tls.is_empty() {
             let acme = self.acme.config(&context.root().join("acme"));
@@ -197,6 +210,25 @@ impl Args {
         config.timeouts.drain = Duration::from_secs(self.drain_timeout.into());
         Ok(config)
     }
+
+    /// A flag that means nothing without HTTPS, if one is given.
+    fn flag_of_https(&self) -> Option<&'static str> {
+        let flags = [
+            (self.http3, "--http3"),
+            (self.tls_certificate.is_some(), "--tls-certificate"),
+            (!self.tls_name.is_empty(), "--tls-name"),
+            (self.acme.is_asked_for(), "--acme-name"),
+        ];
+        flags
+            .into_iter()
+            .find_map(|(is_given, flag)| is_given.then_some(flag))
+    }
+}
+
+/// `10.0.0.0/8`, or `10.0.0.1` for that alone.
+fn network(text: &str) -> Result<IpNet, String> {
+    let network = text.parse().or_else(|_| text.parse().map(IpAddr::into));
+    network.map_err(|_| format!("`{text}` is no network, as 10.0.0.0/8, and no address"))
 }
 
 /// As [`address`], or anything with a slash for a path.
@@ -246,6 +278,20 @@ mod tests {
         assert_eq!((&*route.path, &*route.upstream), ("/app", "reverb:8080"));
         for bad in ["/app", "app=a:1", "/app=a", "/app=a:x", "/app=a:0"] {
             assert!(websocket(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_network_or_an_address() {
+        for (text, expected) in [
+            ("10.0.0.0/8", "10.0.0.0/8"),
+            ("10.0.0.1", "10.0.0.1/32"),
+            ("::1", "::1/128"),
+        ] {
+            assert_eq!(network(text), Ok(expected.parse().unwrap()));
+        }
+        for bad in ["10.0.0.0/33", "localhost", ""] {
+            assert!(network(bad).is_err(), "{bad}");
         }
     }
 

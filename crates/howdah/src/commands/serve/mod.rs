@@ -7,10 +7,13 @@ mod mode;
 mod output;
 mod php;
 
+use std::io;
 use std::process::ExitCode;
 
 use howdah_serve::log::{Level, Log};
-use howdah_serve::{Backend, Order, Report, ServeConfig, Server};
+use howdah_serve::tls::TlsError;
+use howdah_serve::{Backend, Order, Report, ServeConfig, ServeError, Server};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -42,6 +45,7 @@ pub(super) fn in_runtime<F>(serve: impl FnOnce(Log) -> F) -> Result<Report, Comm
 where
     F: Future<Output = Result<Report, CommandError>>,
 {
+    raise_descriptor_limit();
     let output = output::Output::start();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -51,6 +55,17 @@ where
     drop(runtime);
     output.finish();
     report
+}
+
+/// To the most that is allowed: the usual limit of open files, 1024, is that of programs that call select(2).
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    // Without it there are fewer connections at a time, and the log says so.
+    setrlimit(Resource::Nofile, raised).ok();
 }
 
 /// Were requests cut off?
@@ -76,7 +91,7 @@ pub(super) async fn attend(
     log: Log,
     ready: impl FnOnce(),
 ) -> Result<Report, CommandError> {
-    let server = Server::bind(config, backend, log.clone())?;
+    let server = Server::bind(config, backend, log.clone()).map_err(refused)?;
     for address in server.addresses() {
         let fields = json!({ "address": address.to_string() });
         log.line(Level::Info, "http", "listening", fields);
@@ -101,10 +116,39 @@ pub(super) async fn attend(
     }
 }
 
+/// Says what to do about it.
+fn refused(error: ServeError) -> CommandError {
+    use io::ErrorKind::{AddrInUse, AddrNotAvailable, PermissionDenied};
+    let hint = match &error {
+        ServeError::Listen { source, .. } => match source.kind() {
+            AddrInUse => Some(
+                "another program listens there, which `ss -ltnp` names: stop it, or choose another address",
+            ),
+            AddrNotAvailable => {
+                Some("no interface has this address; 0.0.0.0 stands for all of them")
+            }
+            PermissionDenied => {
+                Some("ports below 1024 need root, or the capability CAP_NET_BIND_SERVICE")
+            }
+            _ => None,
+        },
+        ServeError::Tls(TlsError::Read { .. } | TlsError::Unfit { .. }) => Some(
+            "--tls-certificate names a PEM file with the certificate and its chain, --tls-key one with its private key",
+        ),
+        _ => None,
+    };
+    let error = CommandError::from(error);
+    match hint {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}
+
 /// What signals tell the server.
 pub(super) struct Signals {
     stop: [Signal; 2],
     reload: [Signal; 2],
+    is_interrupted: bool,
 }
 
 impl Signals {
@@ -118,6 +162,7 @@ impl Signals {
                 signal(SignalKind::hangup())?,
                 signal(SignalKind::user_defined1())?,
             ],
+            is_interrupted: false,
         })
     }
 
@@ -125,7 +170,14 @@ impl Signals {
         let ([terminate, interrupt], [hangup, user]) = (&mut self.stop, &mut self.reload);
         tokio::select! {
             _ = terminate.recv() => Order::Drain,
-            _ = interrupt.recv() => Order::Drain,
+            // Somebody at a terminal, who may ask again; supervisors repeat SIGTERM without meaning more by it.
+            _ = interrupt.recv() => {
+                if std::mem::replace(&mut self.is_interrupted, true) {
+                    Order::End
+                } else {
+                    Order::Drain
+                }
+            }
             _ = hangup.recv() => Order::Reload,
             _ = user.recv() => Order::Reload,
         }

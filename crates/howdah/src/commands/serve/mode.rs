@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use howdah_serve::pool::{Mode, WorkerScript};
 
+use super::php::named;
 use crate::commands::CommandError;
 
 /// The modes on the command line.
@@ -81,7 +82,7 @@ pub(super) fn choose(
         return choice(mode, None, "it was asked for");
     }
     if let Some(worker) = worker {
-        let script = Some(WorkerScript::File(fs_err::canonicalize(worker)?));
+        let script = Some(WorkerScript::File(named(&worker, "--worker")?));
         return choice(mode, script, "a worker script is named");
     }
     match found {

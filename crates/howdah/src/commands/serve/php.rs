@@ -235,7 +235,10 @@ fn pool(args: PhpArgs, site: &Site) -> Result<Option<(PoolConfig, &'static str)>
     let mut config = PoolConfig::new(choice.mode, program, &site.root);
     config.script = choice.script;
     config.environment = choice.environment;
-    config.php_ini = args.php_ini;
+    config.php_ini = args
+        .php_ini
+        .map(|file| named(&file, "--php-ini"))
+        .transpose()?;
     config.settings = args.settings;
     config.size = args.workers.unwrap_or(config.size);
     config.queue = args.queue;
@@ -264,10 +267,16 @@ fn size(text: &str) -> Result<Size, String> {
     size.ok_or_else(|| format!("`{text}` is no number of workers, as 4, or 2-16"))
 }
 
+/// The place of a file that a flag names; PHP need not be started where we are.
+pub(super) fn named(file: &Path, flag: &str) -> Result<PathBuf, CommandError> {
+    fs_err::canonicalize(file)
+        .map_err(|error| CommandError::from(error).hint(format!("{flag} names the file")))
+}
+
 /// Named, beside this program, or in PATH: of several the one for the newest PHP.
 pub(crate) fn find_php(named: Option<PathBuf>) -> Result<Option<PathBuf>, CommandError> {
     if let Some(named) = named {
-        return Ok(Some(fs_err::canonicalize(named)?));
+        return self::named(&named, "--php").map(Some);
     }
     let beside = std::env::current_exe()?.parent().map(Path::to_path_buf);
     let path = std::env::var_os("PATH").unwrap_or_default();
