@@ -1,20 +1,11 @@
-//! A whole server: TLS, HTTP/2, certificates that change, compressed files, and the end.
-#![expect(
-    clippy::tests_outside_test_module,
-    clippy::unwrap_used,
-    reason = "the whole program is a test"
-)]
+//! TLS, HTTP/2, certificates that change, compressed files, and the end.
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use howdah_serve::config::{AdminAddress, Listener};
-use howdah_serve::log::{Line, Log};
-use howdah_serve::tls::Certificates;
-use howdah_serve::{Order, Report, ServeConfig, Server};
+use howdah_serve::Order;
 use http::{Request, Response, Version};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
@@ -22,61 +13,10 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::pki_types::ServerName;
 
-/// More than the buffers of two sockets hold.
-const LARGE: usize = 32 << 20;
-
-struct Running {
-    directory: tempfile::TempDir,
-    addresses: Vec<SocketAddr>,
-    admin: SocketAddr,
-    orders: mpsc::Sender<Order>,
-    report: JoinHandle<Report>,
-    lines: mpsc::UnboundedReceiver<Line>,
-}
-
-/// A server of some files: plain at its first address, with TLS at its second.
-fn start() -> Running {
-    let directory = tempfile::tempdir().unwrap();
-    let root = directory.path().join("public");
-    fs_err::create_dir(&root).unwrap();
-    fs_err::write(root.join("ten.txt"), "0123456789").unwrap();
-    fs_err::write(root.join("text.txt"), "Jumbo. ".repeat(1000)).unwrap();
-    fs_err::write(root.join("large"), vec![7; LARGE]).unwrap();
-    let mut config = ServeConfig::new(root);
-    config.admin = Some(AdminAddress::Tcp((Ipv4Addr::LOCALHOST, 0).into()));
-    config.certificates = Some(Certificates::Local {
-        directory: directory.path().join("authority"),
-        names: vec!["localhost".into()],
-    });
-    let tls = Listener {
-        tls: true,
-        ..config.listeners[0]
-    };
-    config.listeners.push(tls);
-    let (told, lines) = mpsc::unbounded_channel();
-    let log = Log::new(move |line| drop(told.send(line)));
-    let server = Server::bind(config, None, log).unwrap();
-    let (orders, receiver) = mpsc::channel(1);
-    Running {
-        directory,
-        addresses: server.addresses(),
-        admin: match server.admin_address() {
-            Some(AdminAddress::Tcp(address)) => address,
-            other => panic!("{other:?}"),
-        },
-        orders,
-        report: tokio::spawn(server.run(receiver)),
-        lines,
-    }
-}
+use crate::running::{LARGE, start};
 
 fn request(path: &str, fields: &[(&str, &str)]) -> Request<Empty<Bytes>> {
     let mut request = Request::get(path).header("host", "localhost");
@@ -114,20 +54,6 @@ async fn pause() {
     tokio::time::sleep(Duration::from_millis(5)).await;
 }
 
-/// A client that trusts the authority for development, and nobody else.
-fn connector(authority: &Path) -> TlsConnector {
-    let mut roots = RootCertStore::empty();
-    let root = CertificateDer::from_pem_file(authority.join("root.crt")).unwrap();
-    roots.add(root).unwrap();
-    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    TlsConnector::from(Arc::new(config))
-}
-
 #[tokio::test]
 async fn http2_over_tls_and_without() {
     let running = start();
@@ -135,7 +61,7 @@ async fn http2_over_tls_and_without() {
     let response = get_http2(plain, "http://localhost/ten.txt").await;
     assert_eq!(response.version(), Version::HTTP_2);
     assert_eq!(content(response).await, "0123456789");
-    let connector = connector(&running.directory.path().join("authority"));
+    let connector = TlsConnector::from(Arc::new(running.client("h2")));
     let name = ServerName::try_from("localhost").unwrap();
     let mut certificates = Vec::new();
     for order in [None, Some(Order::Reload)] {

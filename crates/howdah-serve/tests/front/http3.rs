@@ -1,68 +1,19 @@
 //! HTTP/3 with a client of the same crates: requests, limits, certificates that change, and the end.
-#![expect(
-    clippy::tests_outside_test_module,
-    clippy::unwrap_used,
-    reason = "the whole program is a test"
-)]
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use h3::client::SendRequest;
 use h3_quinn::OpenStreams;
-use howdah_serve::config::Listener;
-use howdah_serve::log::Log;
-use howdah_serve::tls::Certificates;
-use howdah_serve::{Order, Report, ServeConfig, Server};
-use http::{Request, Response};
+use howdah_serve::Order;
+use http::{Method, Request, Response};
 use quinn::Endpoint;
 use quinn::crypto::rustls::QuicClientConfig;
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::CertificateDer;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-/// More than a window of QUIC holds at first.
-const LARGE: usize = 8 << 20;
-
-struct Running {
-    directory: tempfile::TempDir,
-    address: SocketAddr,
-    orders: mpsc::Sender<Order>,
-    report: JoinHandle<Report>,
-}
-
-fn start() -> Running {
-    let directory = tempfile::tempdir().unwrap();
-    let root = directory.path().join("public");
-    fs_err::create_dir(&root).unwrap();
-    fs_err::write(root.join("ten.txt"), "0123456789").unwrap();
-    fs_err::write(root.join("large"), vec![7; LARGE]).unwrap();
-    let mut config = ServeConfig::new(root);
-    config.certificates = Some(Certificates::Local {
-        directory: directory.path().join("authority"),
-        names: vec!["localhost".into()],
-    });
-    config.listeners = vec![Listener {
-        tls: true,
-        ..Listener::plain((Ipv4Addr::LOCALHOST, 0).into())
-    }];
-    config.http3 = true;
-    config.limits.body_bytes = 1000;
-    let server = Server::bind(config, None, Log::new(drop)).unwrap();
-    let address = server.http3_addresses()[0];
-    let (orders, receiver) = mpsc::channel(1);
-    Running {
-        directory,
-        address,
-        orders,
-        report: tokio::spawn(server.run(receiver)),
-    }
-}
+use crate::running::{LARGE, Running, start};
 
 /// A connection, and the task that drives it.
 async fn connect(
@@ -72,10 +23,10 @@ async fn connect(
     SendRequest<OpenStreams, Bytes>,
     JoinHandle<()>,
 ) {
-    let authority = running.directory.path().join("authority");
     let mut endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
-    endpoint.set_default_client_config(client_config(&authority));
-    let connecting = endpoint.connect(running.address, "localhost").unwrap();
+    let tls = QuicClientConfig::try_from(running.client("h3")).unwrap();
+    endpoint.set_default_client_config(quinn::ClientConfig::new(Arc::new(tls)));
+    let connecting = endpoint.connect(running.datagrams, "localhost").unwrap();
     let connection = connecting.await.unwrap();
     let quic = h3_quinn::Connection::new(connection.clone());
     let (mut driver, requests) = h3::client::new(quic).await.unwrap();
@@ -83,19 +34,6 @@ async fn connect(
         driver.wait_idle().await;
     });
     (connection, requests, driver)
-}
-
-fn client_config(authority: &Path) -> quinn::ClientConfig {
-    let mut roots = RootCertStore::empty();
-    let root = CertificateDer::from_pem_file(authority.join("root.crt")).unwrap();
-    roots.add(root).unwrap();
-    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"h3".to_vec()];
-    quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(config).unwrap()))
 }
 
 async fn ask(
@@ -142,6 +80,12 @@ async fn requests_over_quic() {
     let (response, content) = ask(&mut requests, get("/large"), b"").await;
     assert_eq!(response.headers()["content-length"], LARGE.to_string());
     assert_eq!(content.len(), LARGE);
+    let mut head = get("/ten.txt");
+    *head.method_mut() = Method::HEAD;
+    let (response, content) = ask(&mut requests, head, b"").await;
+    assert_eq!(response.headers()["content-length"], "10");
+    assert!(response.headers().contains_key("date"));
+    assert!(content.is_empty());
 }
 
 #[tokio::test]
@@ -150,7 +94,7 @@ async fn limits_hold_over_quic() {
     let (_connection, mut requests, _driver) = connect(&running).await;
     let post = |length: &str| {
         let mut request = get("/ten.txt");
-        *request.method_mut() = http::Method::POST;
+        *request.method_mut() = Method::POST;
         request
             .headers_mut()
             .insert("content-length", length.parse().unwrap());
