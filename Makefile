@@ -19,7 +19,7 @@ TEST_PACKAGES := git busybox-static docker-registry skopeo docker.io curl jq uid
 
 # PHP's headers and library for howdah-php, and the extensions its tests use. PHP 8.4 is trixie's, unpacked and not installed.
 PHP_PACKAGES := php8.2-dev libphp8.2-embed php8.2-opcache
-PHP_TEST_PACKAGES := php8.2-mbstring php8.2-xml php8.2-sqlite3
+PHP_TEST_PACKAGES := php8.2-mbstring php8.2-xml php8.2-sqlite3 php8.2-zip
 # What the example needs when `howdah serve` serves it in the tests: its packages, its databases, PHP-FPM beside us, a browser.
 PHP_TEST_PACKAGES += php8.2-cli php8.2-fpm php8.2-intl php8.2-pgsql php8.2-redis php-laravel-framework php-mockery phpunit composer \
 	postgresql-15 redis-server chromium chromium-driver

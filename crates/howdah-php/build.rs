@@ -6,13 +6,15 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 12] = [
     "backtrace",
     "boot",
     "classic",
     "cli",
     "functions",
+    "hugepages",
     "ledger",
+    "once",
     "reset",
     "sapi",
     "variables",

@@ -153,6 +153,8 @@ static int startup(sapi_module_struct *sapi)
 
 int howdah_php_start(const howdah_start *start)
 {
+	int status;
+
 	howdah_link = start->link;
 	module.startup = startup;
 	module.name = (char *) start->name;
@@ -164,7 +166,10 @@ int howdah_php_start(const howdah_start *start)
 	sapi_startup(&module);
 	/* It has forgotten any that were set before. */
 	module.ini_entries = (char *) start->ini_entries;
-	if (module.startup(&module) == FAILURE) {
+	howdah_huge_pages_align();
+	status = module.startup(&module);
+	howdah_huge_pages_aligned();
+	if (status == FAILURE) {
 		return FAILURE;
 	}
 	howdah_override_functions();

@@ -69,7 +69,11 @@ const char *howdah_php_version(void);
 bool howdah_is_own_library(void);
 void howdah_php_after_fork(int descriptor);
 void howdah_classic(const howdah_request *request);
-int howdah_worker(const howdah_request *boot);
+/* `once`: the process serves one request. */
+int howdah_worker(const howdah_request *boot, bool once);
+void howdah_once_prepare(void);
+/* For opcache's memory, as far as it is in use by now. */
+void howdah_huge_pages_shared(void);
 void howdah_memory(size_t *now, size_t *peak);
 int howdah_cli(int argc, char **argv);
 uint64_t *howdah_map_ledger(int descriptor);
@@ -100,6 +104,13 @@ void howdah_backtrace_install(void);
 howdah_text howdah_header(const char *name, size_t length);
 /* The header that is the variable `HTTP_*`. */
 howdah_text howdah_header_of_variable(const char *name, size_t length);
+
+/* Instead of php_request_shutdown(). */
+void howdah_once_end(void);
+/* Before and after the start of PHP. */
+void howdah_huge_pages_align(void);
+void howdah_huge_pages_aligned(void);
+void howdah_huge_pages_heap(void);
 
 void howdah_reset_find_modules(void);
 void howdah_reset_random(void);

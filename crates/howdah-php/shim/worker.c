@@ -222,7 +222,7 @@ static void open_script(zend_file_handle *file, const char *path)
 	}
 }
 
-int howdah_worker(const howdah_request *boot)
+int howdah_worker(const howdah_request *boot, bool once)
 {
 	int status;
 
@@ -245,9 +245,13 @@ int howdah_worker(const howdah_request *boot)
 		zend_destroy_file_handle(&file);
 	} zend_end_try();
 	restore_shutdown_functions();
-	zend_try {
-		php_request_shutdown(NULL);
-	} zend_end_try();
+	if (once && !CG(unclean_shutdown)) {
+		howdah_once_end();
+	} else {
+		zend_try {
+			php_request_shutdown(NULL);
+		} zend_end_try();
+	}
 	status = EG(exit_status);
 	if (status == 0 && CG(unclean_shutdown)) {
 		status = 255;

@@ -9,7 +9,7 @@ use howdah_wire::control::Event;
 use crate::arguments::{Mode, Options};
 use crate::boot;
 use crate::connections;
-use crate::shim::{Prepared, Request};
+use crate::shim::{self, Prepared, Request};
 use crate::worker::Worker;
 use crate::zygote::Zygote;
 
@@ -73,6 +73,9 @@ impl Link {
                 let once = self.options.mode == Mode::Fork;
                 return worker.next(memory, peak, once);
             }
+        }
+        if self.options.mode == Mode::Fork {
+            shim::prepare_once();
         }
         self.become_worker();
         self.next(memory, peak)

@@ -62,28 +62,29 @@ fn serve(options: arguments::Options) -> ExitCode {
         complain("PHP does not start; what it said stands above");
         return ExitCode::FAILURE;
     }
-    match (mode, script) {
+    let status = match (mode, script) {
         (Mode::Classic, _) | (_, None) => classic(link),
-        (Mode::Worker | Mode::Fork, Some(script)) => run_script(link, &script, preboot),
-    }
+        (Mode::Worker | Mode::Fork, Some(script)) => run_script(link, &script, mode, preboot),
+    };
+    zygote::leave(status)
 }
 
-fn classic(link: *mut Link) -> ExitCode {
+fn classic(link: *mut Link) -> i32 {
     // SAFETY: no callback runs, so nobody else uses the link (see `Link`).
     unsafe { link::fork_workers(link) };
     while shim::classic(link) {}
-    ExitCode::SUCCESS
+    0
 }
 
-fn run_script(link: *mut Link, script: &CString, preboot: bool) -> ExitCode {
+fn run_script(link: *mut Link, script: &CString, mode: Mode, preboot: bool) -> i32 {
     if !preboot {
         // SAFETY: as above.
         unsafe { link::fork_workers(link) };
     }
-    let status = shim::worker(script);
+    let status = shim::worker(script, mode == Mode::Fork);
     // SAFETY: the script has ended, so no callback runs.
     unsafe { link::script_ended(link, status) };
-    ExitCode::from(u8::try_from(status).unwrap_or(255))
+    u8::try_from(status).unwrap_or(255).into()
 }
 
 /// Before the control socket can tell it, standard error is where the front looks.

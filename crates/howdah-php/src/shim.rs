@@ -53,7 +53,9 @@ unsafe extern "C" {
     fn howdah_is_own_library() -> bool;
     fn howdah_php_after_fork(descriptor: c_int);
     fn howdah_classic(request: *const Request);
-    fn howdah_worker(boot: *const Request) -> c_int;
+    fn howdah_worker(boot: *const Request, once: bool) -> c_int;
+    fn howdah_once_prepare();
+    fn howdah_huge_pages_shared();
     fn howdah_memory(now: *mut usize, peak: *mut usize);
     fn howdah_cli(argc: c_int, argv: *mut *mut c_char) -> c_int;
     fn howdah_backtrace();
@@ -171,6 +173,18 @@ pub(crate) fn is_own_library() -> bool {
     unsafe { howdah_is_own_library() }
 }
 
+/// To be called when the script asks for a request, before processes are forked that serve one each: they then copy less memory.
+pub(crate) fn prepare_once() {
+    // SAFETY: PHP is started, and its one thread is between two requests.
+    unsafe { howdah_once_prepare() }
+}
+
+/// Makes huge pages of the shared memory that is in use by now.
+pub(crate) fn use_huge_pages() {
+    // SAFETY: PHP is started; nothing of what is in the memory changes.
+    unsafe { howdah_huge_pages_shared() }
+}
+
 /// To be called in a forked worker: it writes backtraces to `descriptor`, and its random numbers are its own.
 pub(crate) fn after_fork(descriptor: c_int) {
     // SAFETY: PHP is started; the descriptor stays open as long as the process.
@@ -207,13 +221,13 @@ pub(crate) fn classic(link: *mut Link) -> bool {
     true
 }
 
-/// Runs the worker script to its end; its exit status.
-pub(crate) fn worker(script: &CStr) -> i32 {
+/// Runs the worker script to its end; its exit status. `once`: the process serves one request.
+pub(crate) fn worker(script: &CStr, once: bool) -> i32 {
     let mut payload = Vec::new();
     boot::request(&script.to_string_lossy()).encode(&mut payload);
     match Prepared::new(payload) {
         // SAFETY: the request lives until the script has ended; no reference to the link is held.
-        Ok(request) => unsafe { howdah_worker(request.as_ptr()) },
+        Ok(request) => unsafe { howdah_worker(request.as_ptr(), once) },
         Err(_) => 255,
     }
 }

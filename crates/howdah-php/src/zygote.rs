@@ -2,7 +2,7 @@
 
 use std::io::IoSlice;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use howdah_wire::LogLine;
 use howdah_wire::control::{DESCRIPTOR, Event, Exit, MAX_MESSAGE, Order, WIRE_VERSION};
@@ -21,8 +21,12 @@ use rustix::process::{Pid, PidfdFlags, WaitOptions, kill_process, pidfd_open, se
 use crate::shim;
 use crate::worker::Birth;
 
+/// Bytes of an order. What the zygote writes to between two forks is copied for it: the less the better.
+const MAX_ORDER: usize = 256;
 /// How long workers may go on when the front is gone.
-const ORPHANED_SECONDS: i64 = 30;
+const ORPHANED: Duration = Duration::from_secs(30);
+/// After which PHP's shared memory is looked at again for the first time; then after twice as long each time.
+const FILLED: Duration = Duration::from_secs(2);
 
 /// What the process is before PHP starts: no signal of a terminal or of a service manager that means the front ends a request,
 /// and a crash in PHP ends the process.
@@ -54,6 +58,9 @@ pub(crate) struct Zygote {
     children: Vec<Child>,
     /// The front is gone.
     orphaned: bool,
+    /// When PHP's shared memory is looked at.
+    look_at: Instant,
+    looked_after: Duration,
 }
 
 #[derive(Debug)]
@@ -70,12 +77,15 @@ impl Default for Zygote {
 
 impl Zygote {
     fn new() -> Zygote {
+        let started = Instant::now();
         Zygote {
             // SAFETY: the front gives the socket as this descriptor; in a zygote it is never closed.
             control: unsafe { BorrowedFd::borrow_raw(DESCRIPTOR) },
-            started: Instant::now(),
+            started,
             children: Vec::new(),
             orphaned: false,
+            look_at: started,
+            looked_after: FILLED,
         }
     }
 
@@ -88,6 +98,7 @@ impl Zygote {
 
     /// Serves the front; returns in forked workers only, and otherwise ends the process.
     pub(crate) fn run(mut self) -> Birth {
+        self.look_at_memory();
         self.send(&Event::Booted {
             php_version: shim::version(),
             milliseconds: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -101,10 +112,11 @@ impl Zygote {
                 }
                 Wake::Children => self.reap(),
                 Wake::Orphaned => self.orphaned = true,
-                Wake::Late => self.kill_all(),
+                Wake::Late if self.orphaned => self.kill_all(),
+                Wake::Late => self.look_at_memory(),
             }
             if self.orphaned && self.children.is_empty() {
-                leave();
+                leave(0);
             }
         }
     }
@@ -117,11 +129,11 @@ impl Zygote {
                 .map(|child| PollFd::new(&child.pidfd, PollFlags::IN));
             let control = (!self.orphaned).then(|| PollFd::new(&self.control, PollFlags::IN));
             let mut polled: Vec<_> = children.chain(control).collect();
-            let timeout = self.orphaned.then_some(Timespec {
-                tv_sec: ORPHANED_SECONDS,
-                tv_nsec: 0,
-            });
-            match poll(&mut polled, timeout.as_ref()) {
+            let timeout = self.timeout();
+            if timeout == Timespec::default() {
+                return Wake::Late;
+            }
+            match poll(&mut polled, Some(&timeout)) {
                 Ok(0) => return Wake::Late,
                 Ok(_) => {}
                 Err(_) => continue,
@@ -137,8 +149,28 @@ impl Zygote {
         }
     }
 
+    fn timeout(&self) -> Timespec {
+        let left = if self.orphaned {
+            ORPHANED
+        } else {
+            self.look_at.saturating_duration_since(Instant::now())
+        };
+        // It always fits; if it did not, the zygote would wait for less.
+        Timespec::try_from(left).unwrap_or(Timespec {
+            tv_sec: 1,
+            tv_nsec: 0,
+        })
+    }
+
+    /// The workers fill it with the scripts that they compile.
+    fn look_at_memory(&mut self) {
+        shim::use_huge_pages();
+        self.look_at = Instant::now() + self.looked_after;
+        self.looked_after *= 2;
+    }
+
     fn receive(&self) -> Option<Wake> {
-        let mut message = vec![0; MAX_MESSAGE];
+        let mut message = [0; MAX_ORDER];
         match recv(self.control, &mut message[..], RecvFlags::empty()) {
             Ok((0, _)) => Some(Wake::Orphaned),
             Ok((length, _)) => match serde_json::from_slice(&message[..length]) {
@@ -227,7 +259,7 @@ impl Zygote {
     /// The children would share these connections: the front starts a zygote that boots in each.
     pub(crate) fn leave_for_connections(&self, peers: Vec<String>) -> ! {
         self.send(&Event::Connections { peers });
-        leave()
+        leave(0)
     }
 
     /// The warm-up opened connections: the same program again, without it.
@@ -246,7 +278,7 @@ impl Zygote {
             status: 255,
             message: format!("the program does not start again: {error}"),
         });
-        leave()
+        leave(0)
     }
 
     pub(crate) fn send(&self, event: &Event) {
@@ -275,7 +307,7 @@ enum Wake {
     Order(Order),
     Children,
     Orphaned,
-    /// The workers of a front that is gone do not end.
+    /// It is time to look at the memory; or the workers of a front that is gone do not end.
     Late,
 }
 
@@ -287,8 +319,11 @@ fn exit_of(pid: Pid) -> Option<Exit> {
     status.terminating_signal().map(Exit::Signal)
 }
 
-/// Without the script's `finally` blocks and shutdown functions: no request was served here.
-fn leave() -> ! {
+/// Ends the process without what libraries have for its end: OpenSSL's alone frees more than a request used, in pages that a forked
+/// process would first have to copy.
+pub(crate) fn leave(status: i32) -> ! {
+    // SAFETY: null means all streams; there is one thread.
+    unsafe { nix::libc::fflush(std::ptr::null_mut()) };
     // SAFETY: it ends the process; nothing of Rust waits to be written.
-    unsafe { nix::libc::_exit(0) }
+    unsafe { nix::libc::_exit(status) }
 }

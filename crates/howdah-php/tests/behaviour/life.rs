@@ -230,3 +230,60 @@ fn connections_of_the_warm_up_are_not_shared() {
     let answer = front.fork().ask(&get(""), &application.script);
     assert!(answer.body == "ok" && !answer.ready, "{answer:?}");
 }
+
+/// What a process that serves one request does at its end, and what it leaves undone.
+const ONCE: &str = r"<?php
+final class Told {
+    public static array $all = [];
+    public function __construct(public string $name) { self::$all[] = $this; }
+    public function __destruct() { error_log('destructed: ' . $this->name); }
+}
+final class Plain {
+    public static array $all = [];
+    public function __construct(public array $values) { self::$all[] = $this; }
+}
+new Told('boot');
+new Plain(['boot']);
+new Plain(['never']);
+register_shutdown_function(function () { error_log('shutdown of the boot'); });
+while (frankenphp_handle_request(function () {
+    if ($_SERVER['QUERY_STRING'] !== 'leave') { echo count($_SERVER) > 20; return; }
+    echo Plain::$all[0]->values[0];
+    unset(Plain::$all[1]);
+    new Told('request');
+    new Plain(['request']);
+    register_shutdown_function(function () { error_log('shutdown of the request'); });
+    Plain::$all[] = $zip = new ZipArchive();
+    $zip->open(__DIR__ . '/out.zip', ZipArchive::CREATE);
+    $zip->addFromString('name', 'content');
+    Plain::$all[] = $file = fopen('compress.zlib://' . __DIR__ . '/out.gz', 'wb');
+    fwrite($file, 'compressed');
+})) {
+    error_log('after a request');
+}
+error_log('end of the script');
+";
+
+#[test]
+fn a_process_for_one_request_ends_as_any_other() {
+    let application = Application::new(ONCE);
+    let mut front = application.launch(&["--mode", "fork"]);
+    front.booted();
+    for _ in 0..3 {
+        let answer = front.fork().ask(&get("leave"), &application.script);
+        assert_eq!(answer.body, "boot", "{answer:?}");
+        let said = "shutdown of the request|after a request|end of the script|shutdown of the boot|destructed: boot|\
+             destructed: request";
+        let log = answer.log.replace("[0] ", "").replace('\n', "|");
+        assert_eq!(log.trim_end_matches('|'), said);
+        assert_eq!(front.exit(), Exit::Code(0));
+        let made = |name: &str| {
+            let file = application.directory.path().join(name);
+            let content = fs_err::read(&file).unwrap();
+            fs_err::remove_file(file).unwrap();
+            content
+        };
+        assert!(made("out.zip").starts_with(b"PK"));
+        assert!(made("out.gz").len() > 20, "nothing but a head");
+    }
+}

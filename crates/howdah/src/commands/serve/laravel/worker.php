@@ -543,6 +543,9 @@ final class Worker
         'hash', 'log', 'queue', 'redis', 'router', 'session', 'translator', 'url', 'validator', 'view', 'view.engine.resolver',
     ];
 
+    /** It is never given up: the end of a process that takes the application apart costs a fork more than its request. */
+    private static self $only;
+
     private readonly Kernel $kernel;
 
     private readonly Objects $objects;
@@ -553,9 +556,14 @@ final class Worker
 
     private readonly Connections $connections;
 
+    /** The process that boots. */
+    private readonly int $pid;
+
     /** @param bool $forks after the first request, and each fork serves one */
     public function __construct(private readonly string $base, private readonly bool $forks)
     {
+        self::$only = $this;
+        $this->pid = getmypid();
         $server = $_SERVER;
         require_once $base . '/vendor/autoload.php';
         $this->statics = new Statics($base);
@@ -590,6 +598,10 @@ final class Worker
     /** After a request, also one that ended by `exit`. */
     public function restore(): void
     {
+        if ($this->forks && getmypid() !== $this->pid) {
+            // A fork serves no other request.
+            return;
+        }
         $this->objects->restore();
         $this->statics->restore();
         $this->process->restore();
