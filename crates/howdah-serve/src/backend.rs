@@ -59,6 +59,25 @@ impl Backend {
         stops.collect::<JoinSet<()>>().join_all().await;
     }
 
+    /// The one of several that answers a request.
+    pub(crate) fn of(&self, request: &PhpRequest) -> &Backend {
+        match self {
+            Backend::Pool(_) | Backend::FastCgi(_) => self,
+            Backend::Routes(routes) => routes.of(request).of(request),
+        }
+    }
+
+    /// Are there workers that a slow request could have to itself, without others having to wait? Nobody knows it of PHP-FPM.
+    pub(crate) fn has_many_idle(&self) -> bool {
+        let Backend::Pool(pool) = self else {
+            return false;
+        };
+        let workers = pool.workers();
+        let idle = workers.iter().filter(|worker| worker.state == "idle");
+        let idle = idle.count();
+        idle > 1 && idle * 2 > workers.len()
+    }
+
     /// The place of the route whose worker script this file is.
     pub(crate) fn route_of(&self, file: &Path) -> Option<usize> {
         let is_meant = |backend: &Backend| backend.worker_script() == Some(file);

@@ -36,6 +36,8 @@ pub struct ServeConfig {
     pub timeouts: Timeouts,
     /// Who is believed when it says for whom it asks. Empty: nobody, and the application gets such header fields as they are.
     pub trusted_proxies: Vec<IpNet>,
+    /// Where long bodies of requests are kept until a worker has time for them.
+    pub temporary: PathBuf,
     /// For development: directories whose files are watched; PHP reads the code anew when they change.
     pub watch: Vec<PathBuf>,
     /// What is told and added besides.
@@ -174,6 +176,7 @@ impl ServeConfig {
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             trusted_proxies: Vec::new(),
+            temporary: "/tmp".into(),
             watch: Vec::new(),
             extras: Extras::default(),
         }

@@ -16,6 +16,7 @@ use crate::files::lookup::{Script, Target, lookup};
 use crate::files::path::{CleanPath, PathFault};
 use crate::files::{Files, sendfile};
 use crate::http::access::{Activity, Exchange};
+use crate::http::ahead::Disk;
 use crate::http::client::Client;
 use crate::http::interim::Interim;
 use crate::http::request_body::{Bounded, Received, RequestBodyError};
@@ -210,8 +211,16 @@ impl Handler {
     /// Has PHP answer.
     async fn run(&self, script: Script, asked: Asked) -> Response<Body> {
         match &self.backend {
-            Some(backend) => php::answer(backend, &self.log, php::request(script, asked)).await,
+            Some(backend) => php::answer(backend, self.disk(), php::request(script, asked)).await,
             None => response::plain(StatusCode::NOT_IMPLEMENTED),
+        }
+    }
+
+    /// Where bodies of requests wait for PHP.
+    pub(crate) fn disk(&self) -> Disk<'_> {
+        Disk {
+            directory: &self.config.temporary,
+            log: &self.log,
         }
     }
 

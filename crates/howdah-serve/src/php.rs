@@ -8,18 +8,34 @@ use serde_json::json;
 use crate::backend::Backend;
 use crate::files::lookup::Script;
 use crate::handler::Asked;
+use crate::http::ahead::{self, Disk};
 use crate::http::request_body::RequestBodyError;
 use crate::http::{Body, BodyError, response};
 use crate::log::{Level, Log};
-use crate::pool::{PhpError, PhpRequest};
+use crate::pool::{PhpBody, PhpError, PhpRequest};
 
 /// Has PHP answer; a fault is a status too.
-pub(crate) async fn answer(backend: &Backend, log: &Log, request: PhpRequest) -> Response<Body> {
+pub(crate) async fn answer(
+    backend: &Backend,
+    disk: Disk<'_>,
+    request: PhpRequest,
+) -> Response<Body> {
     let target = crate::cgi::target(&request.parts.uri).to_owned();
-    match backend.handle(request).await {
+    match received(backend, disk, request).await {
         Ok(response) => response.map(|body| Body::stream(body.map_err(BodyError::from))),
-        Err(error) => refusal(log, &target, &error),
+        Err(error) => refusal(disk.log, &target, &error),
     }
+}
+
+async fn received(
+    backend: &Backend,
+    disk: Disk<'_>,
+    mut request: PhpRequest,
+) -> Result<Response<PhpBody>, PhpError> {
+    let backend = backend.of(&request);
+    let received = ahead::receive(request.body, || backend.has_many_idle(), disk).await;
+    request.body = received.map_err(PhpError::Body)?;
+    backend.handle(request).await
 }
 
 /// The request that PHP gets.

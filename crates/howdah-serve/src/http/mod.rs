@@ -2,6 +2,7 @@
 
 mod accept;
 pub(crate) mod access;
+pub(crate) mod ahead;
 pub mod body;
 pub(crate) mod check;
 pub(crate) mod client;

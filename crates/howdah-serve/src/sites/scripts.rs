@@ -60,7 +60,9 @@ impl Trip<'_> {
             variables,
             worker,
         });
-        Ok(Some(php::answer(backend, &self.server.log, request).await))
+        Ok(Some(
+            php::answer(backend, self.server.disk(), request).await,
+        ))
     }
 
     /// A body that says beforehand that it is too long is not even begun.

@@ -23,6 +23,7 @@ mod php;
 mod pool;
 mod server;
 mod service;
+mod slow;
 mod soak;
 mod symfony;
 mod usage;

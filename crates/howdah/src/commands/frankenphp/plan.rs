@@ -44,6 +44,7 @@ pub(super) fn plan(
     } = listen::plan(caddyfile, &context.root().join("authority"))?;
     let root = document_root(caddyfile);
     let mut server = ServeConfig::new(directory.join(root.as_deref().unwrap_or("")));
+    server.temporary = std::env::temp_dir();
     server.listeners = listeners;
     server.certificates = certificates;
     server.sites = Some(Sites {

@@ -195,6 +195,7 @@ impl Args {
                 },
             });
         }
+        config.temporary = std::env::temp_dir();
         config.http3 = self.http3;
         config.websockets = self.websocket;
         config.admin = self.admin;
