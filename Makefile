@@ -23,6 +23,9 @@ PHP_TEST_PACKAGES := php8.2-mbstring php8.2-xml php8.2-sqlite3 php8.2-zip
 # What the example needs when `howdah serve` serves it in the tests: its packages, its databases, PHP-FPM beside us, a browser.
 PHP_TEST_PACKAGES += php8.2-cli php8.2-fpm php8.2-intl php8.2-pgsql php8.2-redis php-laravel-framework php-mockery phpunit composer \
 	postgresql-15 redis-server chromium chromium-driver
+# What PHP 8.4 needs of trixie to run its tests here, beside this machine's own libraries.
+PHP84_ALONE := php8.4-common php8.4-mbstring libc6 libgcc-s1 libstdc++6 zlib1g liblzma5 libxml2 libicu76 libssl3t64 libzstd1 \
+	libpcre2-8-0 libsodium23 libargon2-1 libonig5
 # Symfony 6.4 is trixie's, too.
 SYMFONY_PACKAGES := $(addprefix php-symfony-,framework-bundle http-kernel http-foundation cache cache-contracts config \
 	dependency-injection deprecation-contracts error-handler event-dispatcher event-dispatcher-contracts filesystem finder \
@@ -80,7 +83,10 @@ h2spec: deps-test php serve-tools ## Ask h2spec what it thinks of our HTTP/2, wi
 test: deps-test php serve-tools ## Run every test: pure, command line, and end to end with real containers (root)
 	@.ci/packages $(PHP_TEST_PACKAGES)
 	@[ -e target/php/symfony/unpacked ] || .ci/packages-of trixie target/php/symfony $(SYMFONY_PACKAGES)
+	@[ -e target/php/alone/unpacked ] || .ci/packages-of trixie target/php/alone $(subst 8.2,8.4,$(PHP_PACKAGES)) $(PHP84_ALONE)
+	@ln -sf libphp8.4.so target/php/alone/root/usr/lib/libphp.so
 	$(PHP_CARGO) test --release --locked -p howdah-php
+	HOWDAH_PHP_ROOT=$(CURDIR)/target/php/alone/root $(subst 8.2,8.4,$(PHP_CARGO)) test --release --locked -p howdah-php
 	cargo test --workspace --exclude howdah-php --locked
 
 check: deps ## Formatting, lints, documentation

@@ -50,7 +50,39 @@ fn main() -> ExitCode {
     println!("cargo::rustc-link-arg-bins={}", library.display());
     // What libphp itself needs is found when it is loaded.
     println!("cargo::rustc-link-arg-bins=-Wl,--allow-shlib-undefined");
+    if root != Path::new("/") {
+        run_in_place(&root);
+    }
     ExitCode::SUCCESS
+}
+
+/// A PHP of another release may need that release's C library. If it is unpacked with the PHP, the program is made to run with what is
+/// there: for tests on this machine.
+fn run_in_place(root: &Path) {
+    let starting_with = |directory: &str, start: &str| {
+        let entries = fs_err::read_dir(root.join(directory)).into_iter().flatten();
+        entries
+            .filter_map(Result::ok)
+            .find(|entry| entry.file_name().to_string_lossy().starts_with(start))
+            .map(|entry| entry.path())
+    };
+    let loader = ["usr/lib64", "usr/lib"]
+        .iter()
+        .find_map(|directory| starting_with(directory, "ld-linux-"));
+    let libraries = fs_err::read_dir(root.join("usr/lib"))
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .find(|directory| directory.join("libc.so.6").exists());
+    if let (Some(loader), Some(libraries)) = (loader, libraries) {
+        let loader = loader.display();
+        println!("cargo::rustc-link-arg-bins=-Wl,--dynamic-linker={loader}");
+        // As RPATH, which counts for the libraries' libraries, too (ld.so(8)).
+        let (libraries, libphp) = (libraries.display(), root.join("usr/lib"));
+        let path = format!("{libraries}:{}", libphp.display());
+        println!("cargo::rustc-link-arg-bins=-Wl,--disable-new-dtags,-rpath,{path}");
+    }
 }
 
 /// The PHP headers below `root`, with their versions (`8.2`).

@@ -21,7 +21,7 @@ use crate::cases::Case;
 /// What no answer takes, however slow the machine is.
 const DEADLINE: Duration = Duration::from_mins(2);
 
-const INI: [&str; 13] = [
+const INI: [&str; 14] = [
     "display_errors=0",
     "log_errors=1",
     "html_errors=0",
@@ -35,7 +35,26 @@ const INI: [&str; 13] = [
     "expose_php=0",
     "variables_order=EGPCS",
     "precision=14",
+    "zend.assertions=-1",
 ];
+
+/// Where the PHP of the test is unpacked, not installed, no configuration names what else it has.
+fn extensions() -> Vec<String> {
+    let Some(root) = option_env!("HOWDAH_PHP_ROOT") else {
+        return Vec::new();
+    };
+    let directory = fs_err::read_dir(Path::new(root).join("usr/lib/php"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.join("opcache.so").exists())
+        .unwrap();
+    vec![
+        format!("extension_dir={}", directory.display()),
+        "zend_extension=opcache".to_owned(),
+        "extension=mbstring".to_owned(),
+        "extension=posix".to_owned(),
+    ]
+}
 
 /// A zygote.
 pub(crate) struct Front {
@@ -97,7 +116,7 @@ impl Front {
             command.arg("--script").arg(script);
             command.env("FRANKENPHP_WORKER", "1");
         }
-        for entry in INI {
+        for entry in INI.map(str::to_owned).into_iter().chain(extensions()) {
             command.arg("-d").arg(entry);
         }
         for key in ["session.save_path", "upload_tmp_dir"] {
