@@ -2,7 +2,9 @@
 
 use crate::error::{CaddyfileError, Fault};
 use crate::matchers::{self, FileMatcher};
-use crate::model::{FileServer, Handler, HeaderAction, HeaderChange, Interception};
+use crate::model::{
+    BasicAuth, FileServer, Handler, HeaderAction, HeaderChange, Interception, QueryChange,
+};
 use crate::options::bytes;
 use crate::site::{Compiler, statuses};
 use crate::template::Template;
@@ -23,7 +25,19 @@ impl Compiler<'_> {
             ("redir", [to]) => self.redirect(to, "302", directive)?,
             ("redir", [to, status]) => self.redirect(to, status, directive)?,
             ("rewrite", [to]) => Handler::Rewrite(self.template(to)),
-            ("uri", words) => uri(words, directive)?,
+            ("uri", words) => self.uri(words, directive)?,
+            ("basic_auth" | "basicauth", words) => self.basic_auth(words, directive)?,
+            ("log_skip" | "skip_log", []) => Handler::SkipLog,
+            ("metrics", []) => Handler::Metrics,
+            ("abort", []) => {
+                self.warn(directive, "answers 403 and ends the connection");
+                Handler::Respond {
+                    body: Template::text(""),
+                    status: Template::text("403"),
+                    close: true,
+                }
+            }
+            ("reverse_proxy", _) => self.reverse_proxy(directive)?,
             ("method", [method]) => Handler::Method(method.to_uppercase()),
             ("try_files", words @ [_, ..]) => Handler::TryFiles(FileMatcher {
                 try_files: words.iter().map(|word| self.template(word)).collect(),
@@ -89,7 +103,7 @@ impl Compiler<'_> {
         Ok(changes)
     }
 
-    fn header_change(
+    pub(crate) fn header_change(
         &self,
         words: &[&str],
         directive: &Directive,
@@ -120,6 +134,85 @@ impl Compiler<'_> {
             _ => return Err(directive.usage("header [+|-|?|>]FIELD [VALUE|FIND REPLACE]")),
         };
         Ok(HeaderChange { name, action, late })
+    }
+
+    fn uri(&self, words: &[&str], directive: &Directive) -> Result<Handler, CaddyfileError> {
+        const USAGE: &str = "uri strip_prefix PREFIX, strip_suffix SUFFIX, replace FIND REPLACE, path_regexp FIND REPLACE or query { ... }";
+        Ok(match words {
+            ["strip_prefix", prefix] => {
+                Handler::StripPrefix(format!("/{}", prefix.trim_start_matches('/')))
+            }
+            ["strip_suffix", suffix] => Handler::StripSuffix((*suffix).to_owned()),
+            ["replace", find, replace] | ["replace", find, replace, _] => Handler::ReplaceInUri {
+                find: (*find).to_owned(),
+                replace: (*replace).to_owned(),
+            },
+            ["path_regexp", find, replace] => Handler::ReplaceInPath {
+                find: matchers::pattern(find, directive)?,
+                replace: self.template(replace),
+            },
+            ["query", words @ ..] => {
+                let mut changes = Vec::new();
+                if !words.is_empty() {
+                    changes.push(self.query_change(words, directive)?);
+                }
+                for line in directive.inner() {
+                    let name = std::iter::once(line.name.as_str());
+                    let words: Vec<&str> = name.chain(line.words()).collect();
+                    changes.push(self.query_change(&words, line)?);
+                }
+                Handler::Query(changes)
+            }
+            _ => return Err(directive.usage(USAGE)),
+        })
+    }
+
+    /// `-NAME`, `+NAME VALUE`, `NAME VALUE` or `NAME>NEW`.
+    fn query_change(
+        &self,
+        words: &[&str],
+        directive: &Directive,
+    ) -> Result<QueryChange, CaddyfileError> {
+        let change = match words {
+            [name] => match (name.strip_prefix('-'), name.split_once('>')) {
+                (Some(name), _) => Some(QueryChange::Delete(name.to_owned())),
+                (None, Some((old, new))) => Some(QueryChange::Rename(old.into(), new.into())),
+                (None, None) => None,
+            },
+            [name, value] => Some(match name.strip_prefix('+') {
+                Some(name) => QueryChange::Add(name.to_owned(), self.template(value)),
+                None => QueryChange::Set((*name).to_owned(), self.template(value)),
+            }),
+            _ => None,
+        };
+        change
+            .ok_or_else(|| directive.usage("uri query -NAME, +NAME VALUE, NAME VALUE or NAME>NEW"))
+    }
+
+    /// `basic_auth [bcrypt] [REALM] { NAME HASH }`. Hashes of other kinds are refused here, not when somebody wants in.
+    fn basic_auth(&self, words: &[&str], directive: &Directive) -> Result<Handler, CaddyfileError> {
+        const USAGE: &str = "basic_auth [MATCHER] [bcrypt [REALM]] { NAME HASH }";
+        let realm = match words {
+            [] | ["bcrypt"] => "restricted",
+            ["bcrypt", realm] => realm,
+            [_, ..] => return Err(directive.unsupported("hash passwords with bcrypt")),
+        };
+        let mut users = Vec::new();
+        for user in directive.inner() {
+            let hash = self.template(user.one(USAGE)?).constant();
+            let hash = hash.filter(|hash| hash.starts_with("$2") && hash.len() == 60);
+            let fault = || {
+                let expected =
+                    "a name with a hash by bcrypt, which `frankenphp hash-password` makes";
+                user.fault(Fault::value(&user.name, expected))
+            };
+            users.push((user.name.clone(), hash.ok_or_else(fault)?));
+        }
+        if users.is_empty() {
+            return Err(directive.usage(USAGE));
+        }
+        let realm = realm.replace(['"', '\\'], "");
+        Ok(Handler::BasicAuth(BasicAuth { realm, users }))
     }
 
     fn redirect(
@@ -297,23 +390,6 @@ impl Compiler<'_> {
     }
 }
 
-fn uri(words: &[&str], directive: &Directive) -> Result<Handler, CaddyfileError> {
-    Ok(match words {
-        ["strip_prefix", prefix] => {
-            Handler::StripPrefix(format!("/{}", prefix.trim_start_matches('/')))
-        }
-        ["strip_suffix", suffix] => Handler::StripSuffix((*suffix).to_owned()),
-        ["replace", find, replace] => Handler::ReplaceInUri {
-            find: (*find).to_owned(),
-            replace: (*replace).to_owned(),
-        },
-        ["path_regexp" | "query", ..] => {
-            return Err(directive.unsupported("use `rewrite` with a path_regexp matcher"));
-        }
-        _ => return Err(directive.usage("uri strip_prefix|strip_suffix|replace VALUE...")),
-    })
-}
-
 fn request_body(directive: &Directive) -> Result<Handler, CaddyfileError> {
     let mut limit = None;
     for option in directive.inner() {
@@ -331,16 +407,9 @@ fn request_body(directive: &Directive) -> Result<Handler, CaddyfileError> {
 }
 
 fn response_matcher(directive: &Directive) -> Result<Interception, CaddyfileError> {
-    let inline;
-    let conditions = match directive.arguments.split_first() {
-        Some((first, rest)) => {
-            inline = [Directive {
-                name: first.clone(),
-                arguments: rest.to_vec(),
-                ..directive.clone()
-            }];
-            &inline[..]
-        }
+    let inline = directive.of_arguments();
+    let conditions = match &inline {
+        Some(_) => inline.as_slice(),
         None => directive.inner(),
     };
     let mut interception = Interception {

@@ -6,23 +6,26 @@
 
 mod error;
 mod expand;
+mod expression;
 mod handlers;
 mod lexer;
 mod matchers;
 mod model;
 mod options;
 mod php;
+mod proxy;
 mod routes;
 mod site;
 mod template;
 mod tree;
 
 pub use error::{CaddyfileError, Fault, Place};
+pub use expression::{Comparison, Expression};
 pub use matchers::{FileMatcher, Matcher, MatcherSet, Pattern};
 pub use model::{
-    Address, AutoHttps, Caddyfile, ErrorRoutes, FileServer, Handler, HeaderAction, HeaderChange,
-    Interception, LogLevel, LogOptions, Options, Php, PhpOptions, Route, Site, Tls, Warning,
-    Worker,
+    Address, AutoHttps, BasicAuth, Caddyfile, ErrorRoutes, FieldChange, FileServer, Handler,
+    HeaderAction, HeaderChange, Interception, LogLevel, LogOptions, Options, Php, PhpOptions,
+    QueryChange, ReverseProxy, Route, Site, Tls, Warning, Worker,
 };
 pub use template::{Part, Placeholder, Template};
 

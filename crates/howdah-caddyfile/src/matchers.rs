@@ -5,10 +5,11 @@ use regex::Regex;
 use serde::{Serialize, Serializer};
 
 use crate::error::{CaddyfileError, Fault};
+use crate::expression::{self, Expression};
 use crate::template::Template;
 use crate::tree::Directive;
 
-const KNOWN: &str = "path, path_regexp, method, host, header, header_regexp, query, protocol, remote_ip, client_ip, file, vars and not";
+const KNOWN: &str = "path, path_regexp, method, host, header, header_regexp, query, protocol, remote_ip, client_ip, file, vars, expression and not";
 /// A compiled regular expression may take so many bytes.
 const MOST_PATTERN_BYTES: usize = 1 << 20;
 
@@ -43,6 +44,8 @@ pub enum Matcher {
     Vars(Template, Vec<String>),
     /// None of these sets matches.
     Not(Vec<MatcherSet>),
+    /// This is true.
+    Expression(Expression),
 }
 
 /// Files that are looked for in the document root.
@@ -97,14 +100,30 @@ pub(crate) fn set(
     for directive in directives {
         let matcher = matcher(directive, variable)?;
         // The same matcher twice: its values are added, as Caddy has it.
-        match (set.last_mut(), matcher) {
-            (Some(Matcher::Path(all)), Matcher::Path(more))
-            | (Some(Matcher::Method(all)), Matcher::Method(more))
-            | (Some(Matcher::Host(all)), Matcher::Host(more)) => all.extend(more),
-            (_, matcher) => set.push(matcher),
+        if !set.iter_mut().any(|before| before.extend(&matcher)) {
+            set.push(matcher);
         }
     }
     Ok(set)
+}
+
+impl Matcher {
+    /// Takes the values of another one, if it is of the same kind.
+    fn extend(&mut self, other: &Matcher) -> bool {
+        match (self, other) {
+            (Self::Path(all), Self::Path(more))
+            | (Self::Method(all), Self::Method(more))
+            | (Self::Host(all), Self::Host(more)) => all.extend(more.iter().cloned()),
+            (Self::RemoteIp(all), Self::RemoteIp(more)) => all.extend(more),
+            (Self::Header(name, all), Self::Header(other, more))
+                if name == other && !all.is_empty() && !more.is_empty() =>
+            {
+                all.extend(more.iter().cloned());
+            }
+            _ => return false,
+        }
+        true
+    }
 }
 
 fn matcher(
@@ -147,22 +166,32 @@ fn matcher(
             Matcher::Vars(Template::parse(name, variable), owned(values))
         }
         ("not", []) => Matcher::Not(vec![set(directive.inner(), variable)?]),
-        ("not", [name, rest @ ..]) => {
-            let inner = Directive {
-                name: (*name).to_owned(),
-                arguments: owned(rest),
-                ..directive.clone()
-            };
-            Matcher::Not(vec![vec![matcher(&inner, variable)?]])
+        ("not", _) => {
+            let inner = directive.of_arguments();
+            Matcher::Not(vec![set(inner.as_slice(), variable)?])
         }
-        ("expression", _) => {
-            return Err(directive.unsupported("write it with path, method, header, query and not"));
+        ("expression", words @ [_, ..]) => {
+            let text = expression_text(words, &directive.quoted);
+            Matcher::Expression(expression::parse(&text, directive, variable)?)
         }
         (name, _) if KNOWN.split([',', ' ']).any(|known| known == name) => {
             return Err(directive.usage("NAME VALUE..."));
         }
         _ => return Err(directive.unknown("a matcher", KNOWN)),
     })
+}
+
+/// One word, or several whose quotes are a part of the expression.
+fn expression_text(words: &[&str], quoted: &[bool]) -> String {
+    let [word] = words else {
+        let quote = |(word, is_quoted): (&&str, &bool)| match is_quoted {
+            true => format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\"")),
+            false => (*word).to_owned(),
+        };
+        let words: Vec<String> = words.iter().zip(quoted).map(quote).collect();
+        return words.join(" ");
+    };
+    (*word).to_owned()
 }
 
 /// Paths are compared in lower case; one without a slash is one at the root.

@@ -32,8 +32,10 @@ pub struct Warning {
 /// Global options.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where the admin API is, as `host:port`; none with `admin off`.
+    /// Where the admin API is, as `host:port` or `unix/PATH`; none with `admin off`.
     pub admin: Option<String>,
+    /// Hosts that the admin API takes requests for besides its own.
+    pub admin_origins: Vec<String>,
     /// Everything is logged.
     pub debug: bool,
     /// The port of plain HTTP.
@@ -48,12 +50,18 @@ pub struct Options {
     pub email: Option<String>,
     /// The directory of an ACME authority.
     pub acme_directory: Option<String>,
+    /// PEM of the authorities that the ACME directory's own certificate may be from.
+    pub acme_root: Option<String>,
+    /// Addresses of the machine at which sites without `bind` are served; without any all.
+    pub default_bind: Vec<String>,
     /// For what is in flight when the server stops.
     pub grace_period: Option<Duration>,
     /// From the moment that the server knows it will stop to the moment it begins to.
     pub shutdown_delay: Option<Duration>,
     /// Who is believed about clients.
     pub trusted_proxies: Vec<IpNet>,
+    /// Fields in which they tell the client's address, the first that is there; without any the usual ones.
+    pub client_fields: Vec<String>,
     /// For a request's head.
     pub head_timeout: Option<Duration>,
     /// Between two pieces of a request's body.
@@ -70,6 +78,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             admin: Some("localhost:2019".into()),
+            admin_origins: Vec::new(),
             debug: false,
             http_port: 80,
             https_port: 443,
@@ -77,9 +86,12 @@ impl Default for Options {
             local_certificates: false,
             email: None,
             acme_directory: None,
+            acme_root: None,
+            default_bind: Vec::new(),
             grace_period: None,
             shutdown_delay: None,
             trusted_proxies: Vec::new(),
+            client_fields: Vec::new(),
             head_timeout: None,
             body_timeout: None,
             max_header_bytes: None,
@@ -110,6 +122,19 @@ pub struct LogOptions {
     pub is_discarded: bool,
     /// Parameters of the query that are replaced, or with none removed.
     pub redactions: Vec<(String, Option<String>)>,
+    /// Fields of a line that are changed: the names that lead there, and what becomes of it.
+    pub fields: Vec<(Vec<String>, FieldChange)>,
+}
+
+/// What becomes of a field of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FieldChange {
+    /// It is left out.
+    Delete,
+    /// It has this value.
+    Replace(String),
+    /// Of addresses so many bits are kept: of IPv4, and of IPv6.
+    Mask(u8, u8),
 }
 
 /// How much a line matters at least.
@@ -273,6 +298,21 @@ pub enum Handler {
         /// By what.
         replace: String,
     },
+    /// Goes on with parts of the path replaced.
+    ReplaceInPath {
+        /// What.
+        find: Pattern,
+        /// By what; `$1` is a group.
+        replace: Template,
+    },
+    /// Goes on with another query.
+    Query(Vec<QueryChange>),
+    /// Asks who it is.
+    BasicAuth(BasicAuth),
+    /// Writes no line of the access log.
+    SkipLog,
+    /// Answers with the server's metrics.
+    Metrics,
     /// Goes on with the first of these files that is there.
     TryFiles(FileMatcher),
     /// Goes on with another method.
@@ -300,6 +340,53 @@ pub enum Handler {
     FileServer(FileServer),
     /// Has PHP answer.
     Php(Php),
+    /// Has another server answer.
+    ReverseProxy(Box<ReverseProxy>),
+}
+
+/// A change of the query.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QueryChange {
+    /// A parameter has this value and no other.
+    Set(String, Template),
+    /// It has this value, too.
+    Add(String, Template),
+    /// It is not there.
+    Delete(String),
+    /// It has another name.
+    Rename(String, String),
+}
+
+/// Users and their passwords (RFC 7617).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BasicAuth {
+    /// What the browser says the password is for.
+    pub realm: String,
+    /// Names, and the hashes of passwords by bcrypt.
+    #[serde(skip)]
+    pub users: Vec<(String, String)>,
+}
+
+/// Another server, or several that are the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
+pub struct ReverseProxy {
+    /// `http://HOST:PORT`; one that cannot be reached is passed over.
+    pub upstreams: Vec<Template>,
+    /// The first one that can be reached is asked, not each in its turn.
+    pub in_order: bool,
+    /// Another path and query for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rewrite: Option<Template>,
+    /// Changes of what it is asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub request: Vec<HeaderChange>,
+    /// Changes of what it answers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub response: Vec<HeaderChange>,
+    /// For it to begin its answer.
+    #[serde(skip)]
+    pub patience: Option<Duration>,
 }
 
 /// A change of a header.

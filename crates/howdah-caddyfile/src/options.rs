@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use crate::error::{CaddyfileError, Fault};
 use crate::matchers::networks;
-use crate::model::{AutoHttps, LogLevel, LogOptions, Options};
+use crate::model::{AutoHttps, FieldChange, LogLevel, LogOptions, Options};
 use crate::php;
 use crate::site::Compiler;
 use crate::tree::Directive;
 
-const KNOWN: &str = "acme_ca, admin, auto_https, debug, email, frankenphp, grace_period, http_port, https_port, local_certs, log, \
-                     metrics, order, persist_config, servers, shutdown_delay, skip_install_trust and storage";
+const KNOWN: &str = "acme_ca, acme_ca_root, admin, auto_https, debug, default_bind, email, frankenphp, grace_period, http_port, https_port, \
+                     local_certs, log, metrics, order, persist_config, servers, shutdown_delay, skip_install_trust and storage";
 
 pub(crate) fn option(
     compiler: &mut Compiler<'_>,
@@ -18,7 +18,7 @@ pub(crate) fn option(
     directive: &Directive,
 ) -> Result<(), CaddyfileError> {
     match directive.name.as_str() {
-        "admin" => options.admin = admin(directive)?,
+        "admin" => admin(options, directive)?,
         "auto_https" => options.auto_https = auto_https(directive)?,
         "http_port" => options.http_port = number(directive.one("http_port PORT")?, directive)?,
         "https_port" => options.https_port = number(directive.one("https_port PORT")?, directive)?,
@@ -26,6 +26,8 @@ pub(crate) fn option(
         "local_certs" => options.local_certificates = true,
         "email" => options.email = Some(directive.one("email ADDRESS")?.to_owned()),
         "acme_ca" => options.acme_directory = Some(directive.one("acme_ca URL")?.to_owned()),
+        "acme_ca_root" => options.acme_root = Some(directive.one("acme_ca_root FILE")?.to_owned()),
+        "default_bind" => options.default_bind.clone_from(&directive.arguments),
         "grace_period" => {
             options.grace_period = Some(duration(directive.one("grace_period TIME")?, directive)?);
         }
@@ -33,55 +35,103 @@ pub(crate) fn option(
             options.shutdown_delay =
                 Some(duration(directive.one("shutdown_delay TIME")?, directive)?);
         }
-        "log" => options.log = log(compiler, directive)?,
+        "log" => {
+            let log = log(compiler, directive)?;
+            // One of another name takes some of the lines only.
+            if matches!(directive.words().as_slice(), [] | ["default"]) {
+                options.log = log;
+            } else {
+                compiler.warn(directive, "one log takes everything");
+            }
+        }
         "servers" => servers(compiler, options, directive)?,
         "frankenphp" => php::options(&mut compiler.php, directive)?,
-        // The order is the usual one; nothing is installed into the system, and no configuration is kept.
-        "order" if is_usual_order(directive) => {}
-        "order" => {
-            return Err(directive.unsupported(
-                "write the directives into a `route` block, which keeps the order that is written",
-            ));
-        }
+        "order" => order(compiler, directive)?,
+        // Nothing is installed into the system, and no configuration is kept.
         "skip_install_trust" | "metrics" | "persist_config" => {}
         "storage" => compiler.warn(directive, "certificates are kept in howdah's own store"),
+        "ocsp_stapling"
+        | "ocsp_interval"
+        | "renew_interval"
+        | "storage_check"
+        | "storage_clean_interval"
+        | "key_type"
+        | "preferred_chains"
+        | "default_sni"
+        | "fallback_sni"
+        | "pki" => {
+            compiler.warn(directive, "howdah decides this by itself");
+        }
+        "on_demand_tls" | "acme_dns" | "acme_eab" | "cert_issuer" => {
+            return Err(directive.unsupported(
+                "name the sites, whose certificates then come by ACME, or use `tls CERTIFICATE KEY`",
+            ));
+        }
         _ => return Err(directive.unknown("the global options", KNOWN)),
     }
     Ok(())
 }
 
-/// What FrankenPHP's documentation had users write before it was the default.
-fn is_usual_order(directive: &Directive) -> bool {
-    matches!(
-        directive.words().as_slice(),
-        ["php" | "php_server", "before", "file_server"]
-            | ["mercure" | "vulcain", "before" | "after", _]
-    )
+/// `order php_server before file_server`, or `first`, `last` and `after`.
+fn order(compiler: &mut Compiler<'_>, directive: &Directive) -> Result<(), CaddyfileError> {
+    let (name, place) = match directive.words().as_slice() {
+        [name, "first"] => (*name, 0),
+        [name, "last"] => (*name, compiler.order.len()),
+        [name, side @ ("before" | "after"), other] => {
+            let place = compiler.order.iter().position(|one| one == other);
+            let fault = || directive.fault(Fault::value(other, "a directive that has an order"));
+            (
+                *name,
+                place.ok_or_else(fault)? + usize::from(*side == "after"),
+            )
+        }
+        _ => return Err(directive.usage("order NAME first|last|before OTHER|after OTHER")),
+    };
+    // Its old place may be before the new one.
+    compiler.order.insert(place, String::new());
+    compiler.order.retain(|one| one != name);
+    for one in compiler.order.iter_mut().filter(|one| one.is_empty()) {
+        name.clone_into(one);
+    }
+    Ok(())
 }
 
-fn admin(directive: &Directive) -> Result<Option<String>, CaddyfileError> {
+fn admin(options: &mut Options, directive: &Directive) -> Result<(), CaddyfileError> {
     let address = match directive.words().as_slice() {
-        ["off"] => return Ok(None),
+        ["off"] => {
+            options.admin = None;
+            return Ok(());
+        }
         [] => "localhost:2019",
         [address] => address,
-        _ => return Err(directive.usage("admin off|HOST:PORT")),
+        _ => return Err(directive.usage("admin off|HOST:PORT|unix/PATH")),
     };
-    if let Some(option) = directive.inner().first() {
-        return Err(match option.name.as_str() {
-            "origins" | "enforce_origin" => {
-                option.unsupported("the admin API takes requests for its own address only")
+    for option in directive.inner() {
+        match (option.name.as_str(), option.words().as_slice()) {
+            // What has another origin is refused in any case.
+            ("enforce_origin", _) => {}
+            ("origins", origins) => {
+                let hosts = origins.iter().map(|origin| {
+                    let (_, host) = origin.split_once("://").unwrap_or(("", origin));
+                    host.to_owned()
+                });
+                options.admin_origins.extend(hosts);
             }
-            _ => option.unknown("admin", "origins and enforce_origin"),
-        });
+            _ => return Err(option.unknown("admin", "origins and enforce_origin")),
+        }
     }
     let is_address = address
-        .rsplit_once(':')
-        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        .strip_prefix("unix/")
+        .is_some_and(|path| path.starts_with('/'))
+        || address
+            .rsplit_once(':')
+            .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
     if !is_address {
-        let expected = "an address as HOST:PORT; the admin API has no unix socket";
+        let expected = "an address as HOST:PORT, or a socket as unix//PATH";
         return Err(directive.fault(Fault::value(address, expected)));
     }
-    Ok(Some(address.to_owned()))
+    options.admin = Some(address.to_owned());
+    Ok(())
 }
 
 fn auto_https(directive: &Directive) -> Result<AutoHttps, CaddyfileError> {
@@ -112,10 +162,26 @@ fn servers(
             ("trusted_proxies", ["static", networks_ @ ..]) => {
                 options.trusted_proxies = networks(networks_, option)?;
             }
-            ("client_ip_headers", ["X-Forwarded-For" | "x-forwarded-for"])
-            | ("metrics" | "strict_sni_host" | "enable_full_duplex", _) => {}
-            ("client_ip_headers", _) => {
-                return Err(option.unsupported("Forwarded and X-Forwarded-For are read"));
+            ("client_ip_headers", fields @ [_, ..]) => {
+                let fields = fields.iter().map(|field| field.to_ascii_lowercase());
+                options.client_fields = fields.collect();
+            }
+            (
+                "metrics"
+                | "strict_sni_host"
+                | "enable_full_duplex"
+                | "trusted_proxies_strict"
+                | "name"
+                | "keepalive_interval",
+                _,
+            ) => {}
+            ("trusted_proxies", _) => {
+                return Err(
+                    option.unsupported("name the networks: trusted_proxies static NETWORK...")
+                );
+            }
+            ("listener_wrappers", _) => {
+                return Err(option.unsupported("use `howdah serve`, which has the PROXY protocol"));
             }
             ("timeouts", []) => timeouts(compiler, options, option)?,
             ("max_header_size", [size]) => {
@@ -123,7 +189,7 @@ fn servers(
             }
             ("protocols", words @ [_, ..]) => {
                 if !words.contains(&"h1") || !words.contains(&"h2") {
-                    return Err(option.unsupported("HTTP/1.1 and HTTP/2 are always served"));
+                    compiler.warn(option, "HTTP/1.1 and HTTP/2 are always served");
                 }
             }
             ("log_credentials" | "trace", _) => {
@@ -172,11 +238,10 @@ pub(crate) fn log(
             // An empty variable.
             ("level", []) | ("output", ["stderr" | "stdout"]) => {}
             ("output", ["discard"]) => log.is_discarded = true,
-            ("output", _) => {
-                return Err(option.unsupported(
-                    "the log goes to standard error: send it where it should be from there",
-                ));
-            }
+            ("output", _) => compiler.warn(
+                option,
+                "the log goes to standard error: send it where it should be from there",
+            ),
             ("format", words) => format(compiler, &mut log, words, option)?,
             ("include" | "exclude" | "hostnames" | "sampling" | "no_hostname", _) => {
                 compiler.warn(option, "one log takes everything");
@@ -221,19 +286,54 @@ fn without_block(directive: &Directive) -> Directive {
     }
 }
 
-/// `request>uri query { replace NAME VALUE }`: the only field whose content a server could tell too much of.
+/// `request>uri query { replace NAME VALUE }`, `request>client_ip ip_mask 16 32`, `request>headers delete`.
 fn filter(log: &mut LogOptions, directive: &Directive) -> Result<(), CaddyfileError> {
-    let field = directive.name.rsplit('>').next().unwrap_or_default();
-    if (field, directive.words().as_slice()) != ("uri", &["query"]) {
-        let is_absent = ["headers", "cookie", "resp_headers", "common_log"].contains(&field)
-            || directive.name.contains("headers>");
-        if is_absent {
-            return Ok(());
-        }
-        return Err(directive.unsupported(
-            "only `request>uri query` is filtered; the log has no header fields and no cookies",
-        ));
+    const KNOWN: &str = "delete, replace, hash, ip_mask and, of request>uri, query";
+    let mut path: Vec<String> = directive.name.split('>').map(str::to_owned).collect();
+    // What stands in the log only as a part of `request` may be written without it.
+    if path == ["uri"] {
+        path.insert(0, "request".into());
     }
+    let change = match directive.words().as_slice() {
+        ["query"] if path == ["request", "uri"] => return redact(log, directive),
+        ["delete"] => FieldChange::Delete,
+        ["replace", value] => FieldChange::Replace((*value).to_owned()),
+        ["hash"] => FieldChange::Replace("REDACTED".to_owned()),
+        ["ip_mask"] => mask(directive)?,
+        ["ip_mask", four] => FieldChange::Mask(number(four, directive)?, 128),
+        ["ip_mask", four, six] => {
+            FieldChange::Mask(number(four, directive)?, number(six, directive)?)
+        }
+        // The log has no header fields.
+        _ if path.iter().any(|name| name.ends_with("headers")) => return Ok(()),
+        [name, ..] => {
+            let section = "a log's filter";
+            return Err(directive.fault(Fault::Unknown {
+                name: (*name).to_owned(),
+                section,
+                known: KNOWN,
+            }));
+        }
+        [] => return Err(directive.usage("FIELD delete|replace VALUE|hash|ip_mask|query")),
+    };
+    log.fields.push((path, change));
+    Ok(())
+}
+
+/// `ip_mask { ipv4 16; ipv6 32 }`.
+fn mask(directive: &Directive) -> Result<FieldChange, CaddyfileError> {
+    let (mut four, mut six) = (32, 128);
+    for option in directive.inner() {
+        match (option.name.as_str(), option.words().as_slice()) {
+            ("ipv4", [bits]) => four = number(bits, option)?,
+            ("ipv6", [bits]) => six = number(bits, option)?,
+            _ => return Err(option.unknown("ip_mask", "ipv4 and ipv6")),
+        }
+    }
+    Ok(FieldChange::Mask(four, six))
+}
+
+fn redact(log: &mut LogOptions, directive: &Directive) -> Result<(), CaddyfileError> {
     for action in directive.inner() {
         let redaction = match (action.name.as_str(), action.words().as_slice()) {
             ("replace", [name, value]) => ((*name).to_owned(), Some((*value).to_owned())),

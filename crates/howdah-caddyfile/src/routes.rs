@@ -8,13 +8,12 @@ use crate::site::Compiler;
 use crate::tree::Directive;
 
 /// The order in which directives of a block come, whatever order they are written in: Caddy's, with FrankenPHP's put in.
-const ORDER: [&str; 32] = [
+pub(crate) const ORDER: [&str; 33] = [
     "tracing",
     "map",
     "vars",
     "root",
     "log_skip",
-    "skip_log",
     "header",
     "copy_response_headers",
     "request_body",
@@ -34,9 +33,11 @@ const ORDER: [&str; 32] = [
     "invoke",
     "handle",
     "route",
+    "abort",
     "error",
     "respond",
     "metrics",
+    "reverse_proxy",
     "php",
     "php_server",
     "file_server",
@@ -44,9 +45,9 @@ const ORDER: [&str; 32] = [
 ];
 /// Of these only the first one that matches is taken.
 const EXCLUSIVE: [&[&str]; 3] = [&["root"], &["rewrite"], &["handle", "handle_path"]];
-const KNOWN: &str = "bind, encode, error, file_server, handle, handle_errors, handle_path, header, import, intercept, log, \
-                     method, php, php_server, redir, request_body, request_header, respond, rewrite, root, route, tls, try_files, \
-                     uri and vars";
+const KNOWN: &str = "abort, basic_auth, bind, encode, error, file_server, handle, handle_errors, handle_path, header, import, intercept, \
+                     log, log_skip, method, metrics, php, php_server, redir, request_body, request_header, respond, reverse_proxy, \
+                     rewrite, root, route, tls, try_files, uri and vars";
 
 /// A route with the directive that it came from.
 struct Sorted {
@@ -80,7 +81,8 @@ impl Compiler<'_> {
         self.site.matchers = outer;
         if sorted {
             // Stable: what is equal stays as it is written.
-            routes.sort_by_key(|sorted| (place(&sorted.directive), specificity(sorted)));
+            let order = &self.order;
+            routes.sort_by_key(|sorted| (place(order, &sorted.directive), specificity(sorted)));
         }
         self.group(&mut routes);
         routes.into_iter().map(|sorted| sorted.route).collect()
@@ -89,16 +91,20 @@ impl Compiler<'_> {
     /// `@name { ... }` or `@name path /a`.
     fn define_matcher(&mut self, name: &str, directive: &Directive) {
         let inline;
-        let conditions = match (directive.arguments.split_first(), &directive.block) {
-            (None, Some(block)) => block.as_slice(),
-            (Some((first, rest)), _) => {
-                inline = [Directive {
-                    name: first.clone(),
-                    arguments: rest.to_vec(),
+        let conditions = match (directive.of_arguments(), &directive.block) {
+            // An expression needs no name.
+            (Some(_), None) if directive.quoted[0] => {
+                inline = Some(Directive {
+                    name: "expression".to_owned(),
                     ..directive.clone()
-                }];
-                &inline
+                });
+                inline.as_slice()
             }
+            (Some(matcher), _) => {
+                inline = Some(matcher);
+                inline.as_slice()
+            }
+            (None, Some(block)) => block.as_slice(),
             (None, None) => {
                 self.faults.push(directive.usage("@NAME MATCHER VALUE..."));
                 return;
@@ -182,6 +188,7 @@ impl Compiler<'_> {
             return Ok((None, rest));
         };
         rest.arguments.remove(0);
+        rest.quoted.remove(0);
         Ok((set, rest))
     }
 
@@ -220,11 +227,8 @@ impl Compiler<'_> {
 /// What to do about a directive that is none of ours.
 fn unknown(directive: &Directive) -> CaddyfileError {
     let instead = match directive.name.as_str() {
-        "reverse_proxy" => "put a proxy in front, or give the other server an address of its own",
         "php_fastcgi" => "use php_server, or `howdah serve --mode fastcgi` for an existing PHP-FPM",
-        "basic_auth" | "basicauth" | "forward_auth" => {
-            "let the application, or a proxy in front, ask who it is"
-        }
+        "forward_auth" => "let the application, or a proxy in front, ask who it is",
         "templates"
         | "map"
         | "push"
@@ -236,22 +240,21 @@ fn unknown(directive: &Directive) -> CaddyfileError {
         | "copy_response_headers"
         | "log_append"
         | "log_name" => "leave it out, or let PHP do it",
-        "log_skip" | "skip_log" => "filter the log where it is read",
-        "abort" => "use `respond 403 { close }`",
-        "metrics" => "metrics are at /metrics of the admin address",
         _ => return directive.unknown("a site", KNOWN),
     };
     directive.unsupported(instead)
 }
 
-fn place(directive: &str) -> usize {
+fn place(order: &[String], directive: &str) -> usize {
     // Only their matchers decide which of the two comes first.
     let directive = match directive {
         "handle_path" => "handle",
+        "skip_log" => "log_skip",
+        "basicauth" => "basic_auth",
         other => other,
     };
-    let place = ORDER.iter().position(|name| *name == directive);
-    place.unwrap_or(ORDER.len())
+    let place = order.iter().position(|name| name == directive);
+    place.unwrap_or(order.len())
 }
 
 /// Those with the longest path come first, then those with another matcher, then the others.

@@ -8,6 +8,7 @@ use crate::model::{
     Address, Caddyfile, ErrorRoutes, LogOptions, Options, PhpOptions, Site, Tls, Warning,
 };
 use crate::options;
+use crate::routes::ORDER;
 use crate::template::Template;
 use crate::tree::{Block, Directive};
 
@@ -20,6 +21,8 @@ pub(crate) struct Compiler<'a> {
     pub(crate) site: SiteParts,
     /// Numbers that were given to groups of routes.
     pub(crate) groups: u32,
+    /// In which directives of a block come.
+    pub(crate) order: Vec<String>,
 }
 
 /// What a site has besides its routes, wherever in its blocks it stands.
@@ -44,6 +47,7 @@ pub(crate) fn compile(
         faults: Vec::new(),
         site: SiteParts::default(),
         groups: 0,
+        order: ORDER.map(str::to_owned).to_vec(),
     };
     let mut options = Options::default();
     let mut sites = Vec::new();

@@ -61,6 +61,12 @@ pub enum Placeholder {
     ClientAddress,
     /// The client's port.
     ClientPort,
+    /// The client's address and port.
+    Client,
+    /// A label of the host, from 0, counted from its end.
+    HostLabel(usize),
+    /// Host and port of the server that a request is passed on to.
+    Upstream,
     /// A field of the request's header.
     Header(String),
     /// A cookie.
@@ -186,6 +192,8 @@ fn placeholder(name: &str) -> Option<Placeholder> {
         "remote_host" | "request.remote.host" | "client_ip" | "vars.client_ip" => {
             Placeholder::ClientAddress
         }
+        "remote" | "request.remote" => Placeholder::Client,
+        "upstream_hostport" | "reverse_proxy.upstream.hostport" => Placeholder::Upstream,
         "remote_port" | "request.remote.port" => Placeholder::ClientPort,
         "file_match.relative" | "matchers.file.relative" => Placeholder::MatchedFile,
         "file_match.remainder" | "matchers.file.remainder" => Placeholder::MatchedRemainder,
@@ -213,10 +221,19 @@ fn placeholder_with_key(name: &str) -> Option<Placeholder> {
         ("response.header.", Placeholder::ResponseHeader),
         ("rp.header.", Placeholder::ResponseHeader),
     ];
+    // Set by `basic_auth`.
+    if name == "auth.user.id" {
+        return Some(Placeholder::Variable(name.to_owned()));
+    }
     for prefix in ["re.", "regexp."] {
         if let Some(capture) = name.strip_prefix(prefix) {
             let (name, group) = capture.rsplit_once('.').unwrap_or(("", capture));
             return Some(Placeholder::Capture(name.into(), group.into()));
+        }
+    }
+    for prefix in ["labels.", "request.host.labels."] {
+        if let Some(label) = name.strip_prefix(prefix) {
+            return label.parse().ok().map(Placeholder::HostLabel);
         }
     }
     for prefix in ["path.", "request.uri.path."] {

@@ -14,6 +14,8 @@ const MOST_DEPTH: usize = 32;
 pub(crate) struct Directive {
     pub(crate) name: String,
     pub(crate) arguments: Vec<String>,
+    /// Of each argument: was it written in quotes?
+    pub(crate) quoted: Vec<bool>,
     pub(crate) block: Option<Vec<Directive>>,
     pub(crate) place: Place,
 }
@@ -106,7 +108,7 @@ fn directive(name: Token, tokens: &mut Tokens, depth: usize) -> Result<Directive
     let Token {
         text: name, place, ..
     } = name;
-    let mut arguments = Vec::new();
+    let (mut arguments, mut quoted) = (Vec::new(), Vec::new());
     let mut block = None;
     while let Some(token) = tokens.next_if(|token| !token.first) {
         if token.is("{") {
@@ -119,10 +121,12 @@ fn directive(name: Token, tokens: &mut Tokens, depth: usize) -> Result<Directive
             return Err(Fault::StrayBrace.at(&token.place));
         }
         arguments.push(token.text);
+        quoted.push(token.quoted);
     }
     Ok(Directive {
         name,
         arguments,
+        quoted,
         block,
         place,
     })
@@ -139,6 +143,18 @@ impl Directive {
     /// Its arguments as words.
     pub(crate) fn words(&self) -> Vec<&str> {
         self.arguments.iter().map(String::as_str).collect()
+    }
+
+    /// Its first argument as a directive with the others as arguments; without arguments none.
+    pub(crate) fn of_arguments(&self) -> Option<Directive> {
+        let (name, arguments) = self.arguments.split_first()?;
+        Some(Directive {
+            name: name.clone(),
+            arguments: arguments.to_vec(),
+            quoted: self.quoted[1..].to_vec(),
+            block: self.block.clone(),
+            place: self.place.clone(),
+        })
     }
 
     pub(crate) fn fault(&self, fault: Fault) -> CaddyfileError {

@@ -6,7 +6,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use http::header::HeaderName;
 use ipnet::IpNet;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::sites::Sites;
 use crate::tls::Certificates;
@@ -38,6 +40,8 @@ pub struct ServeConfig {
     pub trusted_proxies: Vec<IpNet>,
     /// Where long bodies of requests are kept until a worker has time for them.
     pub temporary: PathBuf,
+    /// Fields in which they tell the client's address, the first that is there; without any `Forwarded` and `X-Forwarded-For`.
+    pub client_fields: Vec<HeaderName>,
     /// For development: directories whose files are watched; PHP reads the code anew when they change.
     pub watch: Vec<PathBuf>,
     /// What is told and added besides.
@@ -69,6 +73,21 @@ pub enum AdminAddress {
 pub struct CaddyApi {
     /// The configuration as JSON.
     pub config: serde_json::Value,
+    /// Hosts that it takes requests for besides its own, with or without a port.
+    pub origins: Vec<String>,
+    /// Where another configuration goes; it answers when that one is served, or says why not.
+    pub load: mpsc::Sender<Load>,
+}
+
+/// Another configuration, as it was sent.
+#[derive(Debug)]
+pub struct Load {
+    /// A Caddyfile.
+    pub text: String,
+    /// The file that it is from, on which its imports depend.
+    pub source: Option<PathBuf>,
+    /// What became of it.
+    pub answer: oneshot::Sender<Result<(), String>>,
 }
 
 impl fmt::Display for AdminAddress {
@@ -177,6 +196,7 @@ impl ServeConfig {
             timeouts: Timeouts::default(),
             trusted_proxies: Vec::new(),
             temporary: "/tmp".into(),
+            client_fields: Vec::new(),
             watch: Vec::new(),
             extras: Extras::default(),
         }

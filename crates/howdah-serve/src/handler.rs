@@ -34,6 +34,8 @@ pub(crate) struct Handler {
     pub(crate) activity: Arc<Activity>,
     pub(crate) backend: Option<Backend>,
     pub(crate) websockets: Option<WebSockets>,
+    /// Passwords that sites have checked.
+    pub(crate) remembered: sites::password::Remembered,
     challenges: Arc<Challenges>,
     files: Files,
 }
@@ -78,6 +80,7 @@ impl Handler {
             activity: Arc::default(),
             backend,
             websockets,
+            remembered: sites::password::Remembered::default(),
             challenges,
             files: Files::default(),
         }
@@ -91,9 +94,11 @@ impl Handler {
     ) -> Response<Body> {
         let mut exchange = Exchange::begin(&self.activity);
         let (mut parts, body) = request.into_parts();
-        let client = link
-            .client
-            .of_request(&mut parts.headers, &self.config.trusted_proxies);
+        let client = link.client.of_request(
+            &mut parts.headers,
+            &self.config.trusted_proxies,
+            &self.config.client_fields,
+        );
         if self.config.extras.access_log {
             exchange.tell(&self.log, &parts, client);
         }

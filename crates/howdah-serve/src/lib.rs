@@ -26,4 +26,4 @@ mod websocket;
 pub use backend::Backend;
 pub use config::ServeConfig;
 pub use files::lookup::Script;
-pub use server::{Order, Report, ServeError, Server};
+pub use server::{Order, Report, ServeError, Server, Sockets};

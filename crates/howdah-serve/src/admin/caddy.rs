@@ -1,13 +1,16 @@
 //! The part of Caddy's and FrankenPHP's admin API that Octane and others use: is it running, reload, stop, what do the workers do.
 
+use std::path::PathBuf;
+
 use http::header::{CONTENT_TYPE, HOST, ORIGIN};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
 use super::JSON;
-use crate::config::CaddyApi;
+use crate::config::{CaddyApi, Load};
 use crate::http::Body;
 use crate::pool::WorkerState;
 use crate::server::Operator;
@@ -15,6 +18,8 @@ use crate::server::Operator;
 /// A configuration that is sent.
 const MOST_BYTES: usize = 4 << 20;
 const CONFIG: &str = "/config/";
+/// The field in which Caddy is told which file a configuration is from.
+const SOURCE: &str = "caddy-config-source-file";
 
 /// Gives the request back if its path is none of Caddy's.
 pub(super) async fn answer(
@@ -30,7 +35,7 @@ pub(super) async fn answer(
     if !is_ours {
         return Err(request);
     }
-    if let Err(reason) = check(&request) {
+    if let Err(reason) = check(&request, &api.origins) {
         return Ok(fault(StatusCode::FORBIDDEN, &reason));
     }
     let answer = match (path.as_str(), request.method()) {
@@ -43,7 +48,7 @@ pub(super) async fn answer(
             operator.wait_for_end().await;
             Response::new(Body::default())
         }
-        ("/load", &Method::POST) => change(request, &api.config, operator).await,
+        ("/load", &Method::POST) => change(request, (api, &api.config), operator).await,
         (path, method) if path.starts_with("/config") => {
             let place = path.strip_prefix(CONFIG).unwrap_or_default();
             let Some(value) = at(&api.config, place) else {
@@ -55,7 +60,7 @@ pub(super) async fn answer(
             match *method {
                 Method::GET => json_of(value),
                 Method::POST | Method::PUT | Method::PATCH => {
-                    change(request, value, operator).await
+                    change(request, (api, value), operator).await
                 }
                 _ => fault(StatusCode::METHOD_NOT_ALLOWED, "method not allowed"),
             }
@@ -67,7 +72,7 @@ pub(super) async fn answer(
 
 /// As Caddy does: a page of somebody else's, in a browser on this machine, must not give orders. It would be known by its origin,
 /// or, where it made its name lead here, by that name (DNS rebinding).
-fn check(request: &Request<Incoming>) -> Result<(), String> {
+fn check(request: &Request<Incoming>, origins: &[String]) -> Result<(), String> {
     let header = |name| {
         let value = request.headers().get(name);
         value.and_then(|value| value.to_str().ok())
@@ -77,16 +82,24 @@ fn check(request: &Request<Incoming>) -> Result<(), String> {
         Some(address) => address.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),
     };
-    // A name that is an address is nobody else's.
-    let is_own = name == "localhost" || name.parse::<std::net::IpAddr>().is_ok();
+    // A name that is an address is nobody else's, and through a socket of the file system there is none.
+    let is_own = name.is_empty() || name == "localhost" || name.parse::<std::net::IpAddr>().is_ok();
+    let is_own = is_own
+        || origins
+            .iter()
+            .any(|origin| origin == host || origin == name);
     if !is_own {
         return Err(format!("host not allowed: {host}"));
     }
     match header(ORIGIN) {
-        Some(origin) if origin.split_once("://").map(|(_, rest)| rest) != Some(host) => Err(
-            format!("client is not allowed to access from origin '{origin}'"),
-        ),
-        _ => Ok(()),
+        Some(origin) => {
+            let (_, from) = origin.split_once("://").unwrap_or_default();
+            let is_allowed = from == host || origins.iter().any(|allowed| allowed == from);
+            is_allowed
+                .then_some(())
+                .ok_or_else(|| format!("client is not allowed to access from origin '{origin}'"))
+        }
+        None => Ok(()),
     }
 }
 
@@ -100,28 +113,61 @@ fn at<'a>(config: &'a Value, place: &str) -> Option<&'a Value> {
     })
 }
 
-/// What is sent must be what is there: then everything is read anew. Anything else is for the Caddyfile to say, and a new start.
+/// What is sent is what is there, and then everything is read anew, or it is another Caddyfile. JSON is only told, not read.
 async fn change(
     request: Request<Incoming>,
-    current: &Value,
+    (api, current): (&CaddyApi, &Value),
     operator: &Operator,
 ) -> Response<Body> {
-    let Ok(body) = Limited::new(request.into_body(), MOST_BYTES)
-        .collect()
-        .await
-    else {
+    let header = |name: &str| {
+        request
+            .headers()
+            .get(name)?
+            .to_str()
+            .ok()
+            .map(str::to_owned)
+    };
+    let content_type = header(CONTENT_TYPE.as_str()).unwrap_or_default();
+    let source = header(SOURCE).map(PathBuf::from);
+    let body = Limited::new(request.into_body(), MOST_BYTES).collect();
+    let Ok(body) = body.await else {
         return fault(StatusCode::BAD_REQUEST, "the request's body cannot be read");
     };
-    match serde_json::from_slice::<Value>(&body.to_bytes()) {
+    let body = body.to_bytes();
+    if content_type.starts_with("text/caddyfile") {
+        let Ok(text) = String::from_utf8(body.to_vec()) else {
+            return fault(StatusCode::BAD_REQUEST, "the Caddyfile is no text");
+        };
+        return load(api, text, source).await;
+    }
+    match serde_json::from_slice::<Value>(&body) {
         Ok(sent) if sent == *current => reload(operator, "").await,
         Ok(_) => fault(
             StatusCode::BAD_REQUEST,
-            "the configuration has changed: stop the server and start it again",
+            "another configuration must be sent as a Caddyfile (Content-Type: text/caddyfile), as `frankenphp reload` does",
         ),
         Err(error) => fault(
             StatusCode::BAD_REQUEST,
             &format!("this is no JSON: {error}"),
         ),
+    }
+}
+
+async fn load(api: &CaddyApi, text: String, source: Option<PathBuf>) -> Response<Body> {
+    let (answer, answered) = oneshot::channel();
+    let load = Load {
+        text,
+        source,
+        answer,
+    };
+    let ending = "the server is about to end".to_owned();
+    let loaded = match api.load.send(load).await {
+        Ok(()) => answered.await.unwrap_or(Err(ending)),
+        Err(_) => Err(ending),
+    };
+    match loaded {
+        Ok(()) => Response::new(Body::default()),
+        Err(reason) => fault(StatusCode::BAD_REQUEST, &reason),
     }
 }
 

@@ -1,12 +1,15 @@
 //! Where the server is administrated: an address, or a socket of the file system that only its user can open.
 
 use std::io;
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::config::AdminAddress;
+use crate::server::share;
 
 /// A bound listener.
 #[derive(Debug)]
@@ -15,17 +18,21 @@ pub(crate) enum AdminListener {
     Unix(Socket),
 }
 
-/// Removed from the file system with this.
+/// A socket of the file system.
 #[derive(Debug)]
 pub(crate) struct Socket {
     pub(super) listener: UnixListener,
-    path: PathBuf,
+    path: Arc<Removed>,
 }
 
-impl Drop for Socket {
+/// A file that is removed with this.
+#[derive(Debug)]
+struct Removed(PathBuf);
+
+impl Drop for Removed {
     fn drop(&mut self) {
         // Whether somebody else removed it does not matter.
-        fs_err::remove_file(&self.path).ok();
+        fs_err::remove_file(&self.0).ok();
     }
 }
 
@@ -34,7 +41,7 @@ impl AdminListener {
     pub(crate) fn address(&self) -> io::Result<AdminAddress> {
         match self {
             Self::Tcp(listener) => listener.local_addr().map(AdminAddress::Tcp),
-            Self::Unix(socket) => Ok(AdminAddress::Unix(socket.path.clone())),
+            Self::Unix(socket) => Ok(AdminAddress::Unix(socket.path.0.clone())),
         }
     }
 
@@ -56,7 +63,21 @@ impl AdminListener {
             fs_err::remove_file(&hidden).ok();
             return Err(error);
         }
-        let path = path.to_owned();
+        let path = Arc::new(Removed(path.to_owned()));
         Ok(Self::Unix(Socket { listener, path }))
+    }
+
+    /// The same socket, for another server.
+    pub(crate) fn share(&self) -> io::Result<Self> {
+        match self {
+            Self::Tcp(listener) => share(listener).map(Self::Tcp),
+            Self::Unix(socket) => {
+                let shared = socket.listener.as_fd().try_clone_to_owned()?;
+                Ok(Self::Unix(Socket {
+                    listener: UnixListener::from_std(shared.into())?,
+                    path: Arc::clone(&socket.path),
+                }))
+            }
+        }
     }
 }

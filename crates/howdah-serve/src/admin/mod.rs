@@ -20,6 +20,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 
+use crate::handler::Handler;
 use crate::http::{Body, response};
 use crate::server::Operator;
 pub(crate) use listener::AdminListener;
@@ -32,7 +33,7 @@ const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Answers until everything else has ended: health is asked for until the very end.
-pub(crate) async fn serve(listener: AdminListener, operator: Arc<Operator>) {
+pub(crate) async fn serve(listener: Arc<AdminListener>, operator: Arc<Operator>) {
     let mut connections = JoinSet::new();
     let ended = operator.wait_for_end();
     tokio::pin!(ended);
@@ -71,7 +72,7 @@ where
 {
     let asked = Arc::clone(&operator);
     let service = service_fn(move |request: Request<Incoming>| {
-        let operator = Arc::clone(&asked);
+        let operator = asked.current();
         async move { Ok::<_, Infallible>(answer(request, &operator).await) }
     });
     // What ends the connection is the other side's affair.
@@ -137,13 +138,18 @@ fn told(path: &str, operator: &Operator) -> Response<Body> {
         "/livez" => response::plain(StatusCode::OK),
         "/readyz" if operator.handler.activity.is_ready() => response::plain(StatusCode::OK),
         "/readyz" => response::plain(StatusCode::SERVICE_UNAVAILABLE),
-        "/metrics" => of_type(METRICS, metrics::page(&operator.handler)),
+        "/metrics" => metrics_page(&operator.handler),
         "/status" => match serde_json::to_string_pretty(&status::of(operator)) {
             Ok(text) => of_type(JSON, text + "\n"),
             Err(_) => response::plain(StatusCode::INTERNAL_SERVER_ERROR),
         },
         _ => response::plain(StatusCode::NOT_FOUND),
     }
+}
+
+/// What is at `/metrics`.
+pub(crate) fn metrics_page(handler: &Handler) -> Response<Body> {
+    of_type(METRICS, metrics::page(handler))
 }
 
 fn of_type(content_type: HeaderValue, text: String) -> Response<Body> {

@@ -200,6 +200,11 @@ impl Exchange {
         self.told = Some((log.clone(), describe(parts, client)));
     }
 
+    /// Has it not told, after all.
+    pub(crate) fn skip(&mut self) {
+        self.told = None;
+    }
+
     fn answered(&self) -> &Answered {
         &self.activity.answered[self.by as usize]
     }

@@ -36,8 +36,14 @@ struct Hop {
 
 impl Client {
     /// The client of a request that came by a connection from `self`. With trusted proxies given, what others say about
-    /// clients is removed from `headers`, so that no application believes it.
-    pub(crate) fn of_request(self, headers: &mut HeaderMap, trusted: &[IpNet]) -> Client {
+    /// clients is removed from `headers`, so that no application believes it. `fields`: those in which trusted proxies tell the
+    /// address, of which the first that is there counts; without any the usual ones.
+    pub(crate) fn of_request(
+        self,
+        headers: &mut HeaderMap,
+        trusted: &[IpNet],
+        fields: &[HeaderName],
+    ) -> Client {
         if trusted.is_empty() {
             return self;
         }
@@ -52,6 +58,18 @@ impl Client {
             return self;
         }
         let mut client = self;
+        let told = fields.iter().find(|name| headers.contains_key(*name));
+        if let Some(name) = told.filter(|name| **name != X_FORWARDED_FOR) {
+            // What is in it was set by the nearest one, as a whole.
+            client.address = elements(headers, name)
+                .last()
+                .and_then(address)
+                .unwrap_or(client.address);
+            let scheme = elements(headers, &X_FORWARDED_PROTO).last();
+            let is_https = scheme.map(|scheme| scheme.eq_ignore_ascii_case("https"));
+            client.is_https = is_https.unwrap_or(client.is_https);
+            return client;
+        }
         // Each proxy appends what it saw; the words of the nearest ones count as long as those who speak are trusted.
         for hop in hops(headers).into_iter().rev() {
             client.is_https = hop.is_https.unwrap_or(client.is_https);
@@ -129,6 +147,14 @@ mod tests {
     use super::*;
 
     fn client(peer: &str, headers: &[(&'static str, &str)]) -> (String, bool, usize) {
+        client_by(&[], peer, headers)
+    }
+
+    fn client_by(
+        fields: &[HeaderName],
+        peer: &str,
+        headers: &[(&'static str, &str)],
+    ) -> (String, bool, usize) {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
@@ -138,7 +164,7 @@ mod tests {
             is_https: false,
         };
         let trusted = ["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
-        let client = peer.of_request(&mut map, &trusted);
+        let client = peer.of_request(&mut map, &trusted, fields);
         (client.address.to_string(), client.is_https, map.len())
     }
 
@@ -162,6 +188,24 @@ mod tests {
         assert_eq!(client("10.0.0.1", &chain).0, "1.1.1.1:0");
         let broken = [("x-forwarded-for", "6.6.6.6, unknown, 10.2.2.2")];
         assert_eq!(client("10.0.0.1", &broken).0, "10.2.2.2:0");
+    }
+
+    #[test]
+    fn a_field_that_is_named_goes_first() {
+        let fields = [HeaderName::from_static("cf-connecting-ip"), X_FORWARDED_FOR];
+        let both = [
+            ("cf-connecting-ip", "2.2.2.2"),
+            ("x-forwarded-for", "1.1.1.1"),
+            ("x-forwarded-proto", "https"),
+        ];
+        let of = |peer, headers| client_by(&fields, peer, headers).0;
+        assert_eq!(
+            client_by(&fields, "10.0.0.1", &both),
+            ("2.2.2.2:0".into(), true, 3)
+        );
+        assert_eq!(of("10.0.0.1", &both[1..]), "1.1.1.1:0");
+        assert_eq!(of("9.9.9.9", &both), "9.9.9.9:9");
+        assert_eq!(of("10.0.0.1", &[("cf-connecting-ip", "me")]), "10.0.0.1:9");
     }
 
     #[test]

@@ -25,7 +25,7 @@ use crate::tls::{ACME_TLS, Tls};
 pub(super) struct Acceptor {
     /// The listener's place in the configuration.
     pub(super) place: usize,
-    pub(super) listener: TcpListener,
+    pub(super) listener: Arc<TcpListener>,
     pub(super) proxy_protocol: bool,
     pub(super) tls: Option<Arc<Tls>>,
     /// `Alt-Svc`.

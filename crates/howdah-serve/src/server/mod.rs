@@ -7,6 +7,7 @@ mod http3;
 mod lingering;
 mod operator;
 mod proxy_protocol;
+mod sockets;
 mod stream;
 
 use std::io;
@@ -28,12 +29,16 @@ use crate::config::{AdminAddress, Listener, ServeConfig};
 use crate::descriptor;
 use crate::handler::Handler;
 use crate::log::{Level, Log};
+use crate::sites::Sites;
 use crate::tls::{Tls, TlsError};
 use crate::watch::Watcher;
 use crate::websocket::WebSockets;
 use acceptor::Acceptor;
 use http3::QuicAcceptor;
 pub(crate) use operator::Operator;
+use operator::Successor;
+pub use sockets::Sockets;
+pub(crate) use sockets::share;
 
 /// Connections that wait in the kernel to be accepted.
 const BACKLOG: u32 = 4096;
@@ -72,7 +77,7 @@ pub enum ServeError {
     #[error("cannot serve https at `{0}` without a certificate")]
     NoCertificate(SocketAddr),
     /// There is no way to other servers.
-    #[error("cannot make a client for WebSockets of other servers")]
+    #[error("cannot make a client for other servers")]
     WebSockets(#[from] reqwest::Error),
 }
 
@@ -83,6 +88,8 @@ pub enum Order {
     Drain,
     /// After that: wait for it no longer.
     End,
+    /// The same without a delay: another server has taken its place.
+    Leave,
     /// Read the certificates anew.
     Reload,
 }
@@ -116,15 +123,15 @@ enum Phase {
 #[derive(Debug)]
 struct Bound {
     options: Listener,
-    listener: TcpListener,
+    listener: Arc<TcpListener>,
     /// For HTTP/3, if it is served.
     datagrams: Option<UdpSocket>,
 }
 
 impl Bound {
-    fn new(options: Listener, http3: bool) -> Result<Self, ServeError> {
+    fn new(options: Listener, http3: bool, sockets: &mut Sockets) -> Result<Self, ServeError> {
         let address = options.address;
-        let listener = listen(address)?;
+        let listener = Arc::new(sockets.listen(address)?);
         // The PROXY protocol is one of streams.
         let has_datagrams = http3 && options.tls && !options.proxy_protocol;
         let datagrams = has_datagrams.then(|| http3::bind(address)).transpose();
@@ -146,10 +153,15 @@ impl Bound {
 #[derive(Debug)]
 pub struct Server {
     listeners: Vec<Bound>,
-    admin: Option<AdminListener>,
+    admin: Option<Arc<AdminListener>>,
     watchers: Vec<Watcher>,
     tls: Option<Arc<Tls>>,
     handler: Arc<Handler>,
+    /// Told of the operator of this one.
+    predecessor: Successor,
+    successor: Successor,
+    /// No more connections are taken.
+    closed: watch::Sender<bool>,
 }
 
 impl Server {
@@ -160,19 +172,33 @@ impl Server {
         backend: Option<Backend>,
         log: Log,
     ) -> Result<Self, ServeError> {
+        Self::bind_after(Sockets::default(), config, backend, log)
+    }
+
+    /// In the place of a server that still runs, whose sockets are taken over where the addresses are the same.
+    pub fn bind_after(
+        mut sockets: Sockets,
+        config: ServeConfig,
+        backend: Option<Backend>,
+        log: Log,
+    ) -> Result<Self, ServeError> {
         let tls = config.certificates.clone().map(Tls::new).transpose()?;
         let mut listeners = Vec::new();
         for listener in &config.listeners {
             if listener.tls && tls.is_none() {
                 return Err(ServeError::NoCertificate(listener.address));
             }
-            listeners.push(Bound::new(*listener, config.http3)?);
+            listeners.push(Bound::new(*listener, config.http3, &mut sockets)?);
         }
         let challenges = tls.as_ref().map(Tls::challenges).unwrap_or_default();
-        let websockets = (!config.websockets.is_empty())
+        let has_upstreams = config.sites.as_ref().is_some_and(Sites::have_upstreams);
+        let websockets = (has_upstreams || !config.websockets.is_empty())
             .then(|| WebSockets::new(config.websockets.clone()))
             .transpose()?;
-        let admin = config.admin.as_ref().map(listen_admin).transpose()?;
+        let admin = config.admin.as_ref();
+        let admin = admin
+            .map(|address| sockets.listen_admin(address).map(Arc::new))
+            .transpose()?;
         let watchers = config
             .watch
             .iter()
@@ -183,6 +209,9 @@ impl Server {
             admin,
             watchers,
             tls: tls.map(Arc::new),
+            predecessor: sockets.successor,
+            successor: Successor::default(),
+            closed: watch::Sender::new(false),
             handler: Arc::new(Handler::new(config, backend, (challenges, websockets), log)),
         })
     }
@@ -194,6 +223,14 @@ impl Server {
             .iter()
             .map(|bound| bound.listener.local_addr());
         bound.filter_map(Result::ok).collect()
+    }
+
+    /// Its sockets, for a server that takes its place.
+    pub fn sockets(&self) -> Sockets {
+        let admin = self.handler.config.admin.as_ref();
+        let admin = admin.zip(self.admin.as_ref());
+        let successor = Arc::clone(&self.successor);
+        Sockets::of(&self.listeners, admin, (successor, self.closed.subscribe()))
     }
 
     /// Where it takes HTTP/3.
@@ -218,7 +255,10 @@ impl Server {
             Arc::clone(&handler),
             self.tls.clone(),
             sender,
+            self.successor,
         ));
+        // Nobody else sets it, and nobody at all if no server was there before.
+        self.predecessor.set(Arc::clone(&operator)).ok();
         let admin = self
             .admin
             .map(|listener| tokio::spawn(crate::admin::serve(listener, Arc::clone(&operator))));
@@ -264,19 +304,9 @@ impl Server {
                 acceptors.spawn(acceptor.run());
             }
         }
-        loop {
-            let order = tokio::select! {
-                order = orders.recv() => order,
-                order = own_orders.recv() => order,
-            };
-            if order != Some(Order::Reload) {
-                break;
-            }
-            let operator = Arc::clone(&operator);
-            // The log has what came of it.
-            tokio::spawn(async move { operator.reload().await.ok() });
-        }
-        let (report, deadline) = drain(&handler, &phase, acceptors, &mut orders).await;
+        let delay = until_drain(&operator, &mut orders, &mut own_orders).await;
+        let closing = (&phase, &self.closed);
+        let (report, deadline) = drain(&handler, closing, acceptors, (&mut orders, delay)).await;
         if let Some(backend) = &handler.backend {
             backend.stop(deadline).await;
         }
@@ -321,6 +351,31 @@ fn leave_connection(headers: &mut HeaderMap) {
     }
 }
 
+/// Reloads as often as it is told to. Gives the time before the drain begins.
+async fn until_drain(
+    operator: &Arc<Operator>,
+    orders: &mut mpsc::Receiver<Order>,
+    own_orders: &mut mpsc::Receiver<Order>,
+) -> Duration {
+    loop {
+        let order = tokio::select! {
+            order = orders.recv() => order,
+            order = own_orders.recv() => order,
+        };
+        match order {
+            Some(Order::Reload) => {
+                let operator = Arc::clone(operator);
+                // The log has what came of it.
+                tokio::spawn(async move { operator.reload().await.ok() });
+            }
+            Some(Order::Leave) => return Duration::ZERO,
+            Some(Order::Drain | Order::End) | None => {
+                return operator.handler.config.timeouts.drain_delay;
+            }
+        }
+    }
+}
+
 /// Returns when no more connections are taken, or the server is gone.
 async fn closing(mut phase: watch::Receiver<Phase>) {
     phase.wait_for(|phase| *phase == Phase::Closing).await.ok();
@@ -339,22 +394,24 @@ impl Drop for Aborted {
 /// must have ended, too.
 async fn drain(
     handler: &Handler,
-    phase: &watch::Sender<Phase>,
+    (phase, closed): (&watch::Sender<Phase>, &watch::Sender<bool>),
     mut acceptors: JoinSet<JoinSet<()>>,
-    orders: &mut mpsc::Receiver<Order>,
+    (orders, delay): (&mut mpsc::Receiver<Order>, Duration),
 ) -> (Report, Instant) {
     let timeouts = handler.config.timeouts;
     handler.activity.leave();
-    let is_over = tokio::time::timeout(timeouts.drain_delay, end(orders)).await;
+    let is_over = tokio::time::timeout(delay, end(orders)).await;
     let time = is_over.map_or(timeouts.drain, |()| Duration::ZERO);
     let mut deadline = Instant::now() + time;
     handler.activity.drain();
     phase.send_replace(Phase::Closing);
     let all = async {
+        let mut open = Vec::new();
         while let Some(connections) = acceptors.join_next().await {
-            let Ok(mut connections) = connections else {
-                continue;
-            };
+            open.extend(connections.ok());
+        }
+        closed.send_replace(true);
+        for mut connections in open {
             while connections.join_next().await.is_some() {}
         }
     };
@@ -381,36 +438,11 @@ async fn end(orders: &mut mpsc::Receiver<Order>) {
     std::future::pending::<()>().await;
 }
 
-fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
-    let bind = || {
-        let socket = match address {
-            SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4(),
-            SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6(),
-        }?;
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)
-    };
-    bind().map_err(|source| ServeError::Listen { address, source })
-}
-
 fn watch(directory: &Path) -> Result<Watcher, ServeError> {
     Watcher::new(directory).map_err(|source| ServeError::Watch {
         directory: directory.to_owned(),
         source,
     })
-}
-
-fn listen_admin(address: &AdminAddress) -> Result<AdminListener, ServeError> {
-    match address {
-        AdminAddress::Tcp(address) => listen(*address).map(AdminListener::Tcp),
-        AdminAddress::Unix(path) => {
-            AdminListener::unix(path).map_err(|source| ServeError::Socket {
-                path: path.clone(),
-                source,
-            })
-        }
-    }
 }
 
 /// For what the application has for its workers' end, when requests in flight have used up the time to drain.

@@ -1,6 +1,6 @@
 //! What a running server does on order, be it a signal's or one of the administration.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use serde_json::json;
@@ -19,13 +19,18 @@ pub(crate) struct Operator {
     tls: Option<Arc<Tls>>,
     orders: mpsc::Sender<Order>,
     ended: watch::Sender<bool>,
+    successor: Successor,
 }
+
+/// The operator of the server that has taken the place of this one, once there is one.
+pub(super) type Successor = Arc<OnceLock<Arc<Operator>>>;
 
 impl Operator {
     pub(super) fn new(
         handler: Arc<Handler>,
         tls: Option<Arc<Tls>>,
         orders: mpsc::Sender<Order>,
+        successor: Successor,
     ) -> Self {
         Self {
             handler,
@@ -33,7 +38,17 @@ impl Operator {
             tls,
             orders,
             ended: watch::Sender::new(false),
+            successor,
         }
+    }
+
+    /// Who answers now. Two servers may take connections from one socket, and both must say the same.
+    pub(crate) fn current(self: &Arc<Self>) -> Arc<Self> {
+        let mut current = Arc::clone(self);
+        while let Some(next) = current.successor.get().map(Arc::clone) {
+            current = next;
+        }
+        current
     }
 
     /// Has the server finish what is in flight and end.

@@ -26,25 +26,36 @@ enum Action {
 /// Keeps changes of the response until there is one. A step that sets a field wins over what answers later: PHP's own value would
 /// otherwise stand beside it.
 pub(super) fn remember(trip: &mut Trip<'_>, changes: &[HeaderChange]) {
-    let changes: Vec<Change> = changes.iter().map(|change| known(trip, change)).collect();
+    let changes = known(trip, changes);
     trip.changes.extend(changes);
 }
 
+/// Sets a field of the response, whatever becomes of it.
+pub(super) fn set(trip: &mut Trip<'_>, name: &str, value: String) {
+    trip.changes.push(Change {
+        name: name.to_owned(),
+        action: Action::Set(value),
+    });
+}
+
 pub(super) fn change_request(trip: &mut Trip<'_>, changes: &[HeaderChange]) {
+    let changes = known(trip, changes);
+    change(&changes, &mut trip.parts.headers);
+}
+
+pub(super) fn change(changes: &[Change], headers: &mut HeaderMap) {
     for change in changes {
-        let change = known(trip, change);
-        change.apply(&mut trip.parts.headers);
+        change.apply(headers);
     }
 }
 
 pub(super) fn apply(trip: &Trip<'_>, answer: &mut Response<Body>) {
-    for change in &trip.changes {
-        change.apply(answer.headers_mut());
-    }
+    change(&trip.changes, answer.headers_mut());
 }
 
-fn known(trip: &Trip<'_>, change: &HeaderChange) -> Change {
-    Change {
+/// Changes with the text that they have for this request.
+pub(super) fn known(trip: &Trip<'_>, changes: &[HeaderChange]) -> Vec<Change> {
+    let known = |change: &HeaderChange| Change {
         name: change.name.clone(),
         action: match &change.action {
             HeaderAction::Set(value) => Action::Set(trip.fill(value)),
@@ -55,7 +66,8 @@ fn known(trip: &Trip<'_>, change: &HeaderChange) -> Change {
                 Action::Replace(find.0.clone(), trip.fill(replace))
             }
         },
-    }
+    };
+    changes.iter().map(known).collect()
 }
 
 impl Change {

@@ -2,8 +2,11 @@
 
 mod files;
 mod headers;
+pub(crate) mod password;
+mod proxy;
 mod scripts;
 mod trip;
+mod truth;
 mod uri;
 mod when;
 
@@ -61,6 +64,21 @@ impl From<StatusCode> for Failure {
 type Outcome = Result<Option<Response<Body>>, Failure>;
 
 impl Sites {
+    /// Is a request passed on to another server anywhere?
+    pub(crate) fn have_upstreams(&self) -> bool {
+        fn any(routes: &[Route]) -> bool {
+            routes.iter().any(|route| match &route.handler {
+                Step::ReverseProxy(_) => true,
+                Step::Subroute(routes) => any(routes),
+                Step::Intercept(all) => all.iter().any(|one| any(&one.routes)),
+                _ => false,
+            })
+        }
+        self.sites
+            .iter()
+            .any(|site| any(&site.routes) || site.errors.iter().any(|errors| any(&errors.routes)))
+    }
+
     /// The site for a host: one that names it, then one with a star for it, then one for any.
     fn find(&self, listener: usize, host: &str) -> Option<&Site> {
         let rank = |binding: &Binding| match binding.host.strip_prefix("*.") {
@@ -160,8 +178,16 @@ impl Trip<'_> {
             Step::RequestHeader(changes) => headers::change_request(self, changes),
             Step::Redirect { to, status } => return redirect(&self.fill(to), *status),
             Step::Rewrite(to) => self.rewrite(&self.fill(to)),
-            Step::StripPrefix(_) | Step::StripSuffix(_) | Step::ReplaceInUri { .. } => {
-                self.change_uri(step);
+            Step::StripPrefix(_)
+            | Step::StripSuffix(_)
+            | Step::ReplaceInUri { .. }
+            | Step::ReplaceInPath { .. }
+            | Step::Query(_) => self.change_uri(step),
+            Step::BasicAuth(auth) => self.authenticate(auth).await?,
+            Step::SkipLog => self.exchange.skip(),
+            Step::Metrics => {
+                let page = crate::admin::metrics_page(self.server);
+                return Ok(Some(page));
             }
             Step::TryFiles(files) => {
                 if let Some(found) = self.find_file(files)? {
@@ -195,6 +221,7 @@ impl Trip<'_> {
             Step::Intercept(_) => {}
             Step::FileServer(files) => return self.file(files).await,
             Step::Php(php) => return self.php(php).await,
+            Step::ReverseProxy(proxy) => return self.proxy(proxy).await,
         }
         Ok(None)
     }

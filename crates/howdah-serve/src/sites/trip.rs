@@ -42,6 +42,8 @@ pub(super) struct Trip<'a> {
     pub(super) changes: Vec<Change>,
     pub(super) encodes: bool,
     pub(super) closes: bool,
+    /// The server that is asked, as host and port.
+    pub(super) upstream: Option<String>,
     /// What is being handled.
     pub(super) failure: Option<Failure>,
     /// The response that is intercepted.
@@ -74,6 +76,7 @@ impl<'a> Trip<'a> {
             changes: Vec::new(),
             encodes: false,
             closes: false,
+            upstream: None,
             failure: None,
             response: None,
         }
@@ -154,6 +157,12 @@ impl<'a> Trip<'a> {
             P::Method => self.parts.method.to_string(),
             P::ClientAddress => self.client.address.ip().to_string(),
             P::ClientPort => self.client.address.port().to_string(),
+            P::Client => self.client.address.to_string(),
+            P::HostLabel(index) => {
+                let labels = uri::without_port(host()).rsplit('.').nth(*index);
+                labels.unwrap_or_default().to_owned()
+            }
+            P::Upstream => self.upstream.clone().unwrap_or_default(),
             P::Header(name) => all(&self.parts.headers, name),
             P::Cookie(name) => uri::cookie(&self.parts.headers, name).unwrap_or_default(),
             P::Variable(name) if name == "root" => self.root.display().to_string(),
@@ -195,7 +204,7 @@ impl<'a> Trip<'a> {
     }
 
     /// Path and query that the steps go by.
-    fn target(&self) -> String {
+    pub(super) fn target(&self) -> String {
         match &self.query {
             Some(query) => format!("{}?{query}", self.path),
             None => self.path.clone(),

@@ -1,10 +1,10 @@
 //! Paths, queries and hosts, and what steps make of them.
 
-use howdah_caddyfile::Handler as Step;
+use howdah_caddyfile::{Handler as Step, QueryChange};
 use http::HeaderMap;
 use http::header::{COOKIE, HOST};
 use http::request::Parts;
-use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
 use super::files::Found;
 use super::trip::Trip;
@@ -128,7 +128,44 @@ impl Trip<'_> {
                     .as_ref()
                     .map(|query| query.replace(find, replace));
             }
+            Step::ReplaceInPath { find, replace } => {
+                let replace = self.fill(replace);
+                let path = find.0.replace_all(&self.path, replace.as_str());
+                self.path = format!("/{}", path.trim_start_matches('/'));
+            }
+            Step::Query(changes) => self.change_query(changes),
             _ => {}
         }
     }
+
+    /// Parameters that nobody changes keep their form.
+    fn change_query(&mut self, changes: &[QueryChange]) {
+        let query = self.query.take().unwrap_or_default();
+        let pairs = query.split('&').filter(|pair| !pair.is_empty());
+        let mut pairs: Vec<String> = pairs.map(str::to_owned).collect();
+        let is = |pair: &str, name: &str| parameter(Some(pair), name).is_some();
+        let pair = |name: &str, value: &str| format!("{}={}", form(name), form(value));
+        for change in changes {
+            match change {
+                QueryChange::Set(name, value) => {
+                    let value = self.fill(value);
+                    pairs.retain(|one| !is(one, name));
+                    pairs.push(pair(name, &value));
+                }
+                QueryChange::Add(name, value) => pairs.push(pair(name, &self.fill(value))),
+                QueryChange::Delete(name) => pairs.retain(|one| !is(one, name)),
+                QueryChange::Rename(old, new) => {
+                    for one in pairs.iter_mut().filter(|one| is(one, old)) {
+                        *one = pair(new, &parameter(Some(one), old).unwrap_or_default());
+                    }
+                }
+            }
+        }
+        self.query = Some(pairs.join("&")).filter(|query| !query.is_empty());
+    }
+}
+
+/// As a name or a value in a query.
+fn form(text: &str) -> String {
+    percent_encode(text.as_bytes(), NON_ALPHANUMERIC).to_string()
 }

@@ -70,6 +70,7 @@ impl Trip<'_> {
                 };
                 values.contains(&value)
             }
+            Matcher::Expression(expression) => self.is_true(expression)?,
             Matcher::Not(sets) => {
                 for set in sets {
                     if self.matches(set)? {

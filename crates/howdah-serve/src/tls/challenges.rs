@@ -52,8 +52,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Chooses the certificate of a handshake.
 #[derive(Debug)]
 pub(super) struct Chooser {
-    /// None until the first one was issued: a handshake fails then.
-    pub(super) certificate: Option<Arc<CertifiedKey>>,
+    /// By names. None until the first one was issued: a handshake fails then.
+    pub(super) choices: Vec<(Vec<String>, Option<Arc<CertifiedKey>>)>,
     pub(super) challenges: Arc<Challenges>,
 }
 
@@ -65,6 +65,44 @@ impl ResolvesServerCert for Chooser {
         if asks_for_proof {
             return self.challenges.certificate(hello.server_name()?);
         }
-        self.certificate.clone()
+        self.choices
+            .get(chosen(&self.choices, hello.server_name()))?
+            .1
+            .clone()
+    }
+}
+
+/// The one with this name, or with a star for it, or else one for all names, or the first one.
+fn chosen<T>(choices: &[(Vec<String>, T)], name: Option<&str>) -> usize {
+    let name = name.unwrap_or_default().to_ascii_lowercase();
+    let star = name.split_once('.').map(|(_, rest)| format!("*.{rest}"));
+    let has = |wanted: &str| {
+        let mut all = choices.iter();
+        all.position(|(names, _)| names.iter().any(|one| one == wanted))
+    };
+    has(&name)
+        .or_else(|| has(&star?))
+        .or_else(|| choices.iter().position(|(names, _)| names.is_empty()))
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_chooses_the_certificate() {
+        let of = |names: &[&str]| (names.iter().map(|name| (*name).to_owned()).collect(), ());
+        let choices: Vec<(Vec<String>, ())> = vec![
+            of(&["a.example"]),
+            of(&["*.example", "b.test"]),
+            of(&[]),
+            of(&["c.example"]),
+        ];
+        let place = |name| chosen(&choices, name);
+        assert_eq!((place(Some("A.example")), place(Some("c.example"))), (0, 3));
+        assert_eq!((place(Some("d.example")), place(Some("b.test"))), (1, 1));
+        assert_eq!((place(Some("x.y")), place(None)), (2, 2));
+        assert_eq!(chosen(&choices[..2], Some("x")), 0);
     }
 }

@@ -9,7 +9,8 @@ mod local;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::sync::{Notify, watch};
+use futures_util::future::join_all;
+use tokio::sync::{Mutex, Notify, watch};
 use tokio_rustls::rustls;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
@@ -42,6 +43,29 @@ pub enum Certificates {
     },
     /// From an authority that sees by itself whose names they are (RFC 8555).
     Acme(AcmeConfig),
+    /// Several, each for its names, in lower case, which may begin with `*.`; the first one without names, or else the first one,
+    /// is for all others.
+    Several(Vec<(Vec<String>, Certificates)>),
+}
+
+impl Certificates {
+    /// Each with its names.
+    fn each(&self) -> Vec<(&[String], &Certificates)> {
+        match self {
+            Self::Several(all) => all
+                .iter()
+                .flat_map(|(names, one)| one.each().into_iter().map(|(_, one)| (&**names, one)))
+                .collect(),
+            one => vec![(&[], one)],
+        }
+    }
+
+    fn authorities(&self) -> impl Iterator<Item = &AcmeConfig> {
+        self.each().into_iter().filter_map(|(_, one)| match one {
+            Self::Acme(config) => Some(config),
+            _ => None,
+        })
+    }
 }
 
 /// A certificate that cannot be used.
@@ -81,6 +105,8 @@ pub(crate) struct Tls {
     challenges: Arc<Challenges>,
     /// Somebody wants a certificate at once.
     wanted: Notify,
+    /// Held while a certificate is ordered: proofs of several orders would get in each other's way.
+    ordering: Mutex<()>,
 }
 
 impl Tls {
@@ -92,6 +118,7 @@ impl Tls {
             current,
             challenges,
             wanted: Notify::new(),
+            ordering: Mutex::new(()),
         })
     }
 
@@ -99,7 +126,7 @@ impl Tls {
     pub(crate) fn reload(&self) -> Result<(), TlsError> {
         self.current
             .send_replace(load(&self.certificates, &self.challenges)?);
-        self.wanted.notify_one();
+        self.wanted.notify_waiters();
         Ok(())
     }
 
@@ -115,9 +142,8 @@ impl Tls {
     /// Gets certificates for as long as the future is polled, if they come from an authority that is to be asked. `has_plain`: is
     /// there a listener without TLS, too?
     pub(crate) async fn keep_valid(&self, has_plain: bool, log: &Log) {
-        if let Certificates::Acme(config) = &self.certificates {
-            acme::run(self, config, has_plain, log).await;
-        }
+        let all = self.certificates.authorities();
+        join_all(all.map(|config| acme::run(self, config, has_plain, log))).await;
     }
 
     pub(crate) fn challenges(&self) -> Arc<Challenges> {
@@ -129,18 +155,12 @@ fn load(
     certificates: &Certificates,
     challenges: &Arc<Challenges>,
 ) -> Result<Arc<ServerConfig>, TlsError> {
-    let certificate = match certificates {
-        Certificates::Files { chain, key } => {
-            Some(certified(read_chain(chain)?, read_key(key)?, chain)?)
-        }
-        Certificates::Local { directory, names } => {
-            let issued = local::issue(directory, names)?;
-            Some(certified(issued.chain, issued.key, directory)?)
-        }
-        Certificates::Acme(config) => acme::stored(config)?.map(|issued| issued.certificate),
-    };
+    let mut choices = Vec::new();
+    for (names, one) in certificates.each() {
+        choices.push((names.to_vec(), load_one(one)?));
+    }
     let chooser = Chooser {
-        certificate,
+        choices,
         challenges: Arc::clone(challenges),
     };
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -152,10 +172,26 @@ fn load(
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(chooser));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    if matches!(certificates, Certificates::Acme(_)) {
+    if certificates.authorities().next().is_some() {
         config.alpn_protocols.push(ACME_TLS.to_vec());
     }
     Ok(Arc::new(config))
+}
+
+/// None if none was issued yet.
+fn load_one(certificates: &Certificates) -> Result<Option<Arc<CertifiedKey>>, TlsError> {
+    Ok(match certificates {
+        Certificates::Files { chain, key } => {
+            Some(certified(read_chain(chain)?, read_key(key)?, chain)?)
+        }
+        Certificates::Local { directory, names } => {
+            let issued = local::issue(directory, names)?;
+            Some(certified(issued.chain, issued.key, directory)?)
+        }
+        Certificates::Acme(config) => acme::stored(config)?.map(|issued| issued.certificate),
+        // They were taken apart.
+        Certificates::Several(_) => None,
+    })
 }
 
 /// Certificate and key, if they belong together. `path`: where they are from.

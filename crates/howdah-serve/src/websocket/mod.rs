@@ -23,6 +23,8 @@ pub(crate) use tunnel::Tunnel;
 
 /// For the other server to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// For a connection to it.
+const TO_CONNECT: Duration = Duration::from_secs(3);
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// Fields about one connection (RFC 9110 section 7.6.1).
@@ -65,6 +67,7 @@ impl WebSockets {
         let client = HttpClient::builder()
             .http1_only()
             .no_proxy()
+            .connect_timeout(TO_CONNECT)
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
         Ok(Self { routes, client })
@@ -72,17 +75,18 @@ impl WebSockets {
 
     /// The route of a request, and where its connection goes on, if it wants a WebSocket of another server.
     pub(crate) fn route(&self, parts: &Parts) -> Option<(&WebSocketRoute, Slot)> {
-        let is_handshake = parts.method == Method::GET
-            && parts.version == Version::HTTP_11
-            && has_word(&parts.headers, &CONNECTION, "upgrade")
-            && has_word(&parts.headers, &UPGRADE, "websocket");
-        let slot = parts.extensions.get::<Slot>().filter(|_| is_handshake)?;
+        let slot = slot(parts)?;
         let route = self.routes.iter().find(|route| {
             let prefix = route.path.trim_end_matches('/');
             let rest = parts.uri.path().strip_prefix(prefix);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         })?;
-        Some((route, slot.clone()))
+        Some((route, slot))
+    }
+
+    /// For other requests to other servers.
+    pub(crate) fn client(&self) -> &HttpClient {
+        &self.client
     }
 
     /// The other server's answer. When it accepts, its end of the connection is in the slot.
@@ -98,8 +102,9 @@ impl WebSockets {
             route.upstream,
             crate::cgi::target(&parts.uri)
         );
-        let request = self.client.get(url).headers(fields(&parts.headers, client));
-        let status = match tokio::time::timeout(PATIENCE, ask(request, &slot)).await {
+        let fields = fields(&parts.headers, client, true);
+        let request = self.client.get(url).headers(fields);
+        let status = match tokio::time::timeout(PATIENCE, ask(request, Some(&slot))).await {
             Ok(Ok(response)) => return response,
             Ok(Err(error)) => {
                 tell(route, &chain(&*error), log);
@@ -112,6 +117,16 @@ impl WebSockets {
         };
         response::plain(status)
     }
+}
+
+/// Where the connection of a request goes on, if it is the handshake of a WebSocket.
+pub(crate) fn slot(parts: &Parts) -> Option<Slot> {
+    let is_handshake = parts.method == Method::GET
+        && parts.version == Version::HTTP_11
+        && has_word(&parts.headers, &CONNECTION, "upgrade")
+        && has_word(&parts.headers, &UPGRADE, "websocket");
+    let slot = parts.extensions.get::<Slot>().filter(|_| is_handshake)?;
+    Some(slot.clone())
 }
 
 fn has_word(headers: &HeaderMap, name: &HeaderName, word: &str) -> bool {
@@ -129,13 +144,13 @@ fn tell(route: &WebSocketRoute, error: &str, log: &Log) {
 }
 
 /// The client's fields, with what is known of it instead of what it says of itself.
-fn fields(headers: &HeaderMap, client: Client) -> HeaderMap {
+pub(crate) fn fields(headers: &HeaderMap, client: Client, is_handshake: bool) -> HeaderMap {
     let mut headers = headers.clone();
-    for name in HOP_BY_HOP {
-        headers.remove(name);
+    remove_hop_by_hop(&mut headers);
+    if is_handshake {
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     }
-    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     let scheme = if client.is_https { "https" } else { "http" };
     headers.insert(FORWARDED_PROTO, HeaderValue::from_static(scheme));
     if let Ok(address) = HeaderValue::try_from(client.address.ip().to_string()) {
@@ -144,15 +159,31 @@ fn fields(headers: &HeaderMap, client: Client) -> HeaderMap {
     headers
 }
 
-async fn ask(request: reqwest::RequestBuilder, slot: &Slot) -> Result<Response<Body>, BodyError> {
+/// What is about one connection, by its name or by that of a field `Connection` (RFC 9110 section 7.6.1).
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    let named = headers.get_all(CONNECTION).iter();
+    let named: Vec<HeaderName> = named
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| HeaderName::try_from(name.trim()).ok())
+        .collect();
+    for name in HOP_BY_HOP.into_iter().chain(named) {
+        headers.remove(name);
+    }
+}
+
+/// The other server's answer; when it is that the protocol changes, its end of the connection is in the slot.
+pub(crate) async fn ask(
+    request: reqwest::RequestBuilder,
+    slot: Option<&Slot>,
+) -> Result<Response<Body>, BodyError> {
     let mut answer = request.send().await?;
-    if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-        for name in HOP_BY_HOP {
-            answer.headers_mut().remove(name);
-        }
+    let slot = slot.filter(|_| answer.status() == StatusCode::SWITCHING_PROTOCOLS);
+    let Some(slot) = slot else {
+        remove_hop_by_hop(answer.headers_mut());
         let answer = Response::<reqwest::Body>::from(answer);
         return Ok(answer.map(|body| Body::stream(body.map_err(BodyError::from))));
-    }
+    };
     let mut response = Response::new(Body::default());
     *response.status_mut() = answer.status();
     *response.headers_mut() = answer.headers().clone();

@@ -193,6 +193,16 @@ impl CommandError {
         self
     }
 
+    /// All of it in one line.
+    pub(crate) fn line(&self) -> String {
+        let message = std::iter::once(self.message.as_str());
+        let all: Vec<&str> = message
+            .chain(self.causes.iter().map(String::as_str))
+            .chain(self.hint.as_deref())
+            .collect();
+        all.join(": ")
+    }
+
     /// Prints the failure once, on stderr, and gives its exit code.
     pub(crate) fn report(&self) -> ExitCode {
         anstream::eprintln!("\u{1b}[1;31merror\u{1b}[0m: {}", self.message);

@@ -23,7 +23,7 @@ pub(crate) struct FrankenPhp {
 }
 
 /// A command in a directory that has a link of this name.
-fn command(directory: &Path, arguments: &[&str]) -> Command {
+pub(crate) fn command(directory: &Path, arguments: &[&str]) -> Command {
     let link = directory.join("frankenphp");
     if !link.exists() {
         symlink(env!("CARGO_BIN_EXE_howdah"), &link).unwrap();
@@ -37,7 +37,7 @@ fn command(directory: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-fn output(directory: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn output(directory: &Path, arguments: &[&str]) -> Output {
     command(directory, arguments).output().unwrap()
 }
 
@@ -121,7 +121,18 @@ impl FrankenPhp {
         serde_json::from_str(&text).expect(&text)
     }
 
-    fn admin(&self, method: &str, path: &str, host: &str, body: &[u8]) -> Response {
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Where else it listens, in the order of the Caddyfile.
+    pub(crate) fn next_address(&self) -> SocketAddr {
+        let line = self.line("listening");
+        let bound: SocketAddr = line["address"].as_str().unwrap().parse().unwrap();
+        SocketAddr::new([127, 0, 0, 1].into(), bound.port())
+    }
+
+    pub(crate) fn admin(&self, method: &str, path: &str, host: &str, body: &[u8]) -> Response {
         let mut stream = TcpStream::connect(self.admin.unwrap()).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         let head = format!(
@@ -130,8 +141,20 @@ impl FrankenPhp {
         exchange(&mut stream, head, body)
     }
 
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        self.admin.unwrap()
+    }
+
+    /// Sends another Caddyfile.
+    pub(crate) fn load(&self, caddyfile: &str) -> Response {
+        let mut stream = TcpStream::connect(self.admin.unwrap()).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        let head = "POST /load HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/caddyfile\r\n";
+        exchange(&mut stream, head.to_owned(), caddyfile.as_bytes())
+    }
+
     /// Stops as Octane does; the answer comes when everything has ended.
-    fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         assert_eq!(
             self.admin("POST", "/stop", "localhost:2019", b"").status,
             200
@@ -149,13 +172,15 @@ impl FrankenPhp {
     }
 
     /// Waits for a line of the log.
-    fn has_said(&self, message: &str) -> bool {
-        while let Ok(line) = self.log.recv_timeout(DEADLINE) {
-            if line["msg"] == message {
-                return true;
-            }
-        }
-        false
+    pub(crate) fn has_said(&self, message: &str) -> bool {
+        self.line(message)["msg"] == message
+    }
+
+    /// Waits for a line of the log; null if there is none.
+    pub(crate) fn line(&self, message: &str) -> Value {
+        let lines = std::iter::from_fn(|| self.log.recv_timeout(DEADLINE).ok());
+        let mut said = lines.filter(|line| line["msg"] == message);
+        said.next().unwrap_or_default()
     }
 }
 
@@ -444,13 +469,13 @@ fn what_programs_read_of_the_command_line() {
     assert_eq!(json["apps"]["http"]["sites"][0]["addresses"][0]["port"], 80);
     fs_err::write(
         directory.path().join("Caddyfile"),
-        ":80 {\n\treverse_proxy a\n}\n",
+        ":80 {\n\tphp_fastcgi a\n}\n",
     )
     .unwrap();
     let refused = output(directory.path(), &["run"]);
     let told = String::from_utf8(refused.stderr).unwrap();
     assert!(
-        !refused.status.success() && told.contains("Caddyfile:2: `reverse_proxy` is not supported"),
+        !refused.status.success() && told.contains("Caddyfile:2: `php_fastcgi` is not supported"),
         "{told}"
     );
     let mercure = output(directory.path(), &["php-server", "--mercure"]);

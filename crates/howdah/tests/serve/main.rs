@@ -4,6 +4,7 @@
 
 mod acme;
 mod admin;
+mod caddyfile;
 mod client;
 mod edge;
 mod ending;
@@ -21,6 +22,7 @@ mod leaks;
 mod mistakes;
 mod php;
 mod pool;
+mod proxied;
 mod server;
 mod service;
 mod slow;

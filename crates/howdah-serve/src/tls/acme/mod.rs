@@ -74,6 +74,7 @@ pub(crate) async fn run(tls: &Tls, config: &AcmeConfig, has_plain: bool, log: &L
 }
 
 async fn renew(tls: &Tls, config: &AcmeConfig, proof: Proof) -> Result<(), AcmeError> {
+    let _ordering = tls.ordering.lock().await;
     let challenges = tls.challenges();
     let issued = tokio::time::timeout(PATIENCE, order::order(config, proof, &challenges)).await;
     challenges.withdraw_all();

@@ -1,15 +1,15 @@
 //! Which addresses the sites are at, and with which certificates: Caddy's rules of automatic HTTPS.
 
-use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::Path;
 
-use howdah_caddyfile::{Address, AutoHttps, Caddyfile, Options, Site, Tls};
+use howdah_caddyfile::{Address, AutoHttps, Caddyfile, Options, Site};
 use howdah_serve::config::{AdminAddress, Listener};
 use howdah_serve::sites::Binding;
 use howdah_serve::tls::Certificates;
 
 use super::super::CommandError;
+use super::names::Names;
 
 /// What the sites need.
 pub(super) struct Listening {
@@ -18,26 +18,18 @@ pub(super) struct Listening {
     /// Those of the Caddyfile, and perhaps one that leads to HTTPS.
     pub(super) sites: Vec<Site>,
     pub(super) certificates: Option<Certificates>,
+    default_bind: Vec<String>,
 }
 
-/// Whose certificates.
-#[derive(Default)]
-struct Names {
-    /// Of our own authority.
-    local: BTreeSet<String>,
-    /// Of a public one.
-    public: BTreeSet<String>,
-    files: BTreeSet<(String, String)>,
-}
-
-/// `authority`: the directory of our own authority.
-pub(super) fn plan(caddyfile: &Caddyfile, authority: &Path) -> Result<Listening, CommandError> {
+/// `store`: where authorities' keys and certificates are kept.
+pub(super) fn plan(caddyfile: &Caddyfile, store: &Path) -> Result<Listening, CommandError> {
     let options = &caddyfile.options;
     let mut listening = Listening {
         listeners: Vec::new(),
         bindings: Vec::new(),
         sites: caddyfile.sites.clone(),
         certificates: None,
+        default_bind: options.default_bind.clone(),
     };
     let mut names = Names::default();
     let mut redirected = Vec::new();
@@ -52,7 +44,7 @@ pub(super) fn plan(caddyfile: &Caddyfile, authority: &Path) -> Result<Listening,
             let port = address.port.unwrap_or(usual);
             listening.add(site, port, is_https, &address.host, index)?;
             if is_https {
-                names.add(address, site, options);
+                names.add(address, site, options)?;
                 if !address.host.is_empty() {
                     redirected.push((site, address.host.clone(), port));
                 }
@@ -64,7 +56,7 @@ pub(super) fn plan(caddyfile: &Caddyfile, authority: &Path) -> Result<Listening,
             listening.lead_to_https(site, &host, port, options.http_port)?;
         }
     }
-    listening.certificates = names.certificates(authority)?;
+    listening.certificates = names.certificates(options, store);
     if listening.listeners.is_empty() {
         return Err(CommandError::new("the Caddyfile has no site")
             .hint("write `localhost { ... }`, for example"));
@@ -91,7 +83,7 @@ impl Listening {
         host: &str,
         index: usize,
     ) -> Result<(), CommandError> {
-        for address in addresses(site)? {
+        for address in addresses(site, &self.default_bind)? {
             let listener = self.listener(SocketAddr::new(address, port), tls)?;
             let binding = Binding {
                 listener,
@@ -143,7 +135,7 @@ impl Listening {
         port: u16,
         http_port: u16,
     ) -> Result<(), CommandError> {
-        for address in addresses(site)? {
+        for address in addresses(site, &self.default_bind)? {
             let listener = self.listener(SocketAddr::new(address, http_port), false)?;
             let is_there = |binding: &Binding| {
                 binding.listener == listener && (binding.host == host || binding.host.is_empty())
@@ -167,8 +159,13 @@ impl Listening {
 }
 
 /// Without `bind` all of the machine: the host of a site's address is only what requests ask for.
-fn addresses(site: &Site) -> Result<Vec<IpAddr>, CommandError> {
-    if site.bind.is_empty() {
+fn addresses(site: &Site, default: &[String]) -> Result<Vec<IpAddr>, CommandError> {
+    let bind = if site.bind.is_empty() {
+        default
+    } else {
+        &site.bind
+    };
+    if bind.is_empty() {
         // A machine without IPv6 has no socket for both.
         let both = std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
         return Ok(vec![if both {
@@ -177,8 +174,7 @@ fn addresses(site: &Site) -> Result<Vec<IpAddr>, CommandError> {
             Ipv4Addr::UNSPECIFIED.into()
         }]);
     }
-    site.bind
-        .iter()
+    bind.iter()
         .map(|name| resolve(name, &site.place.to_string()))
         .collect()
 }
@@ -197,8 +193,12 @@ fn resolve(name: &str, place: &str) -> Result<IpAddr, CommandError> {
     })
 }
 
-/// `localhost:2019`, or `:2019` for all addresses.
+/// `localhost:2019`, `:2019` for all addresses, or `unix//run/admin.sock`, behind which Caddy takes a mode, too.
 pub(super) fn admin(address: &str) -> Result<AdminAddress, CommandError> {
+    if let Some(path) = address.strip_prefix("unix/") {
+        let path = path.split('|').next().unwrap_or_default();
+        return Ok(AdminAddress::Unix(path.into()));
+    }
     let (host, port) = address.rsplit_once(':').unwrap_or((address, "2019"));
     let port = port.parse().unwrap_or(2019);
     let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -208,63 +208,4 @@ pub(super) fn admin(address: &str) -> Result<AdminAddress, CommandError> {
         resolve(host, "admin")?
     };
     Ok(AdminAddress::Tcp(SocketAddr::new(ip, port)))
-}
-
-impl Names {
-    fn add(&mut self, address: &Address, site: &Site, options: &Options) {
-        let host = address.host.clone();
-        match &site.tls {
-            Some(Tls::Files { chain, key }) => {
-                self.files.insert((chain.clone(), key.clone()));
-            }
-            Some(Tls::Internal) => {
-                self.local.insert(host);
-            }
-            None if options.local_certificates || is_local(&host) => {
-                self.local.insert(host);
-            }
-            Some(Tls::Acme(_)) | None => {
-                self.public.insert(host);
-            }
-        }
-    }
-
-    fn certificates(self, authority: &Path) -> Result<Option<Certificates>, CommandError> {
-        if let Some(host) = self.public.first() {
-            return Err(CommandError::new(format!("no certificate is given for `{host}`")).hint(
-                "name one with `tls CERTIFICATE KEY`, use `tls internal`, or `howdah serve` with its ACME options",
-            ));
-        }
-        let kinds = usize::from(!self.local.is_empty()) + self.files.len();
-        if kinds > 1 {
-            return Err(CommandError::new(
-                "all sites with HTTPS must have the same kind of certificate",
-            )
-            .hint("use one certificate with all names, or `tls internal` for all sites"));
-        }
-        if let Some((chain, key)) = self.files.into_iter().next() {
-            let (chain, key) = (chain.into(), key.into());
-            return Ok(Some(Certificates::Files { chain, key }));
-        }
-        let usual = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
-        let own = self.local.iter().filter(|name| !name.is_empty()).cloned();
-        Ok((!self.local.is_empty()).then(|| Certificates::Local {
-            directory: authority.to_owned(),
-            names: own
-                .chain(usual)
-                .collect::<BTreeSet<_>>()
-                .into_iter()
-                .collect(),
-        }))
-    }
-}
-
-/// No public authority issues a certificate for it.
-fn is_local(host: &str) -> bool {
-    const ENDS: [&str; 5] = [".localhost", ".local", ".internal", ".home.arpa", ".test"];
-    host.is_empty()
-        || host == "localhost"
-        || host.parse::<IpAddr>().is_ok()
-        || !host.contains('.')
-        || ENDS.iter().any(|end| host.ends_with(end))
 }

@@ -1,8 +1,11 @@
 //! What a Caddyfile says of the log: which lines are left out, and which parameters of a query.
 
-use howdah_caddyfile::{Caddyfile, LogLevel, LogOptions};
+use std::net::IpAddr;
+
+use howdah_caddyfile::{Caddyfile, FieldChange, LogLevel, LogOptions};
 use howdah_serve::log::{Level, Line};
-use serde_json::Value;
+use ipnet::IpNet;
+use serde_json::{Map, Value};
 
 /// The logger of lines that tell of requests.
 const ACCESS: &str = "http.log.access";
@@ -57,7 +60,43 @@ impl Filter {
                 }
             }
         }
+        for (path, change) in logs.iter().flat_map(|log| &log.fields) {
+            edit(&mut line.fields, path, change);
+        }
         Some(line)
+    }
+}
+
+/// A field that is not there stays away.
+fn edit(fields: &mut Map<String, Value>, path: &[String], change: &FieldChange) {
+    match path {
+        [] => {}
+        [name] if *change == FieldChange::Delete => drop(fields.shift_remove(name)),
+        [name] => {
+            if let Some(field) = fields.get_mut(name) {
+                replace(field, change);
+            }
+        }
+        [name, rest @ ..] => {
+            if let Some(Value::Object(inner)) = fields.get_mut(name) {
+                edit(inner, rest, change);
+            }
+        }
+    }
+}
+
+fn replace(field: &mut Value, change: &FieldChange) {
+    match change {
+        FieldChange::Delete => {}
+        FieldChange::Replace(text) => *field = Value::String(text.clone()),
+        FieldChange::Mask(four, six) => {
+            let address = field.as_str().and_then(|text| text.parse::<IpAddr>().ok());
+            let bits = |address: IpAddr| if address.is_ipv4() { *four } else { *six };
+            let network = address.and_then(|address| IpNet::new(address, bits(address)).ok());
+            if let Some(network) = network {
+                *field = Value::String(network.network().to_string());
+            }
+        }
     }
 }
 
@@ -94,6 +133,25 @@ fn redact(uri: &str, name: &str, value: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fields_are_changed_where_they_are() {
+        let request = serde_json::json!({ "client_ip": "192.0.2.77", "host": "a" });
+        let mut fields = Map::from_iter([("request".into(), request), ("size".into(), 1.into())]);
+        let path = |text: &str| text.split('>').map(str::to_owned).collect::<Vec<_>>();
+        let replace = FieldChange::Replace("X".into());
+        for (field, change) in [
+            ("request>client_ip", FieldChange::Mask(16, 32)),
+            ("request>host", replace.clone()),
+            ("size", FieldChange::Delete),
+            ("request>tls", FieldChange::Delete),
+            ("none>none", replace),
+        ] {
+            edit(&mut fields, &path(field), &change);
+        }
+        let expected = serde_json::json!({ "request": { "client_ip": "192.0.0.0", "host": "X" } });
+        assert_eq!(Value::Object(fields), expected);
+    }
 
     #[test]
     fn parameters_are_hidden() {

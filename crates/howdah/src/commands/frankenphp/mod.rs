@@ -2,10 +2,13 @@
 //! when it is called by that name.
 
 mod admin;
+mod hash;
 mod listen;
 mod logs;
+mod names;
 mod php_server;
 mod plan;
+mod running;
 mod serve;
 mod source;
 mod start;
@@ -46,6 +49,8 @@ enum Subcommand {
     BuildInfo,
     /// Print the environment.
     Environ,
+    /// Print the hash of a password for `basic_auth`.
+    HashPassword(hash::Args),
     /// List what can be configured.
     ListModules,
     /// Run a PHP script, as the PHP command line does.
@@ -109,6 +114,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
             }
             Ok(ExitCode::SUCCESS)
         }
+        Subcommand::HashPassword(args) => hash::run(args),
         Subcommand::ListModules => {
             for module in MODULES {
                 anstream::println!("{module}");
@@ -171,7 +177,7 @@ fn howdah_php() -> Result<PathBuf, CommandError> {
 }
 
 /// By the names that Caddy and FrankenPHP have for them.
-const MODULES: [&str; 22] = [
+const MODULES: [&str; 24] = [
     "admin.api.frankenphp",
     "admin.api.load",
     "admin.api.metrics",
@@ -181,6 +187,7 @@ const MODULES: [&str; 22] = [
     "http.encoders.br",
     "http.encoders.gzip",
     "http.encoders.zstd",
+    "http.handlers.authentication",
     "http.handlers.encode",
     "http.handlers.error",
     "http.handlers.file_server",
@@ -188,6 +195,7 @@ const MODULES: [&str; 22] = [
     "http.handlers.intercept",
     "http.handlers.php",
     "http.handlers.request_body",
+    "http.handlers.reverse_proxy",
     "http.handlers.rewrite",
     "http.handlers.static_response",
     "http.handlers.subroute",

@@ -46,7 +46,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CommandError> {
-    serve::caddyfile_served(context, args.caddyfile()?, None)
+    serve::caddyfile_served(context, args.caddyfile()?, (None, false), None)
 }
 
 impl Args {

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use howdah_caddyfile::{Caddyfile, Handler, Route, Worker};
 use howdah_serve::ServeConfig;
-use howdah_serve::config::CaddyApi;
+use howdah_serve::config::{CaddyApi, Load};
 use howdah_serve::pool::{Mode, PoolConfig, Size, WorkerScript};
 use howdah_serve::sites::Sites;
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 use super::super::{CommandError, Context};
 use super::listen::{self, Listening};
@@ -32,8 +33,8 @@ pub(super) fn check(caddyfile: &Caddyfile) -> Result<(), CommandError> {
 pub(super) fn plan(
     caddyfile: &Caddyfile,
     context: &Context,
-    directory: &Path,
-    program: &Path,
+    (directory, program): (&Path, &Path),
+    load: &mpsc::Sender<Load>,
 ) -> Result<Plan, CommandError> {
     let options = &caddyfile.options;
     let Listening {
@@ -41,7 +42,8 @@ pub(super) fn plan(
         bindings,
         sites,
         certificates,
-    } = listen::plan(caddyfile, &context.root().join("authority"))?;
+        ..
+    } = listen::plan(caddyfile, context.root())?;
     let root = document_root(caddyfile);
     let mut server = ServeConfig::new(directory.join(root.as_deref().unwrap_or("")));
     server.temporary = std::env::temp_dir();
@@ -56,6 +58,8 @@ pub(super) fn plan(
         server.admin = Some(listen::admin(admin)?);
         server.caddy = Some(CaddyApi {
             config: adapted(caddyfile),
+            origins: options.admin_origins.clone(),
+            load: load.clone(),
         });
     }
     let patterns = options.php.workers.iter().flat_map(|worker| &worker.watch);
@@ -65,6 +69,8 @@ pub(super) fn plan(
         .into_iter()
         .collect();
     server.trusted_proxies.clone_from(&options.trusted_proxies);
+    let fields = options.client_fields.iter();
+    server.client_fields = fields.filter_map(|name| name.parse().ok()).collect();
     // PHP has limits of its own, and Caddy has none.
     server.limits.body_bytes = u64::MAX;
     if let Some(bytes) = options.max_header_bytes {

@@ -40,16 +40,35 @@ pub(super) struct Source {
 impl Source {
     /// Reads it. Its faults are told, all of them.
     pub(super) fn load(&self) -> Result<Caddyfile, CommandError> {
-        let path = match &self.config {
-            Some(path) => path.clone(),
-            None => usual()?,
+        self.parse(&self.read()?)
+    }
+
+    /// The file's text.
+    pub(super) fn read(&self) -> Result<File, CommandError> {
+        let text = match self.path()?.as_path() {
+            path if path == Path::new("-") => Ok(File {
+                name: "stdin".to_owned(),
+                text: std::io::read_to_string(std::io::stdin())?,
+            }),
+            path => read(path),
         };
+        text.map_err(|error| CommandError::new(error).hint("name it with --config FILE"))
+    }
+
+    /// Reads the text of a Caddyfile with this environment.
+    pub(super) fn parse(&self, file: &File) -> Result<Caddyfile, CommandError> {
         let surroundings = Machine {
             variables: variables(&self.envfile)?,
         };
-        let file = read(&path)
-            .map_err(|error| CommandError::new(error).hint("name it with --config FILE"))?;
-        howdah_caddyfile::parse(&file, &surroundings).map_err(|faults| of_faults(&faults))
+        howdah_caddyfile::parse(file, &surroundings).map_err(|faults| of_faults(&faults))
+    }
+
+    /// The Caddyfile.
+    pub(super) fn path(&self) -> Result<PathBuf, CommandError> {
+        match &self.config {
+            Some(path) => Ok(path.clone()),
+            None => usual(),
+        }
     }
 
     pub(super) fn adapt(&self) -> Result<ExitCode, CommandError> {
@@ -135,35 +154,44 @@ impl Surroundings for Machine {
             .or_else(|| std::env::var(name).ok())
     }
 
-    /// A `*` may stand in the last part of the path.
+    /// A `*` may stand in any part of the path.
     fn import(&self, name: &str, from: &str) -> Result<Vec<File>, String> {
         let directory = Path::new(from).parent().unwrap_or(Path::new(""));
-        let path = directory.join(name);
-        let pattern = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default();
-        if !pattern.contains('*') {
-            return read(&path).map(|file| vec![file]);
+        if !name.contains('*') {
+            return read(&directory.join(name)).map(|file| vec![file]);
         }
-        let directory = path.parent().filter(|path| !path.as_os_str().is_empty());
-        let Ok(entries) = fs_err::read_dir(directory.unwrap_or(Path::new("."))) else {
-            return Ok(Vec::new());
-        };
-        let mut names: Vec<PathBuf> = entries
-            .filter_map(Result::ok)
-            .filter(|entry| {
-                entry
-                    .file_name()
-                    .to_str()
-                    .is_some_and(|name| fits(pattern, name))
-            })
-            .map(|entry| entry.path())
-            .filter(|path| path.is_file())
-            .collect();
-        names.sort();
-        names.iter().map(|path| read(path)).collect()
+        let mut found = vec![directory.to_owned()];
+        if Path::new(name).is_absolute() {
+            found = vec!["/".into()];
+        }
+        for part in name.split('/').filter(|part| !part.is_empty()) {
+            found = found.iter().flat_map(|path| below(path, part)).collect();
+        }
+        found.retain(|path| path.is_file());
+        found.sort();
+        found.iter().map(|path| read(path)).collect()
     }
+}
+
+/// What is in a directory by this name, which may have stars.
+fn below(directory: &Path, pattern: &str) -> Vec<PathBuf> {
+    if !pattern.contains('*') {
+        return vec![directory.join(pattern)];
+    }
+    let here = Path::new(".");
+    let readable = if directory.as_os_str().is_empty() {
+        here
+    } else {
+        directory
+    };
+    let Ok(entries) = fs_err::read_dir(readable) else {
+        return Vec::new();
+    };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    names
+        .filter(|name| fits(pattern, name))
+        .map(|name| directory.join(name))
+        .collect()
 }
 
 /// `*` is anything but the dot of a hidden file.

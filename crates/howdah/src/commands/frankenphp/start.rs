@@ -33,7 +33,12 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CommandError> {
     if let Some(file) = &args.pidfile {
         command.arg("--pidfile").arg(file);
     }
-    let mut child = command.stdin(Stdio::null()).spawn()?;
+    // Who reads what this command says does not wait for the server's end. The log goes to standard error.
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    if args.watch {
+        command.arg("--watch");
+    }
+    let mut child = command.spawn()?;
     let pid = child.id();
     let (sender, receiver) = mpsc::channel();
     let ended = sender.clone();

@@ -51,7 +51,7 @@ impl AcmeArgs {
 }
 
 /// A name of DNS, in lower case. An authority issues nothing for others, and wants a record of DNS for a wildcard.
-fn name(text: &str) -> Result<String, String> {
+pub(crate) fn name(text: &str) -> Result<String, String> {
     let name = text.trim_end_matches('.').to_ascii_lowercase();
     if name.starts_with("*.") {
         return Err(

@@ -19,6 +19,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::{CommandError, Context};
+pub(super) use acme::name as name_of_dns;
 pub(crate) use args::{Args, admin_address};
 pub(super) use php::PhpArgs;
 pub(crate) use php::find_php;
@@ -80,18 +81,31 @@ async fn serve(
 ) -> Result<Report, CommandError> {
     let signals = Signals::new()?;
     let backend = php::start(php, pools, &config, &log).await?;
-    attend(config, backend, signals, log, || ()).await
+    attend(config, backend, signals, log).await
 }
 
-/// Serves until a signal or the administration ends it. `ready` is called when connections are taken.
-pub(super) async fn attend(
+/// Serves until a signal or the administration ends it.
+async fn attend(
     config: ServeConfig,
     backend: Option<Backend>,
     mut signals: Signals,
     log: Log,
-    ready: impl FnOnce(),
 ) -> Result<Report, CommandError> {
     let server = Server::bind(config, backend, log.clone()).map_err(refused)?;
+    tell_addresses(&server, &log);
+    let (sender, orders) = mpsc::channel(1);
+    let mut running = std::pin::pin!(server.run(orders));
+    loop {
+        tokio::select! {
+            report = &mut running => return Ok(report),
+            // The server takes orders until it drains; after that there is nothing more to tell it.
+            order = signals.next() => drop(sender.try_send(order)),
+        }
+    }
+}
+
+/// Where a server listens.
+pub(super) fn tell_addresses(server: &Server, log: &Log) {
     for address in server.addresses() {
         let fields = json!({ "address": address.to_string() });
         log.line(Level::Info, "http", "listening", fields);
@@ -104,20 +118,10 @@ pub(super) async fn attend(
         let fields = json!({ "address": address.to_string() });
         log.line(Level::Info, "admin", "listening", fields);
     }
-    ready();
-    let (sender, orders) = mpsc::channel(1);
-    let mut running = std::pin::pin!(server.run(orders));
-    loop {
-        tokio::select! {
-            report = &mut running => return Ok(report),
-            // The server takes orders until it drains; after that there is nothing more to tell it.
-            order = signals.next() => drop(sender.try_send(order)),
-        }
-    }
 }
 
 /// Says what to do about it.
-fn refused(error: ServeError) -> CommandError {
+pub(super) fn refused(error: ServeError) -> CommandError {
     use io::ErrorKind::{AddrInUse, AddrNotAvailable, PermissionDenied};
     let hint = match &error {
         ServeError::Listen { source, .. } => match source.kind() {
@@ -166,7 +170,7 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> Order {
+    pub(super) async fn next(&mut self) -> Order {
         let ([terminate, interrupt], [hangup, user]) = (&mut self.stop, &mut self.reload);
         tokio::select! {
             _ = terminate.recv() => Order::Drain,
