@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -50,6 +50,10 @@ impl AdminListener {
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
             return Err(io::ErrorKind::AddrInUse.into());
         }
+        // Whatever else is there is somebody's.
+        if fs_err::symlink_metadata(path).is_ok_and(|there| !there.file_type().is_socket()) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
         // Under another name until nobody else can open it.
         let mut hidden = path.as_os_str().to_owned();
         hidden.push(format!(".{}", std::process::id()));
@@ -79,5 +83,27 @@ impl AdminListener {
                 }))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_a_socket_that_was_left_behind_is_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("admin");
+        fs_err::write(&path, "a file").unwrap();
+        let refused = AdminListener::unix(&path).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs_err::read_to_string(&path).unwrap(), "a file");
+        fs_err::remove_file(&path).unwrap();
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let first = AdminListener::unix(&path).unwrap();
+        let second = AdminListener::unix(&path).unwrap_err();
+        assert_eq!(second.kind(), io::ErrorKind::AddrInUse);
+        drop(first);
+        assert!(!path.exists());
     }
 }
