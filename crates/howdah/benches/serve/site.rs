@@ -18,6 +18,7 @@ log_errors = On
 expose_php = Off
 output_buffering = 4096
 session.use_cookies = 0
+include_path = ".:/usr/share/php"
 zend_extension = opcache
 opcache.enable = 1
 opcache.validate_timestamps = 0
