@@ -16,6 +16,7 @@ const SOURCES: [&str; 12] = [
     "ledger",
     "once",
     "reset",
+    "restore",
     "sapi",
     "variables",
     "worker",

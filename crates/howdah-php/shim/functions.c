@@ -1,4 +1,4 @@
-/* The PHP module `frankenphp`: the functions that Laravel Octane, Symfony and others expect of such a server. */
+/* The PHP module `frankenphp`: the functions that Laravel Octane, Symfony and others expect of such a server, and our own. */
 #include "shim.h"
 #include <ext/json/php_json.h>
 #include <ext/standard/head.h>
@@ -206,6 +206,12 @@ ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(takes_update, 0, 1, IS_STRING, 0)
 	ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, retry, IS_LONG, 1, "null")
 ZEND_END_ARG_INFO()
 
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(takes_object, 0, 3, IS_VOID, 0)
+	ZEND_ARG_TYPE_INFO(0, object, IS_OBJECT, 0)
+	ZEND_ARG_TYPE_INFO(0, saved, IS_ARRAY, 0)
+	ZEND_ARG_TYPE_INFO(0, kept, IS_ARRAY, 0)
+ZEND_END_ARG_INFO()
+
 static const zend_function_entry functions[] = {
 	ZEND_FE(frankenphp_handle_request, takes_callback)
 	ZEND_FE(frankenphp_finish_request, gives_bool)
@@ -218,6 +224,7 @@ static const zend_function_entry functions[] = {
 	ZEND_FALIAS(apache_response_headers, frankenphp_response_headers, gives_array_or_false)
 	ZEND_FE(frankenphp_log, takes_log)
 	ZEND_FE(mercure_publish, takes_update)
+	ZEND_FE(howdah_restore, takes_object)
 	ZEND_FE_END
 };
 

@@ -25,6 +25,13 @@ void howdah_reset_random(void)
 	RANDOM_G(mt19937_seeded) = false;
 }
 
+/* What the script writes between two requests goes to the log. */
+void howdah_reset_output(void)
+{
+	php_output_end_all();
+	php_output_deactivate();
+	zend_llist_clean(&SG(sapi_headers).headers);
+}
 static void start_output(void)
 {
 	php_output_activate();

@@ -115,6 +115,7 @@ void howdah_huge_pages_heap(void);
 void howdah_reset_find_modules(void);
 void howdah_reset_random(void);
 void howdah_reset_error(void);
+void howdah_reset_output(void);
 void howdah_reset_begin(void);
 void howdah_reset_modules_end(void);
 void howdah_reset_end(void);
@@ -131,5 +132,6 @@ void howdah_boot_keep_store(void);
 void howdah_boot_end(void);
 
 PHP_FUNCTION(frankenphp_handle_request);
+PHP_FUNCTION(howdah_restore);
 
 #endif

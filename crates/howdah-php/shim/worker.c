@@ -149,6 +149,10 @@ static void end_request(void)
 	}
 	SG(server_context) = NULL;
 	howdah_current = NULL;
+	/* For what the script does before it asks for the next request: a buffer of output would be put upon a stack that is gone. */
+	php_output_activate();
+	SG(headers_sent) = 1;
+	SG(request_info).no_headers = 1;
 	howdah_memory(&now, &peak);
 	howdah_request_over(howdah_link, now, peak);
 }
@@ -200,6 +204,8 @@ PHP_FUNCTION(frankenphp_handle_request)
 	if (!worker.booted) {
 		zend_unset_timeout();
 		end_boot();
+	} else {
+		howdah_reset_output();
 	}
 	howdah_memory(&now, &peak);
 	if (!howdah_next(howdah_link, now, peak, &request)) {

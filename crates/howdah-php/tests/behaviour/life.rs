@@ -287,3 +287,28 @@ fn a_process_for_one_request_ends_as_any_other() {
         assert!(made("out.gz").len() > 20, "nothing but a head");
     }
 }
+
+/// What a script does between two requests is not the next one's affair, nor the end of the process.
+#[test]
+fn between_two_requests_a_script_may_print() {
+    let application = Application::new(
+        r"<?php
+set_exception_handler(function () { header('X-A: b'); ob_start(); echo 'handled'; ob_end_flush(); flush(); });
+for ($number = 1; frankenphp_handle_request(function () { echo 'ok'; }); $number++) {
+    header('X-A: b'); setcookie('c', 'd'); http_response_code(500); ob_start(); echo 'between';
+    if ($number === 3) throw new Exception('thrown');
+}
+",
+    );
+    let mut front = application.worker_mode();
+    let mut worker = front.fork();
+    for number in 1..=3 {
+        let answer = worker.ask(&get(""), &application.script);
+        assert_eq!((answer.status, &answer.body[..]), (200, "ok"), "{number}");
+        assert!(
+            !answer.headers.iter().any(|line| line.starts_with("X-A")),
+            "{number}"
+        );
+    }
+    assert!(matches!(front.exit(), Exit::Code(_)));
+}

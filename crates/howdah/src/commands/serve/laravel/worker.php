@@ -31,56 +31,6 @@ use ReflectionClass;
 use ReflectionProperty;
 use Throwable;
 
-/** Reads and writes properties whatever their visibility. */
-final class Properties
-{
-    /** @var array<class-string, Closure> */
-    private static array $writers = [];
-
-    /** Puts an object's properties back; `$names` of them, by their mangled names, stay as they are. */
-    public static function restore(object $object, array $saved, array $kept = []): void
-    {
-        $now = get_mangled_object_vars($object);
-        if ($now === $saved) {
-            return;
-        }
-        foreach ($saved as $name => $value) {
-            if (!isset($kept[$name]) && (!array_key_exists($name, $now) || $now[$name] !== $value)) {
-                self::write($object, (string) $name, $value, false);
-            }
-        }
-        foreach (array_diff_key($now, $saved, $kept) as $name => $value) {
-            self::write($object, (string) $name, null, true);
-        }
-    }
-
-    /** The name of a private or protected property begins with its class, or `*`, between two NULs. */
-    private static function write(object $object, string $name, mixed $value, bool $remove): void
-    {
-        $scope = $object::class;
-        if ($name !== '' && $name[0] === "\0") {
-            [, $class, $name] = explode("\0", $name, 3);
-            $scope = $class === '*' ? $scope : $class;
-        }
-        self::$writers[$scope] ??= Closure::bind(
-            static function (object $object, string $name, mixed $value, bool $remove): void {
-                if ($remove) {
-                    unset($object->{$name});
-                } else {
-                    $object->{$name} = $value;
-                }
-            },
-            null,
-            $scope,
-        );
-        try {
-            (self::$writers[$scope])($object, $name, $value, $remove);
-        } catch (\Error) {
-            // A readonly property: it was written once, and nothing else can be done with it.
-        }
-    }
-}
-
 /** The objects that the booted application consists of, and their properties. */
 final class Objects
 {
@@ -122,10 +72,10 @@ final class Objects
     public function restore(): void
     {
         foreach ($this->saved as [$object, $properties, $kept]) {
-            Properties::restore($object, $properties, $kept);
+            howdah_restore($object, $properties, $kept);
         }
         foreach (array_intersect_key($this->routes, $this->matched) as [$object, $properties, $kept]) {
-            Properties::restore($object, $properties, $kept);
+            howdah_restore($object, $properties, $kept);
         }
         $this->matched = [];
     }
