@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-const SOURCES: [&str; 12] = [
+const SOURCES: &[&str] = &[
     "backtrace",
     "boot",
     "classic",
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         build.include(headers.join(directory));
     }
     build
-        .files(SOURCES.map(|name| format!("shim/{name}.c")))
+        .files(SOURCES.iter().map(|name| format!("shim/{name}.c")))
         .flag_if_supported("-Wno-unused-parameter")
         .compile("howdah_shim");
     let library = root.join(format!("usr/lib/libphp{version}.so"));

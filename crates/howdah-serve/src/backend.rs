@@ -24,7 +24,7 @@ pub enum Backend {
 
 impl Backend {
     /// Has PHP answer a request.
-    pub async fn handle(&self, request: PhpRequest) -> Result<Response<PhpBody>, PhpError> {
+    pub async fn handle(&self, request: Box<PhpRequest>) -> Result<Response<PhpBody>, PhpError> {
         match self {
             Backend::Pool(pool) => pool.handle(request).await,
             Backend::FastCgi(server) => server.handle(request).await,

@@ -157,7 +157,8 @@ impl Handler {
             return response;
         }
         if let Some(sites) = &self.config.sites {
-            return sites::answer(self, sites, asked, exchange).await;
+            // Boxed, so that other servers' requests do not carry its room along.
+            return Box::pin(sites::answer(self, sites, asked, exchange)).await;
         }
         let response = match self.look_up(parts) {
             Err(PathFault::Bad) => response::plain(StatusCode::BAD_REQUEST),

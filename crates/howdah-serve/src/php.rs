@@ -18,7 +18,7 @@ use crate::pool::{PhpBody, PhpError, PhpRequest};
 pub(crate) async fn answer(
     backend: &Backend,
     disk: Disk<'_>,
-    request: PhpRequest,
+    request: Box<PhpRequest>,
 ) -> Response<Body> {
     let target = crate::cgi::target(&request.parts.uri).to_owned();
     match received(backend, disk, request).await {
@@ -30,7 +30,7 @@ pub(crate) async fn answer(
 async fn received(
     backend: &Backend,
     disk: Disk<'_>,
-    mut request: PhpRequest,
+    mut request: Box<PhpRequest>,
 ) -> Result<Response<PhpBody>, PhpError> {
     let backend = backend.of(&request);
     let received = ahead::receive(request.body, || backend.has_many_idle(), disk).await;
@@ -38,9 +38,9 @@ async fn received(
     backend.handle(request).await
 }
 
-/// The request that PHP gets.
-pub(crate) fn request(script: Script, asked: Asked) -> PhpRequest {
-    PhpRequest {
+/// The request that PHP gets. Boxed, as it goes through many hands.
+pub(crate) fn request(script: Script, asked: Asked) -> Box<PhpRequest> {
+    Box::new(PhpRequest {
         parts: asked.parts,
         body: Box::pin(asked.body),
         peer: asked.client.address,
@@ -49,7 +49,7 @@ pub(crate) fn request(script: Script, asked: Asked) -> PhpRequest {
         script,
         interim: asked.interim,
         routed: None,
-    }
+    })
 }
 
 fn refusal(log: &Log, target: &str, error: &PhpError) -> Response<Body> {

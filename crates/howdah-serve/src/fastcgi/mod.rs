@@ -79,7 +79,7 @@ impl FastCgi {
 
     /// Has PHP answer a request. The answer is streamed; when it is dropped early, the connection is closed, which is how PHP-FPM
     /// learns that the client is gone.
-    pub async fn handle(&self, request: PhpRequest) -> Result<Response<PhpBody>, PhpError> {
+    pub async fn handle(&self, request: Box<PhpRequest>) -> Result<Response<PhpBody>, PhpError> {
         let method = request.parts.method.clone();
         let start = self.encode(&request);
         let target = cgi::target(&request.parts.uri).to_owned();

@@ -28,7 +28,7 @@ const TRIES: u32 = 64;
 pub(super) async fn handle(
     dispatch: &Arc<Dispatch>,
     constants: &Constants,
-    request: PhpRequest,
+    request: Box<PhpRequest>,
 ) -> Result<Response<PhpBody>, PhpError> {
     let frame = encode(constants, &request).map_err(PhpError::TooLarge)?;
     let what = What {

@@ -121,7 +121,7 @@ impl Pool {
     }
 
     /// Has PHP answer a request. The answer is streamed; when it is dropped early, the worker finishes by itself.
-    pub async fn handle(&self, request: PhpRequest) -> Result<Response<PhpBody>, PhpError> {
+    pub async fn handle(&self, request: Box<PhpRequest>) -> Result<Response<PhpBody>, PhpError> {
         attempt::handle(&self.dispatch, &self.constants, request).await
     }
 

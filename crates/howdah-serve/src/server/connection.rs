@@ -118,7 +118,9 @@ async fn serve_http1<S>(
         if let Some(slot) = filled.clone() {
             request.extensions_mut().insert(slot);
         }
-        let response = Arc::clone(&answering).handle(request.map(Received::Hyper), link.clone());
+        // Boxed at once: what holds it below would else be made and moved with all its room for each request.
+        let response =
+            Box::pin(Arc::clone(&answering).handle(request.map(Received::Hyper), link.clone()));
         let detour = detour.clone();
         Box::pin(async move { Ok(detour.before(response).await) })
     });
