@@ -96,6 +96,7 @@ extern volatile bool howdah_writing;
 extern volatile bool howdah_backtrace_due;
 
 void howdah_fill_request(const howdah_request *request);
+void howdah_keep_environment(void);
 void howdah_register_variables(zval *array);
 int howdah_send_headers(sapi_headers_struct *headers);
 void howdah_override_functions(void);

@@ -67,12 +67,33 @@ howdah_text howdah_header_of_variable(const char *wanted, size_t wanted_length)
 	return (howdah_text){NULL, 0};
 }
 
+/* What every request finds in $_SERVER, whatever an earlier one did with putenv(). */
+static HashTable environment;
+
+/* To be called while PHP starts: the strings then live as long as the process. As php_import_environment_variables() does it. */
+void howdah_keep_environment(void)
+{
+	char **line;
+
+	zend_hash_init(&environment, 64, NULL, NULL, true);
+	for (line = environ; line && *line; line++) {
+		size_t length = strcspn(*line, "=");
+		zval value;
+
+		if (!length || !(*line)[length] || strcspn(*line, " .[") < length) {
+			continue;
+		}
+		ZVAL_STR(&value, zend_string_init_interned(*line + length + 1, strlen(*line + length + 1), true));
+		zend_symtable_update(&environment, zend_string_init_interned(*line, length, true), &value);
+	}
+}
+
 void howdah_register_variables(zval *array)
 {
 	HashTable *table = Z_ARRVAL_P(array);
 	size_t index;
 
-	php_import_environment_variables(array);
+	zend_hash_copy(table, &environment, NULL);
 	if (!howdah_current) {
 		return;
 	}

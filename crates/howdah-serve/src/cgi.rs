@@ -18,30 +18,19 @@ use crate::pool::PhpRequest;
 #[derive(Debug, Clone)]
 pub struct Constants {
     document_root: Vec<u8>,
-    /// The environment: `variables_order` of PHP's own configuration does not reach these, as in FrankenPHP.
-    first: Vec<u8>,
     /// What was set for this pool, which wins over everything.
     last: Vec<u8>,
     pairs: Vec<(OsString, OsString)>,
 }
 
 impl Constants {
-    /// `environment`: of this process; `pool`: what was set for the pool.
-    pub fn new(
-        document_root: &Path,
-        environment: impl IntoIterator<Item = (OsString, OsString)>,
-        pool: &[(OsString, OsString)],
-    ) -> Constants {
+    /// `pool`: what was set for the pool.
+    pub fn new(document_root: &Path, pool: &[(OsString, OsString)]) -> Constants {
         Constants {
             document_root: document_root.as_os_str().as_bytes().to_vec(),
-            first: list(environment),
-            last: list(pool.iter().cloned()),
+            last: list(pool),
             pairs: pool.to_vec(),
         }
-    }
-
-    pub(crate) fn first(&self) -> &[u8] {
-        &self.first
     }
 
     pub(crate) fn last(&self) -> &[u8] {
@@ -56,7 +45,7 @@ impl Constants {
     }
 }
 
-fn list(pairs: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<u8> {
+fn list(pairs: &[(OsString, OsString)]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut writer = PairsWriter::new(&mut bytes);
     for (name, value) in pairs {
@@ -85,7 +74,7 @@ pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// The variables of a request but for [`Constants::first`], [`Constants::last`] and those of header fields.
+/// The variables of a request but for [`Constants::last`], those of header fields and the environment, which PHP has.
 pub(crate) fn variables(
     constants: &Constants,
     request: &PhpRequest,
@@ -247,7 +236,7 @@ mod tests {
     }
 
     fn variables_of(request: &PhpRequest) -> BTreeMap<String, String> {
-        let constants = Constants::new(Path::new("/app/public"), [], &[]);
+        let constants = Constants::new(Path::new("/app/public"), &[]);
         let mut map = BTreeMap::new();
         variables(&constants, request, |name, value| {
             assert!(map.insert(text(name), text(value)).is_none(), "twice");

@@ -80,7 +80,6 @@ fn encode(constants: &Constants, request: &PhpRequest) -> Result<Bytes, FrameErr
     };
     line.encode(&mut bytes);
     let mut variables = PairsWriter::new(&mut bytes);
-    variables.put_list(constants.first());
     cgi::variables(constants, request, |name, value| variables.put(name, value));
     variables.put_list(constants.last());
     for (name, value) in request.routed.iter().flat_map(|routed| &routed.variables) {

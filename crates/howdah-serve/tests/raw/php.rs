@@ -66,7 +66,7 @@ pub(crate) async fn backend(root: &Path) -> Backend {
     let mut config = PoolConfig::new(Mode::Classic, program, root);
     config.size = Size::Fixed(2);
     config.settings = vec!["display_errors=0".into(), "log_errors=0".into()];
-    let constants = Constants::new(root, [], &[]);
+    let constants = Constants::new(root, &[]);
     let pool = Pool::start(config, constants, Log::new(drop)).await;
     Backend::Pool(pool.unwrap())
 }

@@ -201,7 +201,7 @@ async fn start_pools(
 ) -> Result<Routes, CommandError> {
     let mut started: Vec<Pool> = Vec::new();
     for config in workers.into_iter().chain([scripts]) {
-        let constants = Constants::new(root, std::env::vars_os(), &config.environment);
+        let constants = Constants::new(root, &config.environment);
         match Pool::start(config, constants, log.clone()).await {
             Ok(pool) => started.push(pool),
             Err(error) => {

@@ -187,7 +187,7 @@ fn tell_mode(log: &Log, mode: &str, reason: &str) {
 }
 
 async fn start_pool(config: PoolConfig, root: &Path, log: &Log) -> Result<Pool, Arc<StartError>> {
-    let constants = Constants::new(root, std::env::vars_os(), &config.environment);
+    let constants = Constants::new(root, &config.environment);
     Pool::start(config, constants, log.clone()).await
 }
 
@@ -205,7 +205,7 @@ fn fastcgi(args: &PhpArgs, root: &Path, log: &Log) -> Result<Backend, CommandErr
         max_wait: seconds(args.max_wait),
         request_timeout: limit(args.request_timeout),
     };
-    let constants = Constants::new(root, [], &[]);
+    let constants = Constants::new(root, &[]);
     Ok(Backend::FastCgi(FastCgi::new(
         config,
         constants,
