@@ -72,7 +72,7 @@ static void free_object(uint32_t index)
 {
 	zend_object *object = EG(objects_store).object_buckets[index];
 
-	if (IS_OBJ_VALID(object) && !(OBJ_FLAGS(object) & IS_OBJ_FREE_CALLED)) {
+	if (IS_OBJ_VALID(object) && object->handlers->free_obj != zend_object_std_dtor && !(OBJ_FLAGS(object) & IS_OBJ_FREE_CALLED)) {
 		GC_ADD_FLAGS(object, IS_OBJ_FREE_CALLED);
 		GC_ADDREF(object);
 		object->handlers->free_obj(object);
@@ -122,6 +122,14 @@ void howdah_once_end(void)
 		zend_observer_fcall_end_all();
 	}
 	php_call_shutdown_functions();
+	if (CG(unclean_shutdown)) {
+		/* One of them died, and no object's destructor may run: all have the flag. */
+		php_free_shutdown_functions();
+		zend_try {
+			php_request_shutdown(NULL);
+		} zend_end_try();
+		return;
+	}
 	found = find_objects();
 	zend_call_destructors();
 	zend_try {

@@ -245,9 +245,13 @@ final class Plain {
 new Told('boot');
 new Plain(['boot']);
 new Plain(['never']);
-register_shutdown_function(function () { error_log('shutdown of the boot'); });
+register_shutdown_function(function () {
+    error_log('shutdown of the boot');
+    isset($GLOBALS['die']) && trigger_error('death', E_USER_ERROR);
+});
 while (frankenphp_handle_request(function () {
-    if ($_SERVER['QUERY_STRING'] !== 'leave') { echo count($_SERVER) > 20; return; }
+    if ($_SERVER['QUERY_STRING'] === 'die') { $GLOBALS['die'] = true; }
+    elseif ($_SERVER['QUERY_STRING'] !== 'leave') { echo count($_SERVER) > 20; return; }
     echo Plain::$all[0]->values[0];
     unset(Plain::$all[1]);
     new Told('request');
@@ -269,14 +273,18 @@ fn a_process_for_one_request_ends_as_any_other() {
     let application = Application::new(ONCE);
     let mut front = application.launch(&["--mode", "fork"]);
     front.booted();
-    for _ in 0..3 {
-        let answer = front.fork().ask(&get("leave"), &application.script);
+    let said = "shutdown of the request|after a request|end of the script|shutdown of the boot|";
+    for (query, more) in [
+        ("leave", "destructed: boot|destructed: request|"),
+        ("die", "PHP Fatal error:  death in "),
+        ("leave", "destructed: boot|destructed: request|"),
+    ] {
+        let answer = front.fork().ask(&get(query), &application.script);
         assert_eq!(answer.body, "boot", "{answer:?}");
-        let said = "shutdown of the request|after a request|end of the script|shutdown of the boot|destructed: boot|\
-             destructed: request";
-        let log = answer.log.replace("[0] ", "").replace('\n', "|");
-        assert_eq!(log.trim_end_matches('|'), said);
-        assert_eq!(front.exit(), Exit::Code(0));
+        let log = answer.log.replace('\n', "|");
+        let log = log.replace("[0] ", "").replace("[8] ", "");
+        assert!(log.starts_with(&format!("{said}{more}")), "{query}: {log}");
+        assert!(matches!(front.exit(), Exit::Code(0 | 255)));
         let made = |name: &str| {
             let file = application.directory.path().join(name);
             let content = fs_err::read(&file).unwrap();
