@@ -10,7 +10,8 @@ use crate::{ContainerConfig, Image, Reference, Store};
 const INSTALLED: &str = "usr/local/bin";
 
 /// Makes `reference`: an otherwise empty image with `executable` at `/usr/local/bin/howdah`, and every `howdah-php` that stands
-/// beside it there too (`howdah-php8.4` and the like, which run PHP for `howdah serve`).
+/// beside it there too (`howdah-php8.4` and the like, which run PHP for `howdah serve`), and a link `frankenphp`, by whose name it is
+/// FrankenPHP's command line.
 ///
 /// All times are 1970, so that the same executable always gives the same image.
 pub fn binary(
@@ -21,13 +22,7 @@ pub fn binary(
     let staging = store.stage().map_err(store_error)?;
     let directory = staging.upper().join(INSTALLED);
     fs_err::create_dir_all(&directory).map_err(io_error("make the directory", &directory))?;
-    let mut programs = vec![("howdah".into(), executable.to_path_buf())];
-    programs.extend(php_beside(executable)?);
-    for (name, program) in programs {
-        let target = directory.join::<OsString>(name);
-        fs_err::copy(&program, &target).map_err(io_error("copy", &program))?;
-        allow_all(&target)?;
-    }
+    install(executable, &directory)?;
     for path in directory
         .ancestors()
         .take_while(|path| *path != staging.upper())
@@ -50,6 +45,19 @@ pub fn binary(
         },
         reference,
     )
+}
+
+/// Puts all programs into `directory`.
+fn install(executable: &Path, directory: &Path) -> Result<(), BootstrapError> {
+    let mut programs = vec![("howdah".into(), executable.to_path_buf())];
+    programs.extend(php_beside(executable)?);
+    for (name, program) in programs {
+        let target = directory.join::<OsString>(name);
+        fs_err::copy(&program, &target).map_err(io_error("copy", &program))?;
+        allow_all(&target)?;
+    }
+    let link = directory.join("frankenphp");
+    fs_err::os::unix::fs::symlink("howdah", &link).map_err(io_error("make the link", &link))
 }
 
 /// The programs `howdah-php<version>` in the directory of `executable`, by name.
@@ -99,5 +107,9 @@ mod tests {
         let found = php_beside(&directory.path().join("howdah")).unwrap();
         let found: Vec<_> = found.iter().map(|(name, _)| name).collect();
         assert_eq!(found, ["howdah-php8.2", "howdah-php8.4"]);
+        let installed = tempfile::tempdir().unwrap();
+        install(&directory.path().join("howdah"), installed.path()).unwrap();
+        let link = fs_err::canonicalize(installed.path().join("frankenphp")).unwrap();
+        assert_eq!(fs_err::read_to_string(link).unwrap(), "howdah");
     }
 }
