@@ -1,6 +1,6 @@
 //! Who answers a request: a file of the document root, or PHP.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use http::header::{
@@ -14,7 +14,7 @@ use crate::backend::Backend;
 use crate::config::ServeConfig;
 use crate::files::lookup::{Script, Target, lookup};
 use crate::files::path::{CleanPath, PathFault};
-use crate::files::{Files, sendfile};
+use crate::files::{Files, Identity, sendfile};
 use crate::http::access::{Activity, Exchange};
 use crate::http::ahead::Disk;
 use crate::http::client::Client;
@@ -163,9 +163,9 @@ impl Handler {
         let response = match self.look_up(parts) {
             Err(PathFault::Bad) => response::plain(StatusCode::BAD_REQUEST),
             Err(PathFault::Hidden) | Ok(Target::Nothing) => response::plain(StatusCode::NOT_FOUND),
-            Ok(Target::File(file)) => {
+            Ok(Target::File(file, found)) => {
                 let compression = self.config.extras.compression;
-                self.file(file, parts, compression).await
+                self.file((&file, Some(found)), parts, compression).await
             }
             Ok(Target::Directory) => with_slash(parts),
             Ok(Target::Script(script)) => {
@@ -207,11 +207,11 @@ impl Handler {
 
     pub(crate) async fn file(
         &self,
-        file: PathBuf,
+        file: (&Path, Option<Identity>),
         parts: &Parts,
         compression: bool,
     ) -> Response<Body> {
-        self.files.respond(&file, parts, compression).await
+        self.files.respond(file, parts, compression).await
     }
 
     /// Has PHP answer.

@@ -22,8 +22,10 @@ const TOO_FRESH: Duration = Duration::from_secs(2);
 pub(crate) struct Identity {
     device: u64,
     inode: u64,
-    size: u64,
-    modified: (i64, i64),
+    /// Bytes.
+    pub(super) size: u64,
+    /// Seconds and nanoseconds.
+    pub(super) modified: (i64, i64),
     changed: (i64, i64),
 }
 

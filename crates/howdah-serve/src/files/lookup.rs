@@ -1,17 +1,19 @@
 //! What a path means in a document root: a file, a script, a directory to go to, or nothing.
 
 use std::ffi::OsStr;
+use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use super::cache::Identity;
 use super::path::CleanPath;
 use crate::config::Site;
 
 /// What answers a path.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// The content of this file.
-    File(PathBuf),
+    /// The content of this file, which was found in this state.
+    File(PathBuf, Identity),
     /// A PHP script.
     Script(Script),
     /// The client should ask for the same path with a slash at its end.
@@ -43,7 +45,7 @@ pub(crate) fn lookup(site: &Site, path: &CleanPath) -> Target {
             return Target::Directory;
         }
         if metadata.is_file() {
-            return of_file(file, path.as_bytes());
+            return of_file(file, &metadata, path.as_bytes());
         }
     }
     with_path_info(site, path.as_bytes())
@@ -54,13 +56,14 @@ pub(crate) fn lookup(site: &Site, path: &CleanPath) -> Target {
 fn index(site: &Site, path: &[u8], directory: &Path) -> Option<Target> {
     site.index.iter().find_map(|name| {
         let file = directory.join(name);
-        let is_file = fs_err::metadata(&file).is_ok_and(|metadata| metadata.is_file());
-        is_file.then(|| of_file(file, &[path, name.as_bytes()].concat()))
+        let metadata = fs_err::metadata(&file).ok()?;
+        let name = [path, name.as_bytes()].concat();
+        metadata.is_file().then(|| of_file(file, &metadata, &name))
     })
 }
 
 /// A file that exists: PHP runs scripts, and source code that it would not run is never shown.
-fn of_file(file: PathBuf, path: &[u8]) -> Target {
+fn of_file(file: PathBuf, metadata: &Metadata, path: &[u8]) -> Target {
     if is_script(path) {
         Target::Script(Script {
             file,
@@ -70,7 +73,7 @@ fn of_file(file: PathBuf, path: &[u8]) -> Target {
     } else if is_source(path) {
         Target::Nothing
     } else {
-        Target::File(file)
+        Target::File(file, Identity::of(metadata))
     }
 }
 
@@ -154,7 +157,7 @@ mod tests {
         }
         let site = crate::ServeConfig::new(root.path()).site;
         match lookup(&site, &CleanPath::of(path).unwrap()) {
-            Target::File(file) => {
+            Target::File(file, _) => {
                 format!("file {}", file.strip_prefix(root.path()).unwrap().display())
             }
             Target::Script(script) => format!(

@@ -9,8 +9,8 @@ mod range;
 pub(crate) mod sendfile;
 mod types;
 
+use std::fs::Metadata;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -25,7 +25,8 @@ use http::request::Parts;
 use http::{Method, Response, StatusCode};
 
 pub(crate) use body::FileBody;
-use cache::{Cache, Identity, MAX_FILE};
+pub(crate) use cache::Identity;
+use cache::{Cache, MAX_FILE};
 use conditional::Validators;
 use range::Wanted;
 
@@ -58,11 +59,11 @@ enum Content {
 }
 
 impl Files {
-    /// Answers GET and HEAD with the content of a file, or the part of it that was asked for.
-    /// With `compression`, compressed files beside it are served instead, or made in memory, for clients that take them.
+    /// Answers GET and HEAD with the content of a file, or the part of it that was asked for; `found` is the state that it is in,
+    /// if somebody has looked. With `compression`, compressed files beside it are served instead, or made in memory, for clients that take them.
     pub(crate) async fn respond(
         &self,
-        file: &Path,
+        (file, found): (&Path, Option<Identity>),
         request: &Parts,
         compression: bool,
     ) -> Response<Body> {
@@ -73,9 +74,9 @@ impl Files {
             return refused;
         }
         let opened = if compression && types::of(file).is_some_and(is_text) {
-            self.open_coded(file, request).await
+            self.open_coded((file, found), request).await
         } else {
-            self.open(file).await
+            self.open(file, found).await
         };
         match opened {
             Ok(representation) => representation.respond(request),
@@ -88,15 +89,20 @@ impl Files {
     }
 
     /// The file in the coding that the client likes best: from a file beside it, else compressed in memory.
-    async fn open_coded(&self, file: &Path, request: &Parts) -> io::Result<Representation> {
+    async fn open_coded(
+        &self,
+        (file, found): (&Path, Option<Identity>),
+        request: &Parts,
+    ) -> io::Result<Representation> {
         let codings = accepted(&request.headers);
         for coding in &codings {
             let mut name = file.as_os_str().to_owned();
             name.push(".");
             name.push(coding.extension());
             let beside = Path::new(&name);
-            if fs_err::metadata(beside).is_ok_and(|metadata| metadata.is_file()) {
-                let mut representation = self.open(beside).await?;
+            if let Some(metadata) = fs_err::metadata(beside).ok().filter(Metadata::is_file) {
+                let found = Identity::of(&metadata);
+                let mut representation = self.open(beside, Some(found)).await?;
                 representation.content_type = types::of(file);
                 representation.is_fingerprinted = is_fingerprinted(file);
                 representation.coding = Some(*coding);
@@ -104,7 +110,7 @@ impl Files {
                 return Ok(representation);
             }
         }
-        let mut plain = self.open(file).await?;
+        let mut plain = self.open(file, found).await?;
         plain.varies = true;
         match codings.first() {
             Some(coding) if !request.headers.contains_key(RANGE) => {
@@ -151,15 +157,13 @@ impl Files {
         Ok(plain)
     }
 
-    async fn open(&self, path: &Path) -> io::Result<Representation> {
-        let metadata = fs_err::metadata(path)?;
-        let identity = Identity::of(&metadata);
-        if let Some(content) = self.cache.get(path, identity) {
-            return Ok(Representation::new(
-                path,
-                &metadata,
-                Content::Memory(content),
-            ));
+    async fn open(&self, path: &Path, found: Option<Identity>) -> io::Result<Representation> {
+        let found = match found {
+            Some(found) => found,
+            None => Identity::of(&fs_err::metadata(path)?),
+        };
+        if let Some(content) = self.cache.get(path, found) {
+            return Ok(Representation::new(path, found, Content::Memory(content)));
         }
         // Opening a named pipe must not wait for its other end.
         let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
@@ -174,31 +178,27 @@ impl Files {
         let file = file.into_file();
         if metadata.len() > MAX_FILE {
             let content = Content::Disk(Arc::new(file));
-            return Ok(Representation::new(path, &metadata, content));
+            return Ok(Representation::new(path, Identity::of(&metadata), content));
         }
-        let (content, metadata) = tokio::task::spawn_blocking(move || read(&file))
+        let (content, found) = tokio::task::spawn_blocking(move || read(&file))
             .await
             .map_err(io::Error::other)??;
-        self.cache
-            .put(path, Identity::of(&metadata), content.clone());
-        Ok(Representation::new(
-            path,
-            &metadata,
-            Content::Memory(content),
-        ))
+        self.cache.put(path, found, content.clone());
+        Ok(Representation::new(path, found, Content::Memory(content)))
     }
 }
 
 /// The whole content, and the state that the file was in before and after it was read.
-fn read(mut file: &std::fs::File) -> io::Result<(Bytes, std::fs::Metadata)> {
+fn read(mut file: &std::fs::File) -> io::Result<(Bytes, Identity)> {
     const ATTEMPTS: usize = 3;
     for _ in 0..ATTEMPTS {
         io::Seek::rewind(&mut file)?;
         let metadata = file.metadata()?;
+        let before = Identity::of(&metadata);
         let mut content = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
         io::Read::read_to_end(&mut io::Read::take(file, MAX_FILE + 1), &mut content)?;
-        let after = file.metadata()?;
-        if Identity::of(&metadata) == Identity::of(&after) && content.len() as u64 == after.len() {
+        let after = Identity::of(&file.metadata()?);
+        if before == after && content.len() as u64 == after.size {
             return Ok((content.into(), after));
         }
     }
@@ -206,22 +206,19 @@ fn read(mut file: &std::fs::File) -> io::Result<(Bytes, std::fs::Metadata)> {
 }
 
 impl Representation {
-    fn new(path: &Path, metadata: &std::fs::Metadata, content: Content) -> Self {
-        let seconds = u64::try_from(metadata.mtime()).unwrap_or(0);
+    fn new(path: &Path, identity: Identity, content: Content) -> Self {
+        let (seconds, nanoseconds) = identity.modified;
+        let seconds = u64::try_from(seconds).unwrap_or(0);
         let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         Self {
             content,
-            length: metadata.len(),
-            etag: format!(
-                "\"{seconds:x}-{:x}-{:x}\"",
-                metadata.mtime_nsec(),
-                metadata.len()
-            ),
+            length: identity.size,
+            etag: format!("\"{seconds:x}-{:x}-{:x}\"", nanoseconds, identity.size),
             modified,
             content_type: types::of(path),
             coding: None,
             varies: false,
-            identity: Identity::of(metadata),
+            identity,
             is_fingerprinted: is_fingerprinted(path),
         }
     }

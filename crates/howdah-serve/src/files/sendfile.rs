@@ -61,7 +61,9 @@ pub(crate) async fn send(
     let is_head = *method == Method::HEAD;
     *request.method_mut() = if is_head { Method::HEAD } else { Method::GET };
     *request.headers_mut() = headers.clone();
-    let mut sent = files.respond(&file, &request.into_parts().0, false).await;
+    let mut sent = files
+        .respond((&file, None), &request.into_parts().0, false)
+        .await;
     let ours = [
         X_SENDFILE,
         X_ACCEL_REDIRECT,

@@ -98,7 +98,10 @@ impl Trip<'_> {
         if lookup::is_code(name.as_os_str().as_bytes()) || is_hidden(&options.hide, &root, &name) {
             return not_there(options);
         }
-        let answer = self.server.file(file, &self.parts, self.encodes).await;
+        let answer = self
+            .server
+            .file((&file, None), &self.parts, self.encodes)
+            .await;
         let status = answer.status();
         let is_failure = status == StatusCode::NOT_FOUND
             || status == StatusCode::FORBIDDEN
