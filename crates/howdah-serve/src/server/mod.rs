@@ -312,8 +312,15 @@ impl Server {
         }
         operator.end();
         if let Some(admin) = admin {
-            // Who asked for the end is told of it, unless it does not listen.
-            tokio::time::timeout(LAST_WORDS, admin).await.ok();
+            // Who asked for the end is told of it, unless it does not listen. What was asked of the next server by a connection
+            // of this one may take that server longer.
+            let has_successor = !Arc::ptr_eq(&operator, &operator.current());
+            let patience = if has_successor {
+                HANDED_OVER
+            } else {
+                LAST_WORDS
+            };
+            tokio::time::timeout(patience, admin).await.ok();
         }
         report
     }
@@ -447,6 +454,8 @@ fn watch(directory: &Path) -> Result<Watcher, ServeError> {
 
 /// For what the application has for its workers' end, when requests in flight have used up the time to drain.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// For another server to answer what was asked here, as to load a configuration.
+const HANDED_OVER: Duration = Duration::from_mins(1);
 /// A connection that is idle when the server closes has this long to send the request that may be on its way already. A request
 /// that it sends is answered with `Connection: close`.
 const LINGER: Duration = Duration::from_millis(500);
