@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 pub const DESCRIPTOR: i32 = 3;
 /// The most bytes of a message.
 pub const MAX_MESSAGE: usize = 64 << 10;
-/// What both sides speak. It grows with every change of this crate that a peer from before would not understand: the front and
-/// `howdah-php` are two files, which may come of two builds.
-pub const WIRE_VERSION: u32 = 1;
+/// What both sides speak. It grows with every change of this crate that a peer from before would not understand, and with every function
+/// of `howdah-php` that a script of the front's asks for: the front and `howdah-php` are two files, which may come of two builds.
+pub const WIRE_VERSION: u32 = 2;
 
 /// To the zygote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
