@@ -83,7 +83,8 @@ where
     );
     tokio::select! {
         served = &mut serving => drop(served),
-        () = operator.wait_for_end() => {
+        // A connection that was taken while another server took the place of this one is one of that server's, too.
+        () = operator.wait_for_last_end() => {
             serving.as_mut().graceful_shutdown();
             serving.await.ok();
         }

@@ -68,6 +68,17 @@ impl Operator {
         self.ended.subscribe().wait_for(|ended| *ended).await.ok();
     }
 
+    /// Waits until no server is left that could answer: neither this one nor one that has taken its place.
+    pub(crate) async fn wait_for_last_end(self: &Arc<Self>) {
+        loop {
+            let current = self.current();
+            current.wait_for_end().await;
+            if Arc::ptr_eq(&current, &self.current()) {
+                return;
+            }
+        }
+    }
+
     /// Reads the certificates anew, and has PHP read the code anew; when that fails, what was there before goes on, and the
     /// log and the caller are told why.
     pub(crate) async fn reload(&self) -> Result<(), String> {
