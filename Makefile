@@ -24,8 +24,8 @@ PHP_TEST_PACKAGES := php8.2-mbstring php8.2-xml php8.2-sqlite3 php8.2-zip
 PHP_TEST_PACKAGES += php8.2-cli php8.2-fpm php8.2-intl php8.2-pgsql php8.2-redis php-laravel-framework php-mockery phpunit composer \
 	postgresql-15 redis-server chromium chromium-driver
 # What PHP 8.4 needs of trixie to run its tests here, beside this machine's own libraries.
-PHP84_ALONE := php8.4-common php8.4-mbstring libc6 libgcc-s1 libstdc++6 zlib1g liblzma5 libxml2 libicu76 libssl3t64 libzstd1 \
-	libpcre2-8-0 libsodium23 libargon2-1 libonig5
+PHP84_ALONE := php8.4-common php8.4-mbstring php8.4-zip libc6 libgcc-s1 libstdc++6 zlib1g liblzma5 libxml2 libicu76 libssl3t64 libzstd1 \
+	libpcre2-8-0 libsodium23 libargon2-1 libonig5 libzip5 libbz2-1.0
 # Symfony 6.4 is trixie's, too.
 SYMFONY_PACKAGES := $(addprefix php-symfony-,framework-bundle http-kernel http-foundation cache cache-contracts config \
 	dependency-injection deprecation-contracts error-handler event-dispatcher event-dispatcher-contracts filesystem finder \

@@ -53,6 +53,7 @@ fn extensions() -> Vec<String> {
         "zend_extension=opcache".to_owned(),
         "extension=mbstring".to_owned(),
         "extension=posix".to_owned(),
+        "extension=zip".to_owned(),
     ]
 }
 

@@ -247,7 +247,7 @@ new Plain(['boot']);
 new Plain(['never']);
 register_shutdown_function(function () {
     error_log('shutdown of the boot');
-    isset($GLOBALS['die']) && trigger_error('death', E_USER_ERROR);
+    isset($GLOBALS['die']) && @trigger_error('death', E_USER_ERROR);
 });
 while (frankenphp_handle_request(function () {
     if ($_SERVER['QUERY_STRING'] === 'die') { $GLOBALS['die'] = true; }
